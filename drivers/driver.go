@@ -52,8 +52,8 @@ type Power interface {
 type VM struct {
 	UUID         string
 	Name         string
-	Server       string // name of the VM server that runs or holds it
-	Power        PowerState
+	Server       string     // name of the VM server that runs or holds it
+	Power        PowerState // the last known one while not Connected
 	Template     bool
 	ToolsRunning bool
 	Connected    bool // false when its VM server doesn't answer
@@ -66,7 +66,8 @@ type VM struct {
 	CPUMHz       int64  // measured CPU use
 	Hostname     string // as the guest reports it
 	IPs          []string
-	Token        string // the token of the call that created it, if known
+	Token        string    // the token of the call that created it, if known
+	BootTime     time.Time // when it last started or restarted, by the manager's clock; zero: not known
 }
 
 // NIC is a network interface.
@@ -92,6 +93,7 @@ type VMServer struct {
 	MemoryMiB   int64
 	MemUsedMiB  int64
 	Model       string
+	BootTime    time.Time // when it last started, by the manager's clock; zero: not known
 }
 
 // Datastore is storage that VM servers mount.
