@@ -7,7 +7,7 @@ import (
 
 // Kind classifies an error once for the whole system. The gRPC code, the HTTP
 // status and pvmutl's exit code are derived from it in one table
-// (rpc/errors.go). Kinds are only ever appended; their texts travel in rows
+// (rpc/apierr). Kinds are only ever appended; their texts travel in rows
 // and over the wire.
 type Kind string
 
