@@ -1,0 +1,171 @@
+package placement
+
+import "fmt"
+
+// immovable returns the rule that keeps VM v on its server altogether.
+func (pl *planner) immovable(v int) (Rejection, bool) {
+	c := pl.c
+	m := &c.p.VMs[v]
+	r := Rejection{VM: m.Name}
+	src := &c.p.Servers[c.serverIdx[m.Server]]
+	switch {
+	case src.State == ServerDisconnected:
+		r.Rule = NoSource
+	case m.Power == PowerSuspended:
+		r.Rule = NoSuspended
+	case c.held[v] != "" && src.State == ServerOn:
+		r.Rule, r.Subject = NoHold, c.held[v]
+	case m.LocalDisk && !(c.p.Settings.ColdMove && m.Power == PowerOff && src.State == ServerOn):
+		r.Rule = NoLocalDisk
+	default:
+		return r, false
+	}
+	return r, true
+}
+
+// kindOf says how VM v gets from its server to s.
+func (c *Cluster) kindOf(v, s int) MoveKind {
+	m := &c.p.VMs[v]
+	if m.Server == "" {
+		return CreateVM
+	}
+	src := &c.p.Servers[c.serverIdx[m.Server]]
+	switch {
+	case src.State != ServerOn:
+		return Failover
+	case m.Power == PowerOn:
+		return HotMigrate
+	case m.LocalDisk:
+		return ColdMove
+	}
+	for _, ds := range m.Datastores {
+		if !contains(c.p.Servers[s].Datastores, ds) {
+			return ColdMove
+		}
+	}
+	return ColdMigrate
+}
+
+func contains(names []string, name string) bool {
+	for _, s := range names {
+		if s == name {
+			return true
+		}
+	}
+	return false
+}
+
+// choose picks the server for a unit: among those that run and can take it the
+// one with the least free capacity; failing that, and if servers may be
+// started, the same among the stopped ones. It returns -1 if there is none.
+// avoid is a server that isn't a candidate, or -1.
+func (pl *planner) choose(vms []int, avoid int) (s int, start bool) {
+	st := pl.view()
+	if s = pl.leastFree(vms, func(s int) bool { return s != avoid && st.fits(vms, s) }); s >= 0 {
+		return s, false
+	}
+	if pl.req.NoServerStart {
+		return -1, false
+	}
+	s = pl.leastFree(vms, func(s int) bool { return s != avoid && pl.startable(s) && pl.fitsAfterStart(vms, s) })
+	return s, s >= 0
+}
+
+func (pl *planner) leastFree(vms []int, can func(int) bool) int {
+	best := -1
+	free := pl.view().free
+	for s := range pl.c.p.Servers {
+		if (best < 0 || free[s*pl.c.nd] < free[best*pl.c.nd]) && can(s) {
+			best = s
+		}
+	}
+	return best
+}
+
+// startable says whether the plan may start server s.
+func (pl *planner) startable(s int) bool {
+	srv := &pl.c.p.Servers[s]
+	return srv.State == ServerOff && srv.Startable && !srv.Maintenance && !pl.view().target[s]
+}
+
+func (pl *planner) fitsAfterStart(vms []int, s int) bool {
+	st := pl.view()
+	d, _, _ := st.lacks(vms, s)
+	return d < 0 && st.allowed(vms, s)
+}
+
+// startServer makes s a target and notes the start.
+func (pl *planner) startServer(s int, reason string) {
+	pl.work().target[s] = true
+	pl.started = append(pl.started, s)
+	pl.plan.StartBefore = append(pl.plan.StartBefore, ServerAction{Server: pl.c.serverName(s), Reason: reason})
+}
+
+// move puts the unit on s and notes the moves in the wave.
+func (pl *planner) move(vms []int, s, wave int, reason string) {
+	st := pl.work()
+	for _, v := range vms {
+		pl.plan.Moves = append(pl.plan.Moves, Move{VM: pl.c.vmName(v), From: pl.c.p.VMs[v].Server, To: pl.c.serverName(s),
+			Kind: pl.c.kindOf(v, s), Wave: wave, Reason: reason})
+		if st.host[v] >= 0 {
+			st.take(v)
+		}
+	}
+	for _, v := range vms {
+		st.put(v, s)
+	}
+}
+
+// refusals returns why each server but skip can't take the unit now.
+func (pl *planner) refusals(vms []int, skip int) []Rejection {
+	st := pl.view()
+	var out []Rejection
+	for s := range pl.c.p.Servers {
+		if s == skip {
+			continue
+		}
+		if r, no := st.reject(vms, s); no {
+			out = append(out, r)
+		} else if !st.target[s] {
+			r.Rule = NoServerOff
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// preferred returns for every server but chosen and skip why it was not
+// chosen. Call it before the unit is put on chosen.
+func (pl *planner) preferred(vms []int, chosen, skip int) []Rejection {
+	st := pl.view()
+	out := make([]Rejection, 0, len(pl.c.p.Servers))
+	name := pl.c.serverName(chosen)
+	for s := range pl.c.p.Servers {
+		if s == chosen || s == skip {
+			continue
+		}
+		r, no := st.reject(vms, s)
+		if !no {
+			r.Subject = name
+			switch {
+			case st.target[s]:
+				r.Rule = NotLeastFree
+			case st.target[chosen]:
+				r.Rule = NotRunning
+			default:
+				r.Rule = NotStarted
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// choiceReason says why s was chosen; call it before the unit is put there.
+func (pl *planner) choiceReason(s int, start bool) string {
+	free, name := pl.view().free[s*pl.c.nd], pl.c.serverName(s)
+	if start {
+		return fmt.Sprintf("%s is started, since no server that runs can take it", name)
+	}
+	return fmt.Sprintf("%s has the least free capacity (%d) of the servers that run and can take it", name, free)
+}

@@ -1,0 +1,96 @@
+package placement
+
+// Objective says what a plan is to achieve.
+type Objective string
+
+// Objectives.
+const (
+	// Start starts the VMs of the request: on their current server, or by
+	// optimal start elsewhere (manual 1.3.7).
+	Start Objective = "start"
+	// Create places the VMs of the request, which are on no server yet.
+	Create Objective = "create"
+	// Evacuate takes all VMs off the servers of the request. VMs of failed
+	// servers are failed over in the order of their priority.
+	Evacuate Objective = "evacuate"
+)
+
+// Request asks for one plan.
+type Request struct {
+	Objective Objective
+	VMs       []string // Start, Create: the VMs, placed in order of priority
+	Servers   []string // Evacuate: the servers to empty
+	// NoServerStart forbids that stopped servers are started for the plan.
+	NoServerStart bool
+}
+
+// MoveKind is the way in which a move is carried out (manual 1.2.1, 1.11.10).
+type MoveKind string
+
+// Kinds of moves.
+const (
+	HotMigrate  MoveKind = "hot-migrate"  // powered-on VM, shared storage
+	ColdMigrate MoveKind = "cold-migrate" // powered-off VM, shared storage
+	ColdMove    MoveKind = "move"         // powered-off VM together with its disks
+	Failover    MoveKind = "failover"     // VM of a failed server, registered and powered as before
+	PowerOnVM   MoveKind = "start"        // power on at To; From is the same server
+	CreateVM    MoveKind = "create"       // From is empty
+)
+
+// Move is one action on one VM. Moves are carried out in order of their Wave;
+// those of one wave may run side by side.
+type Move struct {
+	VM     string   `json:"vm"`
+	From   string   `json:"from,omitempty"`
+	To     string   `json:"to"`
+	Kind   MoveKind `json:"kind"`
+	Wave   int      `json:"wave"` // from 1
+	Reason string   `json:"reason"`
+}
+
+// ServerAction is the start of a server before the moves, or the stop of a
+// server after them.
+type ServerAction struct {
+	Server string `json:"server"`
+	Reason string `json:"reason"`
+}
+
+// Unplaced is a VM that the plan finds no server for.
+type Unplaced struct {
+	VM string `json:"vm"`
+	// Reasons has, for each server of the problem in its order, the rule
+	// that said no. A single rejection without a server concerns the VM.
+	Reasons []Rejection `json:"reasons"`
+}
+
+// Totals sums up a state of the problem.
+type Totals struct {
+	ServersOn int   `json:"servers_on"` // servers that run
+	VMsOn     int   `json:"vms_on"`     // VMs that are powered on, on servers that run
+	Capacity  int64 `json:"capacity"`   // of the servers that run
+	Cost      int64 `json:"cost"`       // of those VMs
+}
+
+// ServerLoad is what a server that the plan touches carries before and after.
+type ServerLoad struct {
+	Server   string `json:"server"`
+	Capacity int64  `json:"capacity"`
+	Before   int64  `json:"before"` // cost of the VMs powered on
+	After    int64  `json:"after"`
+}
+
+// Plan is the answer to a Request. A plan without moves, starts and stops
+// means: nothing to do, or nothing that can be done; Unplaced tells which.
+type Plan struct {
+	Objective   Objective      `json:"objective"`
+	StartBefore []ServerAction `json:"start_before,omitempty"`
+	Moves       []Move         `json:"moves,omitempty"`
+	StopAfter   []ServerAction `json:"stop_after,omitempty"`
+	Unplaced    []Unplaced     `json:"unplaced,omitempty"`
+	// Rejections tell why the servers that were not chosen were not: for
+	// Start and Create a row for each VM and server.
+	Rejections []Rejection  `json:"rejections,omitempty"`
+	Loads      []ServerLoad `json:"loads,omitempty"`
+	Before     Totals       `json:"before"`
+	After      Totals       `json:"after"`
+}

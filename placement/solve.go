@@ -1,0 +1,165 @@
+package placement
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Solve compiles the problem and answers one request.
+func Solve(ctx context.Context, p *Problem, req Request) (*Plan, error) {
+	c, err := Compile(p)
+	if err != nil {
+		return nil, err
+	}
+	return c.Solve(ctx, req)
+}
+
+// Solve answers a request. It doesn't change the cluster. When the context
+// ends, the best plan found so far is returned; an error means that the
+// request itself is wrong, never that nothing could be done.
+func (c *Cluster) Solve(ctx context.Context, req Request) (*Plan, error) {
+	vms, servers, err := c.resolve(req)
+	if err != nil {
+		return nil, err
+	}
+	pl := &planner{c: c, ctx: ctx, req: req, plan: &Plan{Objective: req.Objective}}
+	switch req.Objective {
+	case Start:
+		pl.startVMs(vms)
+	case Create:
+		pl.createVMs(vms)
+	case Evacuate:
+		pl.evacuate(servers)
+	default:
+		return nil, invalid("request", "objective %q is unknown", req.Objective)
+	}
+	pl.finish()
+	return pl.plan, nil
+}
+
+// resolve checks the names of a request.
+func (c *Cluster) resolve(req Request) (vms, servers []int, err error) {
+	needVMs := req.Objective == Start || req.Objective == Create
+	needServers := req.Objective == Evacuate
+	if needVMs != (len(req.VMs) > 0) || needServers != (len(req.Servers) > 0) {
+		return nil, nil, invalid("request", "%s takes %s", req.Objective, map[bool]string{true: "VMs and no servers", false: "servers and no VMs"}[needVMs])
+	}
+	for _, name := range req.VMs {
+		v, ok := c.vmIdx[name]
+		if !ok {
+			return nil, nil, &Error{Kind: KindNotFound, Object: fmt.Sprintf("vm %q", name), Msg: "is not in the problem"}
+		}
+		if on := c.p.VMs[v].Server; on != "" && req.Objective == Create {
+			return nil, nil, invalid(fmt.Sprintf("vm %q", name), "exists already, on server %q", on)
+		} else if on == "" && req.Objective == Start {
+			return nil, nil, &Error{Kind: KindInvalid, Object: fmt.Sprintf("vm %q", name), Msg: "is on no server", Hint: "create it first"}
+		}
+		vms = append(vms, v)
+	}
+	for _, name := range req.Servers {
+		s, ok := c.serverIdx[name]
+		if !ok {
+			return nil, nil, &Error{Kind: KindNotFound, Object: fmt.Sprintf("server %q", name), Msg: "is not in the problem"}
+		}
+		servers = append(servers, s)
+	}
+	for _, names := range [][]string{req.VMs, req.Servers} {
+		if dup := repeated(names); dup != "" {
+			return nil, nil, invalid("request", "names %q twice", dup)
+		}
+	}
+	return vms, servers, nil
+}
+
+// planner builds one plan.
+type planner struct {
+	c       *Cluster
+	ctx     context.Context
+	req     Request
+	plan    *Plan
+	st      *state // private copy; nil while nothing has changed
+	started []int  // servers started for the plan
+}
+
+// work returns the planner's state, which it may change.
+func (pl *planner) work() *state {
+	if pl.st == nil {
+		pl.st = pl.c.now.clone()
+	}
+	return pl.st
+}
+
+// view returns the state for reading.
+func (pl *planner) view() *state {
+	if pl.st != nil {
+		return pl.st
+	}
+	return &pl.c.now
+}
+
+// byPriority sorts VMs by falling priority, then falling cost, then name.
+func (c *Cluster) byPriority(vms []int) []int {
+	out := slices.Clone(vms)
+	slices.SortFunc(out, func(a, b int) int {
+		x, y := &c.p.VMs[a], &c.p.VMs[b]
+		switch {
+		case x.Priority != y.Priority:
+			return y.Priority - x.Priority
+		case x.Cost != y.Cost:
+			return int(min(max(y.Cost-x.Cost, -1), 1))
+		case x.Name < y.Name:
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// finish fills in loads and totals.
+func (pl *planner) finish() {
+	before, after := &pl.c.now, pl.view()
+	pl.plan.Before = pl.c.totals(before, nil, nil)
+	pl.plan.After = pl.c.totals(after, pl.plan.StartBefore, pl.plan.StopAfter)
+	if before == after {
+		return
+	}
+	touched := map[string]bool{}
+	for _, m := range pl.plan.Moves {
+		touched[m.From], touched[m.To] = true, true
+	}
+	for s := range pl.c.p.Servers {
+		if name := pl.c.serverName(s); touched[name] {
+			cap := pl.c.p.Servers[s].Capacity
+			pl.plan.Loads = append(pl.plan.Loads, ServerLoad{Server: name, Capacity: cap,
+				Before: cap - before.free[s*pl.c.nd], After: cap - after.free[s*pl.c.nd]})
+		}
+	}
+}
+
+func (c *Cluster) totals(st *state, start, stop []ServerAction) Totals {
+	var t Totals
+	runs := make([]bool, len(c.p.Servers))
+	for s := range c.p.Servers {
+		runs[s] = c.p.Servers[s].State == ServerOn
+	}
+	for _, a := range start {
+		runs[c.serverIdx[a.Server]] = true
+	}
+	for _, a := range stop {
+		runs[c.serverIdx[a.Server]] = false
+	}
+	for s, on := range runs {
+		if on {
+			t.ServersOn++
+			t.Capacity += c.p.Servers[s].Capacity
+			t.Cost += c.p.Servers[s].Capacity - st.free[s*c.nd]
+		}
+	}
+	for v, h := range st.host {
+		if h >= 0 && st.active[v] && runs[h] {
+			t.VMsOn++
+		}
+	}
+	return t
+}

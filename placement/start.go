@@ -1,0 +1,134 @@
+package placement
+
+import "fmt"
+
+// startVMs makes the plan of the Start objective, by the manual's decision
+// table (1.3.7): on the current server if that is possible; else, with optimal
+// start, elsewhere; else not at all.
+func (pl *planner) startVMs(vms []int) {
+	for _, v := range pl.c.byPriority(vms) {
+		pl.startVM(v)
+	}
+}
+
+func (pl *planner) startVM(v int) {
+	c, st := pl.c, pl.work()
+	m := &c.p.VMs[v]
+	current := st.host[v]
+	if st.active[v] && c.p.Servers[current].State == ServerOn {
+		return
+	}
+	if m.Power == PowerSuspended {
+		pl.unplaced(v, Rejection{VM: m.Name, Rule: NoSuspended})
+		return
+	}
+	was := st.active[v]
+	st.take(v)
+	st.active[v] = true
+	why, no := st.rejectStart(v, current)
+	if !no {
+		pl.currentPreferred(v, current)
+		st.put(v, current)
+		pl.powerOn(v, current, 1, fmt.Sprintf("%s can start it where it is", m.Server))
+		return
+	}
+	if !pl.startElsewhere(v, current, why) {
+		st.active[v] = was
+		st.put(v, current)
+	}
+}
+
+// startElsewhere chooses another server for v, which is taken off current
+// because of why, and says whether it found one.
+func (pl *planner) startElsewhere(v, current int, why Rejection) bool {
+	m := &pl.c.p.VMs[v]
+	if !m.OptimalStart {
+		pl.unplaced(v, why, Rejection{VM: m.Name, Rule: NoOptimalStart})
+		return false
+	}
+	if bar, barred := pl.immovable(v); barred {
+		pl.unplaced(v, why, bar)
+		return false
+	}
+	unit := []int{v}
+	s, start := pl.choose(unit, current)
+	if s < 0 {
+		reasons := pl.refusals(unit, current)
+		pl.unplaced(v, append(reasons, why)...)
+		return false
+	}
+	pl.plan.Rejections = append(append(pl.plan.Rejections, why), pl.preferred(unit, s, current)...)
+	reason := fmt.Sprintf("%s; %s", why.Sentence(), pl.choiceReason(s, start))
+	if start {
+		pl.startServer(s, fmt.Sprintf("no server that runs can take %s", m.Name))
+	}
+	pl.move(unit, s, 1, reason)
+	pl.powerOn(v, s, 2, "started after its move")
+	return true
+}
+
+// rejectStart says whether v, which is taken off server s for the moment,
+// can't start there: s is stopped, in maintenance mode or has no room left.
+func (st *state) rejectStart(v, s int) (Rejection, bool) {
+	srv := &st.c.p.Servers[s]
+	r := Rejection{VM: st.c.vmName(v), Server: srv.Name}
+	switch {
+	case srv.State == ServerFailed:
+		r.Rule = NoServerFailed
+	case srv.State == ServerDisconnected:
+		r.Rule = NoServerDisconnected
+	case srv.State == ServerOff:
+		r.Rule = NoServerOff
+	case srv.Maintenance:
+		r.Rule = NoMaintenance
+	default:
+		return st.rejectLoad([]int{v}, s)
+	}
+	return r, true
+}
+
+func (pl *planner) currentPreferred(v, current int) {
+	st := pl.view()
+	for s := range pl.c.p.Servers {
+		if s == current {
+			continue
+		}
+		r, no := st.reject([]int{v}, s)
+		if !no {
+			r.Rule, r.Subject = NotCurrent, pl.c.serverName(current)
+		}
+		pl.plan.Rejections = append(pl.plan.Rejections, r)
+	}
+}
+
+func (pl *planner) powerOn(v, s, wave int, reason string) {
+	name := pl.c.serverName(s)
+	pl.plan.Moves = append(pl.plan.Moves, Move{VM: pl.c.vmName(v), From: name, To: name, Kind: PowerOnVM, Wave: wave, Reason: reason})
+}
+
+func (pl *planner) unplaced(v int, reasons ...Rejection) {
+	pl.plan.Unplaced = append(pl.plan.Unplaced, Unplaced{VM: pl.c.vmName(v), Reasons: reasons})
+}
+
+// createVMs places VMs that don't exist yet. They use capacity from their
+// creation, since a VM is created to be started.
+func (pl *planner) createVMs(vms []int) {
+	st := pl.work()
+	for _, v := range pl.c.byPriority(vms) {
+		was := st.active[v]
+		st.active[v] = true
+		unit := []int{v}
+		s, start := pl.choose(unit, -1)
+		if s < 0 {
+			pl.unplaced(v, pl.refusals(unit, -1)...)
+			st.active[v] = was
+			continue
+		}
+		pl.plan.Rejections = append(pl.plan.Rejections, pl.preferred(unit, s, -1)...)
+		reason := pl.choiceReason(s, start)
+		if start {
+			pl.startServer(s, fmt.Sprintf("no server that runs can take %s", pl.c.vmName(v)))
+		}
+		pl.move(unit, s, 1, reason)
+	}
+}

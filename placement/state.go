@@ -1,0 +1,233 @@
+package placement
+
+import "slices"
+
+// state is where the VMs are at one moment of a plan.
+type state struct {
+	c      *Cluster
+	host   []int   // per VM the server, or -1
+	active []bool  // per VM: is on, so uses capacity
+	free   []int64 // server*nd+d; negative where overloaded
+	target []bool  // per server: runs and may take VMs
+	counts map[int64]int32
+}
+
+func (c *Cluster) initialState() state {
+	st := state{c: c, host: make([]int, len(c.p.VMs)), active: make([]bool, len(c.p.VMs)), free: slices.Clone(c.limits),
+		target: make([]bool, len(c.p.Servers)), counts: map[int64]int32{}}
+	for i := range c.p.Servers {
+		s := &c.p.Servers[i]
+		st.target[i] = s.State == ServerOn && !s.Maintenance
+	}
+	for v := range c.p.VMs {
+		m := &c.p.VMs[v]
+		st.host[v] = -1
+		st.active[v] = m.Power == PowerOn
+		if m.Server != "" {
+			st.put(v, c.serverIdx[m.Server])
+		}
+	}
+	return st
+}
+
+func (st *state) clone() *state {
+	out := *st
+	out.host = slices.Clone(st.host)
+	out.active = slices.Clone(st.active)
+	out.free = slices.Clone(st.free)
+	out.target = slices.Clone(st.target)
+	out.counts = make(map[int64]int32, len(st.counts))
+	for k, n := range st.counts {
+		out.counts[k] = n
+	}
+	return &out
+}
+
+func (st *state) groupKey(g int32, s int) int64 {
+	if st.c.groups[g].rack {
+		s = len(st.c.p.Servers) + st.c.racks[s]
+	}
+	return int64(g)<<32 | int64(s)
+}
+
+// put counts VM v, which is nowhere, on server s.
+func (st *state) put(v, s int) {
+	st.host[v] = s
+	if st.active[v] {
+		st.use(v, s, 1)
+	}
+	for _, g := range st.c.groupsOf[v] {
+		st.counts[st.groupKey(g, s)]++
+	}
+}
+
+// take removes VM v from its server.
+func (st *state) take(v int) {
+	s := st.host[v]
+	st.host[v] = -1
+	if st.active[v] {
+		st.use(v, s, -1)
+	}
+	for _, g := range st.c.groupsOf[v] {
+		key := st.groupKey(g, s)
+		if st.counts[key]--; st.counts[key] == 0 {
+			delete(st.counts, key)
+		}
+	}
+}
+
+func (st *state) use(v, s int, sign int64) {
+	free := st.free[s*st.c.nd : (s+1)*st.c.nd]
+	for d, n := range st.c.demand(v) {
+		free[d] -= sign * n
+	}
+}
+
+// lacks returns the first dimension in which the active ones of vms don't fit
+// on s beside what is there, with need and free; -1 if they fit.
+func (st *state) lacks(vms []int, s int) (d int, need, free int64) {
+	for d := range st.c.nd {
+		need = 0
+		for _, v := range vms {
+			if st.active[v] && st.host[v] != s {
+				need += st.c.demands[v*st.c.nd+d]
+			}
+		}
+		if free = st.free[s*st.c.nd+d]; need > 0 && need > free {
+			return d, need, free
+		}
+	}
+	return -1, 0, 0
+}
+
+// crowded returns the first apart or spread group that keeps the unit off s,
+// and the VM that it concerns; -1 if there is none. VMs of the unit don't stand
+// in their own way.
+func (st *state) crowded(vms []int, s int) (g int32, v int) {
+	for _, v := range vms {
+		for _, g := range st.c.groupsOf[v] {
+			key := st.groupKey(g, s)
+			n := int(st.counts[key])
+			for _, w := range vms {
+				if !slices.Contains(st.c.groupsOf[w], g) {
+					continue
+				}
+				if h := st.host[w]; h < 0 || st.groupKey(g, h) != key {
+					n++
+				}
+			}
+			if n > st.c.groups[g].max {
+				return g, v
+			}
+		}
+	}
+	return -1, -1
+}
+
+// fits says whether the unit vms can go to server s now.
+func (st *state) fits(vms []int, s int) bool {
+	if !st.target[s] || !st.allowed(vms, s) {
+		return false
+	}
+	if d, _, _ := st.lacks(vms, s); d >= 0 {
+		return false
+	}
+	return true
+}
+
+// allowed says whether every rule but state and load lets the unit go to s.
+func (st *state) allowed(vms []int, s int) bool {
+	for _, v := range vms {
+		if !st.c.classes[st.c.classOf[v]].allowed[s] {
+			return false
+		}
+	}
+	g, _ := st.crowded(vms, s)
+	return g < 0 && !st.separated(vms, s)
+}
+
+// separated says whether a VM that must stay together with vms is elsewhere
+// than on s.
+func (st *state) separated(vms []int, s int) bool {
+	u := st.c.unitOf[vms[0]]
+	if u < 0 {
+		return false
+	}
+	elsewhere := false
+	for _, w := range st.c.together[u] {
+		if h := st.host[w]; h >= 0 && !slices.Contains(vms, w) {
+			if h == s {
+				return false
+			}
+			elsewhere = true
+		}
+	}
+	return elsewhere
+}
+
+// reject returns the first rule that keeps the unit off server s, or ok.
+func (st *state) reject(vms []int, s int) (r Rejection, rejected bool) {
+	c := st.c
+	srv := &c.p.Servers[s]
+	r = Rejection{VM: c.vmName(vms[0]), Server: srv.Name}
+	switch {
+	case srv.State == ServerFailed:
+		r.Rule = NoServerFailed
+	case srv.State == ServerDisconnected:
+		r.Rule = NoServerDisconnected
+	case srv.Maintenance:
+		r.Rule = NoMaintenance
+	case srv.State == ServerOff && !srv.Startable:
+		r.Rule = NoServerOff
+	case srv.State == ServerOn && !st.target[s]:
+		r.Rule = NoEvacuated
+	}
+	if r.Rule != "" {
+		return r, true
+	}
+	for _, v := range vms {
+		if r.Rule, r.Subject = c.staticRule(v, s); r.Rule != "" {
+			r.VM = c.vmName(v)
+			return r, true
+		}
+	}
+	if load, no := st.rejectLoad(vms, s); no {
+		return load, true
+	}
+	if g, v := st.crowded(vms, s); g >= 0 {
+		r.VM, r.Rule, r.Subject = c.vmName(v), NoApart, c.groups[g].rule
+		if c.groups[g].rack {
+			r.Rule = NoSpread
+		}
+		return r, true
+	}
+	if st.separated(vms, s) {
+		r.Rule, r.Subject = NoTogether, c.togetherRule(vms[0])
+		return r, true
+	}
+	return r, false
+}
+
+// rejectLoad returns the dimension in which s has no room for the unit.
+func (st *state) rejectLoad(vms []int, s int) (Rejection, bool) {
+	r := Rejection{VM: st.c.vmName(vms[0]), Server: st.c.serverName(s)}
+	d, need, free := st.lacks(vms, s)
+	if d < 0 {
+		return r, false
+	}
+	r.Rule, r.Need, r.Free = NoCapacity, need, free
+	if d > 0 {
+		r.Rule, r.Subject = NoDimension, st.c.p.Dimensions[d-1].Name
+	}
+	return r, true
+}
+
+// togetherRule names the first together rule that holds v.
+func (c *Cluster) togetherRule(v int) string {
+	for i := range c.p.Rules {
+		if c.p.Rules[i].Kind == RuleTogether && slices.Contains(c.p.Rules[i].VMs, c.vmName(v)) {
+			return c.p.Rules[i].Name
+		}
+	}
+	return ""
+}
