@@ -404,15 +404,12 @@ func (x *Audit) GetIndex() uint64 {
 	return 0
 }
 
-// Settings is the one row of cluster-wide settings and counters.
+// Settings is the one row of cluster-wide settings.
 type Settings struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
-	Key               string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`          // always "cluster"
-	Feature           uint32                 `protobuf:"varint,2,opt,name=feature,proto3" json:"feature,omitempty"` // feature level in force
-	Cluster           string                 `protobuf:"bytes,3,opt,name=cluster,proto3" json:"cluster,omitempty"`  // cluster id, made at bootstrap
-	NextJob           uint64                 `protobuf:"varint,4,opt,name=next_job,json=nextJob,proto3" json:"next_job,omitempty"`
-	NextEvent         uint64                 `protobuf:"varint,5,opt,name=next_event,json=nextEvent,proto3" json:"next_event,omitempty"`
-	NextAudit         uint64                 `protobuf:"varint,6,opt,name=next_audit,json=nextAudit,proto3" json:"next_audit,omitempty"`
+	Key               string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`                               // always "cluster"
+	Feature           uint32                 `protobuf:"varint,2,opt,name=feature,proto3" json:"feature,omitempty"`                      // feature level in force
+	Cluster           string                 `protobuf:"bytes,3,opt,name=cluster,proto3" json:"cluster,omitempty"`                       // cluster id, made at bootstrap
 	Disarm            *Disarm                `protobuf:"bytes,7,opt,name=disarm,proto3" json:"disarm,omitempty"`                         // automation off for the whole cluster
 	MaxEvents         int32                  `protobuf:"varint,8,opt,name=max_events,json=maxEvents,proto3" json:"max_events,omitempty"` // retention by count
 	MaxJobs           int32                  `protobuf:"varint,9,opt,name=max_jobs,json=maxJobs,proto3" json:"max_jobs,omitempty"`
@@ -473,27 +470,6 @@ func (x *Settings) GetCluster() string {
 		return x.Cluster
 	}
 	return ""
-}
-
-func (x *Settings) GetNextJob() uint64 {
-	if x != nil {
-		return x.NextJob
-	}
-	return 0
-}
-
-func (x *Settings) GetNextEvent() uint64 {
-	if x != nil {
-		return x.NextEvent
-	}
-	return 0
-}
-
-func (x *Settings) GetNextAudit() uint64 {
-	if x != nil {
-		return x.NextAudit
-	}
-	return 0
 }
 
 func (x *Settings) GetDisarm() *Disarm {
@@ -939,16 +915,11 @@ const file_fsm_schema_system_proto_rawDesc = "" +
 	"\x02op\x18\x06 \x01(\tR\x02op\x12\x18\n" +
 	"\aobjects\x18\a \x03(\tR\aobjects\x12\x16\n" +
 	"\x06reason\x18\b \x01(\tR\x06reason\x12\x14\n" +
-	"\x05index\x18\t \x01(\x04R\x05index\"\x9d\x03\n" +
+	"\x05index\x18\t \x01(\x04R\x05index\"\xd6\x02\n" +
 	"\bSettings\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
 	"\afeature\x18\x02 \x01(\rR\afeature\x12\x18\n" +
-	"\acluster\x18\x03 \x01(\tR\acluster\x12\x19\n" +
-	"\bnext_job\x18\x04 \x01(\x04R\anextJob\x12\x1d\n" +
-	"\n" +
-	"next_event\x18\x05 \x01(\x04R\tnextEvent\x12\x1d\n" +
-	"\n" +
-	"next_audit\x18\x06 \x01(\x04R\tnextAudit\x12)\n" +
+	"\acluster\x18\x03 \x01(\tR\acluster\x12)\n" +
 	"\x06disarm\x18\a \x01(\v2\x11.yagura.v1.DisarmR\x06disarm\x12\x1d\n" +
 	"\n" +
 	"max_events\x18\b \x01(\x05R\tmaxEvents\x12\x19\n" +
@@ -959,7 +930,7 @@ const file_fsm_schema_system_proto_rawDesc = "" +
 	"maxAgeDays\x12\x1d\n" +
 	"\n" +
 	"brake_jobs\x18\f \x01(\x05R\tbrakeJobs\x12/\n" +
-	"\x14brake_jobs_per_group\x18\r \x01(\x05R\x11brakeJobsPerGroup\"\x9f\x01\n" +
+	"\x14brake_jobs_per_group\x18\r \x01(\x05R\x11brakeJobsPerGroupJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06J\x04\b\x06\x10\a\"\x9f\x01\n" +
 	"\x03Why\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x12\n" +

@@ -1,0 +1,43 @@
+package fsm
+
+import (
+	"strconv"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"yagura/fsm/schema"
+)
+
+// Audits are the changes made: who, from where, what, why; by number.
+var Audits = &Table[*schema.Audit]{
+	number: 17, name: "audit",
+	key: func(a *schema.Audit) string { return numberKey(a.Id) },
+}
+
+// maxAuditObjects bounds the objects named in one audit row.
+const maxAuditObjects = 64
+
+// audit writes the audit row of the verb that has run in tx.
+func audit(tx *Tx, base uint64) error {
+	last, ok := Audits.Last(tx)
+	a := &schema.Audit{
+		Id: strconv.FormatUint(nextNumber(last.GetId(), ok), 10), Time: timestamppb.New(tx.now), User: tx.why.User, From: tx.why.From,
+		Node: tx.why.Node, Op: tx.why.Op, Reason: tx.why.Reason, Index: base,
+	}
+	for _, id := range tx.order {
+		if id.table == Requests.number {
+			continue
+		}
+		if len(a.Objects) == maxAuditObjects {
+			a.Objects = append(a.Objects, "and more")
+			break
+		}
+		c := tx.changes[id]
+		name := tableByNumber[id.table].Name() + "/" + id.key
+		if c.Delete {
+			name = "-" + name
+		}
+		a.Objects = append(a.Objects, name)
+	}
+	return Audits.Put(tx, a)
+}
