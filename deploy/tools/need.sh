@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Tells which programs the tests need and this machine lacks, and how to get
+# them. With an argument, it looks for those programs instead.
+set -u
+missing=()
+need() { command -v "$1" >/dev/null || missing+=("$2"); }
+case "${1:-}" in
+  etcd) need etcd etcd-server ;;
+  *) need snmpinform snmp; need snmptrap snmp ;;
+esac
+if [ ${#missing[@]} -gt 0 ]; then
+  pkgs=$(printf '%s\n' "${missing[@]}" | sort -u | tr '\n' ' ')
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing: $pkgs" >&2
+    apt-get install -y --no-install-recommends $pkgs >/dev/null 2>&1 || { apt-get update >/dev/null 2>&1 && apt-get install -y --no-install-recommends $pkgs >/dev/null; } || exit 1
+  else
+    echo "missing programs; install them first: apt-get install --no-install-recommends $pkgs" >&2
+    exit 1
+  fi
+fi
