@@ -104,6 +104,7 @@ const (
 	KeyIndex         = "yagura-index"
 	KeyAge           = "yagura-age-ms"
 	KeyNode          = "yagura-node"
+	KeyLeader        = "yagura-leader" // address of the leader, when the call was forwarded to it
 )
 
 // Read levels, the values of KeyConsistency.
