@@ -2,7 +2,12 @@ package fsm
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"yagura/fsm/schema"
 )
@@ -20,6 +25,12 @@ var Events = &Table[*schema.Event]{
 			return []string{e.State}
 		}},
 		{Name: ByTarget, Values: func(e *schema.Event) []string { return []string{e.Target} }},
+		{Name: ByOrigin, Values: func(e *schema.Event) []string {
+			if e.Notifier == schema.NotifierPVM {
+				return nil
+			}
+			return []string{originOf(e)}
+		}},
 	},
 }
 
@@ -27,6 +38,202 @@ var Events = &Table[*schema.Event]{
 var Intakes = &Table[*schema.Intake]{
 	number: 18, name: "intake",
 	key: func(i *schema.Intake) string { return i.Node },
+}
+
+const (
+	// CoalesceWindow is the time within which an event that equals an earlier
+	// one (notifier, source, event id, target) is counted there instead of
+	// becoming a row: a storm takes one row a window, and a trap that was sent
+	// to every manager acts once.
+	CoalesceWindow = time.Minute
+	// coalesceLook bounds how many earlier events of one origin are compared.
+	coalesceLook = 64
+	// maxEventText bounds each text of an event, bytes.
+	maxEventText = 2048
+	// maxVarbinds bounds the variable bindings kept with an event.
+	maxVarbinds = 64
+)
+
+// RecordEvents records events that node received, exactly once: those whose
+// sequence number is not above what is recorded of that node already are left
+// out. It returns the sequence number up to which all is recorded. Events come
+// in the order of their numbers; a gap is the node's own (an event that it
+// dropped and counted).
+func RecordEvents(tx *Tx, node string, events []*schema.Event) (uint64, error) {
+	if node == "" {
+		return 0, schema.Errorf(schema.KindInvalid, "events", "the name of the manager that received them is missing")
+	}
+	in, ok := Intakes.Edit(tx, node)
+	if !ok {
+		in = &schema.Intake{Node: node}
+	}
+	for _, e := range events {
+		if e.Sequence == 0 {
+			return 0, schema.Errorf(schema.KindInvalid, "events of "+node, "an event has no sequence number")
+		}
+		if e.Sequence <= in.Sequence {
+			continue
+		}
+		if err := recordEvent(tx, node, e); err != nil {
+			return 0, err
+		}
+		in.Sequence = e.Sequence
+	}
+	in.Time = timestamppb.New(tx.Now())
+	return in.Sequence, Intakes.Put(tx, in)
+}
+
+func recordEvent(tx *Tx, node string, received *schema.Event) error {
+	e := &schema.Event{
+		Time: timestamppb.New(tx.Now()), Node: node, Sequence: received.Sequence, Notifier: clip(received.Notifier), Source: clip(received.Source),
+		EventId: clip(received.EventId), Target: received.Target, TargetHint: clip(received.TargetHint), Severity: received.Severity,
+		Text: clip(received.Text), Category: received.Category, Varbinds: clipMap(received.Varbinds), Received: received.Received,
+		From: received.From, State: schema.EventNew, Count: 1,
+	}
+	if e.Received == nil || e.Received.AsTime().After(tx.Now()) {
+		e.Received = e.Time // a node's clock that runs ahead mustn't order events
+	}
+	e.LastTime = e.Received
+	resolveTarget(tx, e)
+	if old := sameEvent(tx, e); old != nil {
+		return Events.Put(tx, old)
+	}
+	return putEvent(tx, e)
+}
+
+// LogEvent records an entry of our own event log.
+func LogEvent(tx *Tx, e *schema.Event) error {
+	now := timestamppb.New(tx.Now())
+	e.Time, e.Received, e.LastTime, e.Count = now, now, now, 1
+	e.Notifier, e.State, e.Decision = schema.NotifierPVM, schema.EventHandled, schema.DecisionRecorded
+	if e.Source == "" {
+		e.Source = schema.NotifierPVM
+	}
+	if e.Node == "" {
+		e.Node = tx.Why().Node
+	}
+	e.Text = clip(e.Text)
+	return putEvent(tx, e)
+}
+
+func putEvent(tx *Tx, e *schema.Event) error {
+	last, ok := Events.Last(tx)
+	e.Id = strconv.FormatUint(nextNumber(last.GetId(), ok), 10)
+	return Events.Put(tx, e)
+}
+
+// sameEvent returns the earlier event that e is counted into, changed, or nil.
+// When an event of another severity came between, such as a recovery, the
+// earlier one is looked at anew.
+func sameEvent(tx *Tx, e *schema.Event) *schema.Event {
+	at := e.Received.AsTime()
+	var same *schema.Event
+	var others []*schema.Event
+	looked := 0
+	for old := range Events.ByBackward(tx, ByOrigin, originOf(e)) {
+		if looked++; looked > coalesceLook {
+			break
+		}
+		switch {
+		case old.EventId == e.EventId && old.Text == e.Text && same == nil:
+			same = old
+		case old.Severity != e.Severity:
+			others = append(others, old)
+		}
+	}
+	if same == nil || at.Before(same.Received.AsTime().Add(-CoalesceWindow)) || at.After(same.LastTime.AsTime().Add(CoalesceWindow)) {
+		return nil
+	}
+	out, _ := Events.Edit(tx, numberKey(same.Id))
+	out.Count++
+	for _, o := range others {
+		if t := o.LastTime.AsTime(); t.After(same.LastTime.AsTime()) && !t.After(at) && out.State == schema.EventHandled {
+			out.State, out.Decision = schema.EventNew, ""
+			out.Reason = "it came again after " + o.Source + " " + o.EventId
+			break
+		}
+	}
+	if at.After(out.LastTime.AsTime()) {
+		out.LastTime = e.Received
+	}
+	return out
+}
+
+func originOf(e *schema.Event) string {
+	target := e.Target
+	if target == "" {
+		target = e.TargetHint
+	}
+	return e.Notifier + "\x01" + e.Source + "\x01" + target
+}
+
+// resolveTarget finds the machine that an event is about: by machine name, by
+// the host name or address under which it runs, each in full and, for names,
+// without the domain.
+func resolveTarget(tx *Tx, e *schema.Event) {
+	hint := e.Target
+	if hint == "" {
+		hint = e.TargetHint
+	}
+	e.Target = ""
+	if m := FindMachine(tx, hint); m != nil {
+		e.Target, e.Group = m.Name, m.Group
+	}
+	if e.TargetHint == "" && e.Target != hint {
+		e.TargetHint = hint
+	}
+}
+
+// FindMachine finds a machine by its name, by the host name under which it
+// runs, or by an IP address of that host setting; nil when there is none.
+func FindMachine(r Reader, hint string) *schema.Machine {
+	if hint == "" {
+		return nil
+	}
+	names := []string{hint}
+	if addr, err := netip.ParseAddr(hint); err == nil {
+		if h, ok := Hosts.One(r, ByAddress, addr.Unmap().String()); ok && h.Machine != "" {
+			names = append(names, h.Machine)
+		}
+	} else if short, _, ok := strings.Cut(hint, "."); ok {
+		names = append(names, short)
+	}
+	for _, name := range names {
+		if m, ok := Machines.Get(r, name); ok {
+			return m
+		}
+	}
+	for _, name := range names {
+		for h := range Hosts.All(r) {
+			if h.Name == name && h.Machine != "" {
+				if m, ok := Machines.Get(r, h.Machine); ok {
+					return m
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func clip(s string) string {
+	if len(s) > maxEventText {
+		s = s[:maxEventText]
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+func clipMap(in map[string]string) map[string]string {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make(map[string]string, min(len(in), maxVarbinds))
+	for k, v := range in {
+		if len(out) == maxVarbinds {
+			break
+		}
+		out[clip(k)] = clip(v)
+	}
+	return out
 }
 
 // numberKey makes an id of digits sort by its number; "" for anything else.
@@ -37,6 +244,9 @@ func numberKey(id string) string {
 	}
 	return fmt.Sprintf("%020d", n)
 }
+
+// NumberKey is the key of a job or an event with this id; "" for what is no number.
+func NumberKey(id string) string { return numberKey(id) }
 
 // nextNumber is the number after that of the last row. Retention never
 // deletes the newest row, so a number is never given twice.

@@ -105,6 +105,12 @@ func (t *Table[T]) By(r Reader, index, value string) iter.Seq[T] {
 	return t.walk(func() (memdb.ResultIterator, error) { return r.txn().Get(t.name, index, value) })
 }
 
+// ByBackward walks the rows that have this value in the named index, in
+// reverse key order.
+func (t *Table[T]) ByBackward(r Reader, index, value string) iter.Seq[T] {
+	return t.walk(func() (memdb.ResultIterator, error) { return r.txn().GetReverse(t.name, index, value) })
+}
+
 // One returns the first row that has this value in the named index.
 func (t *Table[T]) One(r Reader, index, value string) (T, bool) {
 	for m := range t.By(r, index, value) {

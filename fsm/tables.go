@@ -57,4 +57,5 @@ const (
 	ByParent   = "parent"
 	ByTarget   = "target"
 	ByEvent    = "event"
+	ByOrigin   = "origin"
 )

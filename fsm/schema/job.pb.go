@@ -53,9 +53,11 @@ type Job struct {
 	Parent        string                 `protobuf:"bytes,24,opt,name=parent,proto3" json:"parent,omitempty"`                           // job that started it
 	Targets       []string               `protobuf:"bytes,25,rep,name=targets,proto3" json:"targets,omitempty"`                         // machines it works on, for display
 	Group         string                 `protobuf:"bytes,26,opt,name=group,proto3" json:"group,omitempty"`
-	Log           []string               `protobuf:"bytes,27,rep,name=log,proto3" json:"log,omitempty"`         // what was resumed or decided, a line each, bounded
-	Request       string                 `protobuf:"bytes,28,opt,name=request,proto3" json:"request,omitempty"` // request id that started it
-	Result        string                 `protobuf:"bytes,29,opt,name=result,proto3" json:"result,omitempty"`   // what it made, such as the new VM
+	Log           []string               `protobuf:"bytes,27,rep,name=log,proto3" json:"log,omitempty"`                                    // what was resumed or decided, a line each, bounded
+	Request       string                 `protobuf:"bytes,28,opt,name=request,proto3" json:"request,omitempty"`                            // request id that started it
+	Result        string                 `protobuf:"bytes,29,opt,name=result,proto3" json:"result,omitempty"`                              // what it made, such as the new VM
+	Locks         []string               `protobuf:"bytes,30,rep,name=locks,proto3" json:"locks,omitempty"`                                // objects that it locks, those that it shares with a leading "shared "
+	ResumeWords   []string               `protobuf:"bytes,31,rep,name=resume_words,json=resumeWords,proto3" json:"resume_words,omitempty"` // parked: the words that job resume takes now
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -293,6 +295,20 @@ func (x *Job) GetResult() string {
 	return ""
 }
 
+func (x *Job) GetLocks() []string {
+	if x != nil {
+		return x.Locks
+	}
+	return nil
+}
+
+func (x *Job) GetResumeWords() []string {
+	if x != nil {
+		return x.ResumeWords
+	}
+	return nil
+}
+
 // Step is one step of a job; it moves forward only.
 type Step struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -321,6 +337,8 @@ type Step struct {
 	UndoDeadline  *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=undo_deadline,json=undoDeadline,proto3" json:"undo_deadline,omitempty"`
 	UndoAttempt   int32                  `protobuf:"varint,24,opt,name=undo_attempt,json=undoAttempt,proto3" json:"undo_attempt,omitempty"`
 	Description   string                 `protobuf:"bytes,25,opt,name=description,proto3" json:"description,omitempty"`
+	Lane          int32                  `protobuf:"varint,26,opt,name=lane,proto3" json:"lane,omitempty"` // steps of different lanes run side by side; one of lane 0 waits for all before it
+	UndoError     string                 `protobuf:"bytes,27,opt,name=undo_error,json=undoError,proto3" json:"undo_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -530,6 +548,20 @@ func (x *Step) GetDescription() string {
 	return ""
 }
 
+func (x *Step) GetLane() int32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
+func (x *Step) GetUndoError() string {
+	if x != nil {
+		return x.UndoError
+	}
+	return ""
+}
+
 // Lock is held by a job on an object until the job ends.
 type Lock struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -603,7 +635,7 @@ var File_fsm_schema_job_proto protoreflect.FileDescriptor
 
 const file_fsm_schema_job_proto_rawDesc = "" +
 	"\n" +
-	"\x14fsm/schema/job.proto\x12\tyagura.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\a\n" +
+	"\x14fsm/schema/job.proto\x12\tyagura.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\a\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\tR\bsequence\x122\n" +
@@ -637,10 +669,12 @@ const file_fsm_schema_job_proto_rawDesc = "" +
 	"\x05group\x18\x1a \x01(\tR\x05group\x12\x10\n" +
 	"\x03log\x18\x1b \x03(\tR\x03log\x12\x18\n" +
 	"\arequest\x18\x1c \x01(\tR\arequest\x12\x16\n" +
-	"\x06result\x18\x1d \x01(\tR\x06result\x1a9\n" +
+	"\x06result\x18\x1d \x01(\tR\x06result\x12\x14\n" +
+	"\x05locks\x18\x1e \x03(\tR\x05locks\x12!\n" +
+	"\fresume_words\x18\x1f \x03(\tR\vresumeWords\x1a9\n" +
 	"\vParamsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb8\a\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xeb\a\n" +
 	"\x04Step\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x05R\x06number\x12\x12\n" +
@@ -671,7 +705,10 @@ const file_fsm_schema_job_proto_rawDesc = "" +
 	"undo_token\x18\x16 \x01(\tR\tundoToken\x12?\n" +
 	"\rundo_deadline\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\fundoDeadline\x12!\n" +
 	"\fundo_attempt\x18\x18 \x01(\x05R\vundoAttempt\x12 \n" +
-	"\vdescription\x18\x19 \x01(\tR\vdescription\x1a7\n" +
+	"\vdescription\x18\x19 \x01(\tR\vdescription\x12\x12\n" +
+	"\x04lane\x18\x1a \x01(\x05R\x04lane\x12\x1d\n" +
+	"\n" +
+	"undo_error\x18\x1b \x01(\tR\tundoError\x1a7\n" +
 	"\tArgsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
