@@ -7,7 +7,9 @@
 package apierr
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 
@@ -62,6 +64,11 @@ func Lookup(kind schema.Kind) Entry {
 		return e
 	}
 	return table[schema.KindInternal]
+}
+
+// Kinds lists all kinds of errors, in alphabetical order.
+func Kinds() []schema.Kind {
+	return slices.Sorted(maps.Keys(table))
 }
 
 // ExitCode is pvmutl's exit code for err, 0 for nil.

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Groups of commands in the help.
+const (
+	groupManual  = "manual"
+	groupObjects = "objects"
+	groupWatch   = "watch"
+	groupCluster = "cluster"
+	groupSelf    = "self"
+)
+
+// commands is THE list of commands: the group that it is shown in, and what
+// makes it.
+var commands = []struct {
+	group string
+	make  func(*app) *cobra.Command
+}{
+	{groupManual, listCommand},
+	{groupManual, poweronCommand},
+	{groupManual, shutdownCommand},
+	{groupManual, rebootCommand},
+	{groupManual, suspendCommand},
+	{groupManual, vmaddCommand},
+	{groupManual, vmdeleteCommand},
+	{groupManual, vmmigrateCommand},
+	{groupManual, vmmigrateandmoveCommand},
+	{groupManual, evacuateCommand},
+	{groupManual, maintenanceCommand},
+	{groupManual, policyCommand},
+	{groupManual, asjobCommand},
+	{groupManual, ascancelCommand},
+	{groupManual, changepasswordCommand},
+
+	{groupObjects, applyCommand},
+	{groupObjects, getCommand},
+	{groupObjects, unsetCommand},
+	{groupObjects, collectCommand},
+
+	{groupWatch, jobCommand},
+	{groupWatch, eventCommand},
+	{groupWatch, lockCommand},
+	{groupWatch, auditCommand},
+	{groupWatch, armCommand},
+	{groupWatch, disarmCommand},
+
+	{groupCluster, statusCommand},
+	{groupCluster, nodeCommand},
+	{groupCluster, snapshotCommand},
+	{groupCluster, userCommand},
+
+	{groupSelf, loginCommand},
+	{groupSelf, logoutCommand},
+	{groupSelf, versionCommand},
+}
+
+func init() { cobra.EnableCaseInsensitive = true }
+
+// newRoot makes the tree of all commands.
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pvmutl",
+		Short: "Command line of the Yagura datacenter controller",
+		Long: `pvmutl operates a Yagura cluster, the controller of a datacenter.
+
+A group is written shop/web (category and group; \ and ¥ do as well), a model
+shop/web/web-vm; the category may be left out. Options are written as in the
+manual (/VMS esx01, in any case) or conventionally (--vms esx01). Any manager
+serves any command. Commands that start a job wait for its end.
+
+pvmutl help exit-codes lists what scripts may rely on.`,
+		Example:           "pvmutl --server 10.0.0.11,10.0.0.12,10.0.0.13 list group",
+		Args:              cobra.ArbitraryArgs,
+		PersistentPreRunE: a.readOptions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef(cmd, "unknown command %q%s", args[0], suggestion(cmd, args[0]))
+			}
+			return cmd.Help()
+		},
+		SilenceErrors:    true,
+		SilenceUsage:     true,
+		TraverseChildren: false,
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%v", err) })
+	root.AddGroup(
+		&cobra.Group{ID: groupManual, Title: "Operations:"},
+		&cobra.Group{ID: groupObjects, Title: "Objects:"},
+		&cobra.Group{ID: groupWatch, Title: "Jobs, events and automation:"},
+		&cobra.Group{ID: groupCluster, Title: "Cluster:"},
+		&cobra.Group{ID: groupSelf, Title: "This command:"},
+	)
+	a.addGlobalOptions(root)
+	for _, c := range commands {
+		cmd := c.make(a)
+		cmd.GroupID = c.group
+		root.AddCommand(cmd)
+	}
+	root.AddCommand(exitCodesTopic())
+	root.SetHelpCommandGroupID(groupSelf)
+	root.SetCompletionCommandGroupID(groupSelf)
+	plainUseLines(root)
+	return root
+}
+
+// plainUseLines keeps cobra from adding "[flags]" to usages that are written
+// out in full.
+func plainUseLines(cmd *cobra.Command) {
+	cmd.DisableFlagsInUseLine = true
+	for _, c := range cmd.Commands() {
+		plainUseLines(c)
+	}
+}
+
+func suggestion(root *cobra.Command, word string) string {
+	near := root.SuggestionsFor(word)
+	if len(near) == 0 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(near, " or ") + "?"
+}

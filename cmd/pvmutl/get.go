@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"yagura/fsm/schema"
+	"yagura/rpc/api"
+	"yagura/rpc/client"
+)
+
+// machineView shows machines, which come typed.
+var machineView = view[*schema.Machine]{json: rowJSON[*schema.Machine]}
+
+// kindNames are the words for shell completion.
+func kindNames() []string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = k.name
+	}
+	return names
+}
+
+func getCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "get KIND [NAME] [--group GroupName]",
+		Short: "Show objects of the configuration database",
+		Long: `Show the objects of a kind, or one of them. Kinds: Category Group Model Host
+Machine Subsystem Software Policy TrapRule Settings, in any spelling. The name
+of a model or host is group/name.
+
+-o yaml prints documents that "pvmutl apply" takes; -o json the full state.
+Passwords are never shown.`,
+		Example: `pvmutl get machine -o json
+pvmutl get machines --group shop/web
+pvmutl get group web -o yaml > web.yaml`,
+		ValidArgs: kindNames(),
+		Args:      positional("KIND", "NAME?"),
+	}
+	group := cmd.Flags().String("group", "", "only what is below this category, group or model")
+	cmd.RunE = a.online(func(ctx context.Context, c *client.Client, args []string) error {
+		k, err := kindByName(args[0])
+		if err != nil {
+			return usagef(cmd, "%v", err)
+		}
+		if len(args) == 2 {
+			if *group != "" {
+				return usagef(cmd, "NAME and --group exclude each other")
+			}
+			return a.getOne(ctx, c, k, normalName(args[1]))
+		}
+		return a.getAll(ctx, c, k, normalName(*group))
+	})
+	return cmd
+}
+
+func (a *app) getOne(ctx context.Context, c *client.Client, k kind, name string) error {
+	o, err := c.Inventory.Get(ctx, &api.GetRequest{Kind: k.name, Name: name})
+	if err != nil {
+		return err
+	}
+	if a.options.output == formatYAML {
+		return encodeYAML(a.stdout, documentNode(o.Kind, o.Name, o.Spec))
+	}
+	row, err := rowOf(k, o)
+	if err != nil {
+		return err
+	}
+	if a.options.output == formatJSON {
+		return writeIndented(a.stdout, appendJSON(nil, row.ProtoReflect()))
+	}
+	return writeDetails(a.stdout, row.ProtoReflect())
+}
+
+func (a *app) getAll(ctx context.Context, c *client.Client, k kind, group string) error {
+	reply, err := c.Inventory.List(ctx, &api.ListRequest{Kind: k.name, Group: group})
+	if err != nil {
+		return err
+	}
+	if a.options.output == formatYAML {
+		return a.yamlDocuments(ctx, c, reply)
+	}
+	if k.name == kindMachine && a.options.output == formatJSON {
+		return printList(a, machineView, reply.Machines)
+	}
+	rows := make([]proto.Message, 0, len(reply.Machines)+len(reply.Objects))
+	for _, m := range reply.Machines {
+		rows = append(rows, m)
+	}
+	for _, o := range reply.Objects {
+		row, err := rowOf(k, o)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+	}
+	return printList(a, view[proto.Message]{k.columns, rowJSON[proto.Message]}, rows)
+}
+
+// rowOf is an object's row in its type, which gives its fields order, defaults
+// and number types. Fields that this version doesn't know are passed over.
+func rowOf(k kind, o *api.Object) (proto.Message, error) {
+	text, err := o.GetRow().MarshalJSON()
+	row := k.row()
+	if err == nil {
+		err = protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(text, row)
+	}
+	if err != nil {
+		return nil, schema.Errorf(schema.KindInternal, fmt.Sprintf("%s %s", o.GetKind(), o.GetName()), "the answer can't be read: %v", err).
+			WithHint("use a pvmutl of the managers' version")
+	}
+	return row, nil
+}
+
+// yamlDocuments prints objects as apply takes them. Machines come without
+// their specs, which are asked for one by one.
+func (a *app) yamlDocuments(ctx context.Context, c *client.Client, reply *api.ListReply) error {
+	objects := reply.Objects
+	if len(reply.Machines) > 0 {
+		var err error
+		if objects, err = getMachines(ctx, c, reply.Machines); err != nil {
+			return err
+		}
+	}
+	nodes := make([]*yaml.Node, len(objects))
+	for i, o := range objects {
+		nodes[i] = documentNode(o.Kind, o.Name, o.Spec)
+	}
+	return encodeYAML(a.stdout, nodes...)
+}
+
+// getMachines gets machines as objects, several at a time.
+func getMachines(ctx context.Context, c *client.Client, machines []*schema.Machine) ([]*api.Object, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	objects := make([]*api.Object, len(machines))
+	slots := make(chan struct{}, maxWatches)
+	var wg sync.WaitGroup
+	for i, m := range machines {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			o, err := c.Inventory.Get(ctx, &api.GetRequest{Kind: kindMachine, Name: m.Name})
+			if err != nil {
+				cancel(err) // the first error ends the others
+				return
+			}
+			objects[i] = o
+		})
+	}
+	wg.Wait()
+	return objects, context.Cause(ctx)
+}
+
+func unsetCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:       "unset KIND NAME",
+		Short:     "Remove an object that nothing uses",
+		Long:      "Remove an object. One that others refer to stays, and the error names what uses it.",
+		Example:   "pvmutl unset model web/web-vm",
+		ValidArgs: kindNames(),
+		Args:      positional("KIND", "NAME"),
+	}
+	cmd.RunE = a.online(func(ctx context.Context, c *client.Client, args []string) error {
+		k, err := kindByName(args[0])
+		if err != nil {
+			return usagef(cmd, "%v", err)
+		}
+		_, err = c.Inventory.Unset(ctx, &api.UnsetRequest{Kind: k.name, Name: normalName(args[1])})
+		if err == nil {
+			fmt.Fprintf(a.stdout, "%s %s: removed\n", k.name, normalName(args[1]))
+		}
+		return err
+	})
+	return cmd
+}
+
+func collectCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "collect [SUBSYSTEM]",
+		Short:   "Read the inventory of subsystems",
+		Long:    "Read what a subsystem, or each of them, knows: machines, VMs, their places and states.",
+		Example: "pvmutl collect vc1",
+		Args:    positional("SUBSYSTEM?"),
+	}
+	a.jobStarter(cmd, func(ctx context.Context, c *client.Client, args []string) (*api.JobsReply, error) {
+		return c.Inventory.Collect(ctx, &api.CollectRequest{Subsystem: optional(args, 0)})
+	})
+	return cmd
+}

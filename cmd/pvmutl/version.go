@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"yagura/rpc/apierr"
+)
+
+// version is stamped by the build.
+var version = "unknown"
+
+func versionCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version of this command",
+		Example: "pvmutl version",
+		Args:    positional(),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(a.stdout, "pvmutl %s (%s %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// exitCodesTopic is a help text without a command: the exit codes, from the
+// table that gives them.
+func exitCodesTopic() *cobra.Command {
+	kindsOf := map[int][]string{}
+	for _, k := range apierr.Kinds() {
+		code := apierr.Lookup(k).Exit
+		kindsOf[code] = append(kindsOf[code], string(k))
+	}
+	var b strings.Builder
+	b.WriteString("Exit codes: 0 is success, all others tell the kind of failure.\n\n    0  success\n")
+	for _, code := range slices.Sorted(maps.Keys(kindsOf)) {
+		fmt.Fprintf(&b, "  %3d  %s\n", code, strings.Join(kindsOf[code], ", "))
+	}
+	fmt.Fprintf(&b, "  %3d  interrupted by Ctrl-C; jobs go on\n", exitInterrupted)
+	b.WriteString("\n1 to 16 are the manual's [3.2.1]; 1 is a malformed command line as well.")
+	return &cobra.Command{Use: "exit-codes", Short: "Exit codes that scripts may rely on", Long: b.String()}
+}
