@@ -102,18 +102,27 @@ type Client struct {
 	http        *http.Client
 }
 
-// Dial reads where the simulator of a state directory is. It doesn't connect.
-func Dial(stateDir string) (*Client, error) {
+// ReadEndpoints reads where the simulator of a state directory is.
+func ReadEndpoints(stateDir string) (Endpoints, error) {
+	var e Endpoints
 	data, err := os.ReadFile(filepath.Join(stateDir, endpointsFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("no simulator has been started with the state directory %s (start it with `pvmd sim` or `make demo`)", stateDir)
+		return e, fmt.Errorf("no simulator has been started with the state directory %s (start it with `pvmd sim` or `make demo`)", stateDir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find the simulator: %w", err)
+		return e, fmt.Errorf("find the simulator: %w", err)
 	}
-	var e Endpoints
 	if err := json.Unmarshal(data, &e); err != nil {
-		return nil, fmt.Errorf("find the simulator: %s: %w", filepath.Join(stateDir, endpointsFile), err)
+		return e, fmt.Errorf("find the simulator: %s: %w", filepath.Join(stateDir, endpointsFile), err)
+	}
+	return e, nil
+}
+
+// Dial finds the simulator of a state directory. It doesn't connect.
+func Dial(stateDir string) (*Client, error) {
+	e, err := ReadEndpoints(stateDir)
+	if err != nil {
+		return nil, err
 	}
 	token, err := os.ReadFile(filepath.Join(stateDir, tokenFile))
 	if err != nil {

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"yagura/deploy/demo"
+	"yagura/deploy/testbed"
+	"yagura/drivers/sim"
+)
+
+// demoTime bounds the start of the demo.
+const demoTime = 60 * time.Second
+
+// newDemoCmd starts and stops the demo: three managers on 127.0.0.11 to .13
+// and the simulated datacenter on 127.0.0.21 and up.
+func newDemoCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "demo", Short: "three managers and a simulated datacenter on this machine"}
+	var dir string
+	up := &cobra.Command{
+		Use:   "up",
+		Short: "start the demo; managers of a running demo that have died are started again",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			bed, err := demoBed(dir)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), demoTime)
+			defer cancel()
+			return demoUp(ctx, bed, cmd.OutOrStdout())
+		},
+	}
+	down := &cobra.Command{
+		Use:   "down",
+		Short: "stop the demo; its logs stay",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			bed, err := demoBed(dir)
+			if err != nil {
+				return err
+			}
+			ran, err := bed.StopAll()
+			if len(ran) == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "no demo runs")
+			} else {
+				fmt.Fprintln(cmd.OutOrStdout(), "stopped", strings.Join(ran, ", "))
+			}
+			return err
+		},
+	}
+	cmd.PersistentFlags().StringVar(&dir, "dir", sim.DemoStateDir, "directory of the demo's state")
+	cmd.AddCommand(up, down)
+	return cmd
+}
+
+func demoBed(dir string) (*testbed.Bed, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	bed, err := testbed.New(dir, self, 3, 11)
+	if err != nil {
+		return nil, err
+	}
+	bed.Detach = true
+	return bed, nil
+}
+
+// demoUp starts what doesn't run. A demo of which nothing runs begins anew:
+// the simulated datacenter keeps no state, so neither does its cluster.
+func demoUp(ctx context.Context, bed *testbed.Bed, out io.Writer) error {
+	fresh := !bed.Running("sim")
+	for _, n := range bed.Nodes {
+		fresh = fresh && !bed.Running(n.ID)
+	}
+	if fresh {
+		if err := clearDemo(bed.Dir); err != nil {
+			return err
+		}
+		if err := bed.Prepare(); err != nil {
+			return err
+		}
+		if err := bed.WriteEnv(); err != nil {
+			return err
+		}
+	}
+	if err := startDemo(ctx, bed, fresh, out); err != nil {
+		if fresh {
+			_, stopErr := bed.StopAll()
+			err = errors.Join(err, stopErr)
+		}
+		return fmt.Errorf("the demo didn't start: %w\nthe logs are %s/*.log; `pvmd demo down` stops what is left", err, bed.Dir)
+	}
+	return nil
+}
+
+func startDemo(ctx context.Context, bed *testbed.Bed, fresh bool, out io.Writer) error {
+	if err := bed.StartSim(); err != nil {
+		return err
+	}
+	for i := range bed.Nodes {
+		if err := bed.StartNode(i); err != nil {
+			return err
+		}
+	}
+	end, err := awaitSim(ctx, bed)
+	if err != nil {
+		return err
+	}
+	leader, err := bed.Leader(ctx)
+	if err != nil {
+		return fmt.Errorf("%w\nlast lines of node1.log:\n%s", err, bed.LogTail("node1", 5))
+	}
+	fmt.Fprintf(out, "three managers run; %s leads\n", bed.Nodes[leader].ID)
+	if fresh {
+		if err := loadDemo(ctx, bed, end, out); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(out, `
+Type next:
+  source %[1]s/env
+  bin/pvmutl node list
+  bin/pvmutl list group
+  bin/pvmutl get machine
+  bin/pvmd sim ctl host-down esx02
+  snmpinform -v2c -c public %[2]s:10162 '' 1.3.6.1.4.1.119.2.2.4.4.0.1 \
+    1.3.6.1.4.1.119.2.2.4.4.100.1 s ESMDSVNT 1.3.6.1.4.1.119.2.2.4.4.100.2 s 0xC0000002 1.3.6.1.4.1.119.2.2.4.4.100.3 s esx02
+  bin/pvmutl event list
+  bin/pvmutl job list
+Kill the leader in between: kill -9 $(cat %[1]s/%[3]s.pid). Stop it all: make demo-down
+`, relative(bed.Dir), bed.Nodes[1].IP, bed.Nodes[leader].ID)
+	return nil
+}
+
+// awaitSim waits until the simulated datacenter answers.
+func awaitSim(ctx context.Context, bed *testbed.Bed) (sim.Endpoints, error) {
+	for {
+		e, err := sim.ReadEndpoints(bed.Dir)
+		if err == nil {
+			return e, nil
+		}
+		if !bed.Running("sim") {
+			return e, fmt.Errorf("the simulated datacenter ended:\n%s", bed.LogTail("sim", 5))
+		}
+		select {
+		case <-ctx.Done():
+			return e, fmt.Errorf("the simulated datacenter doesn't answer: %w", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// loadDemo declares the demo's inventory by ordinary pvmutl commands.
+func loadDemo(ctx context.Context, bed *testbed.Bed, e sim.Endpoints, out io.Writer) error {
+	v, err := demoValues(bed, e)
+	if err != nil {
+		return err
+	}
+	pvmutl := filepath.Join(filepath.Dir(bed.Bin), "pvmutl")
+	for _, name := range []string{demo.Base, demo.Machines} {
+		text, err := demo.Render(name, v)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(bed.Path(name), text, 0o600); err != nil {
+			return err
+		}
+	}
+	for _, args := range [][]string{
+		{"apply", "-f", bed.Path(demo.Base)},
+		{"collect"},
+		{"apply", "-f", bed.Path(demo.Machines)},
+	} {
+		cmd := exec.CommandContext(ctx, pvmutl, append([]string{"--reason", "load the demo"}, args...)...)
+		cmd.Env = append(os.Environ(), bed.Env()...)
+		var buf bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &buf, &buf
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("pvmutl %s: %w\n%s", strings.Join(args, " "), err, buf.String())
+		}
+		fmt.Fprintf(out, "pvmutl %s: well\n", strings.Join(args, " "))
+	}
+	return nil
+}
+
+func demoValues(bed *testbed.Bed, e sim.Endpoints) (demo.Values, error) {
+	ca, err := os.ReadFile(bed.Path("ca.pem"))
+	if err != nil {
+		return demo.Values{}, err
+	}
+	password, err := os.ReadFile(bed.Path("sim.password"))
+	if err != nil {
+		return demo.Values{}, err
+	}
+	secret := strings.TrimSpace(string(password))
+	v := demo.Values{
+		VCenter: e.VCenter, VCenterUser: sim.DefaultUser, VCenterPassword: secret,
+		BMC: e.BMCs, BMCUser: sim.DefaultBMCUser, BMCPassword: secret, CA: string(ca),
+	}
+	for i := 1; i <= 4; i++ {
+		v.Servers = append(v.Servers, fmt.Sprintf("esx%02d", i))
+	}
+	for i := 1; i <= 16; i++ {
+		name := fmt.Sprintf("web%02d", i)
+		if i <= 12 {
+			v.VMs = append(v.VMs, name)
+		} else {
+			v.Spares = append(v.Spares, name)
+		}
+	}
+	return v, nil
+}
+
+// clearDemo removes an earlier demo's state, and nothing that isn't one's.
+func clearDemo(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		if _, err := os.Stat(filepath.Join(dir, "env")); err != nil {
+			return fmt.Errorf("%s holds something that isn't a demo; nothing was deleted", dir)
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
+// relative is a path as a person in this directory would type it.
+func relative(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if r, err := filepath.Rel(wd, path); err == nil && !strings.HasPrefix(r, "..") {
+		return r
+	}
+	return path
+}
