@@ -67,6 +67,7 @@ type VM struct {
 	Hostname     string // as the guest reports it
 	IPs          []string
 	Token        string    // the token of the call that created it, if known
+	ConfigPath   string    // where its configuration lies, "[datastore] folder/file"; see RelocateSpec.ConfigPath
 	BootTime     time.Time // when it last started or restarted, by the manager's clock; zero: not known
 }
 
@@ -128,6 +129,10 @@ type RelocateSpec struct {
 	Server    string // target VM server
 	Datastore string // target datastore for RelocateMove; empty keeps or lets the driver choose
 	Mode      RelocateMode
+	// ConfigPath is VM.ConfigPath as read before a failover. A manager that can
+	// only take a record away and make it anew may lose contact in between;
+	// with the path the same call, repeated, completes it.
+	ConfigPath string
 }
 
 // CloneSpec asks for a VM to be made from a template.
@@ -192,7 +197,8 @@ type Hypervisor interface {
 	Close(ctx context.Context) error
 }
 
-// Change is one object's new state, or its end.
+// Change is one object's new state, or its end. Measured load (CPUMHz,
+// CPUUsedMHz, MemUsedMiB) isn't followed; Inventory reads it.
 type Change struct {
 	Server *VMServer
 	VM     *VM

@@ -54,6 +54,11 @@ func (w *World) checkClone(c *change, spec drivers.CloneSpec) (bool, string, err
 	case w.moveTarget(t, to, spec.Datastore) == "":
 		return refuse("VM server %s does not mount datastore %s", to.name, spec.Datastore)
 	}
+	for _, n := range spec.Identity.NICs {
+		if n.Network != "" && !contains(to.networks, n.Network) {
+			return refuse("VM server %s has no network %s", to.name, n.Network)
+		}
+	}
 	return false, "", nil
 }
 

@@ -30,7 +30,7 @@ func (h *Hypervisor) Inventory(ctx context.Context) (*drivers.Inventory, error) 
 
 // VM implements drivers.Hypervisor.
 func (h *Hypervisor) VM(ctx context.Context, uuid string) (drivers.VM, error) {
-	return h.readVM(ctx, uuid, func() *vm { return h.w.vms[uuid] })
+	return h.readVM(ctx, h.w.nameOf(uuid), func() *vm { return h.w.vms[uuid] })
 }
 
 // VMByName implements drivers.Hypervisor.
@@ -98,11 +98,15 @@ func (w *World) notFound(op, object, what string) error {
 
 // vmCall makes the change of a VM; the object is its name, as in the ledger.
 func (h *Hypervisor) vmCall(call drivers.Call, op, uuid string) change {
-	h.w.mu.Lock()
-	defer h.w.mu.Unlock()
-	name := uuid
-	if m := h.w.vms[uuid]; m != nil {
-		name = m.v.Name
+	return change{system: h.w.system, op: op, object: h.w.nameOf(uuid), call: call}
+}
+
+// nameOf is the name of a VM, or its UUID if there is none.
+func (w *World) nameOf(uuid string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if m := w.vms[uuid]; m != nil {
+		return m.v.Name
 	}
-	return change{system: h.w.system, op: op, object: name, call: call}
+	return uuid
 }

@@ -47,7 +47,7 @@ func (h *Hypervisor) SetServerPower(ctx context.Context, call drivers.Call, serv
 			w.bootHost(x)
 		case drivers.OpShutdown:
 			w.stopHost(x)
-			x.standby = true
+			x.stopped = true
 		}
 		return ""
 	}
@@ -70,7 +70,7 @@ func (w *World) checkServerPower(c *change, op drivers.PowerOp) (bool, string, e
 		}
 		return false, "", nil
 	case drivers.OpShutdown:
-		if x.standby {
+		if x.standby || x.stopped {
 			return true, "", nil
 		}
 	case drivers.OpReboot:
@@ -118,7 +118,8 @@ func (w *World) stopHost(x *host) {
 // doesn't come back. The caller holds mu.
 func (w *World) bootHost(x *host) {
 	w.endVMs(x)
-	x.power, x.crashed, x.isolated, x.standby, x.boot = drivers.PowerOn, false, false, false, w.now()
+	x.power, x.boot = drivers.PowerOn, w.now()
+	x.crashed, x.isolated, x.standby, x.stopped = false, false, false, false
 	for _, m := range w.vms {
 		if m.v.Server == x.name && m.v.Power == drivers.PowerOn {
 			m.v.Power = drivers.PowerOff

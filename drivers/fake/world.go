@@ -54,6 +54,7 @@ type host struct {
 	crashed     bool               // powered, but nothing runs on it
 	isolated    bool               // runs, but its manager can't reach it
 	standby     bool               // off by the manager's wish; the manager can wake it
+	stopped     bool               // off by the manager's wish; only its BMC can start it
 	maintenance bool
 	bmcDead     bool
 	noOS        bool // a graceful shutdown or reboot is accepted and ignored
@@ -149,6 +150,9 @@ func (w *World) view(m *vm) drivers.VM {
 	v.Connected = h.connected()
 	v.Datacenter = h.datacenter
 	v.ToolsRunning = v.ToolsRunning && m.running
+	if len(v.Datastores) > 0 {
+		v.ConfigPath = fmt.Sprintf("[%s] %s/%s.vmx", v.Datastores[0], v.Name, v.Name)
+	}
 	v.Datastores = append([]string(nil), v.Datastores...)
 	v.Networks = append([]string(nil), v.Networks...)
 	v.NICs = append([]drivers.NIC(nil), v.NICs...)

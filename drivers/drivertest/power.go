@@ -1,0 +1,173 @@
+package drivertest
+
+import (
+	"context"
+	"testing"
+
+	"yagura/drivers"
+)
+
+// PowerWorld is a set of machines under test, with their management controllers.
+type PowerWorld struct {
+	Open func(t *testing.T) drivers.Power
+	// On and Off name machines that are in that state at the start; the
+	// operating system of On listens.
+	On, Off string
+	// Crash kills the operating system of a machine; the power stays on.
+	Crash func(t *testing.T, machine string)
+	// Silence makes a machine's controller stop answering.
+	Silence func(t *testing.T, machine string)
+	// Effects counts the effects of an operation (names as in the ledger of
+	// drivers/fake) that took place on a machine; empty strings count all.
+	Effects func(t *testing.T, op, machine string) int
+}
+
+// RunPower runs the suite. world makes a fresh world.
+func RunPower(t *testing.T, world func(t *testing.T) PowerWorld) {
+	for _, c := range []struct {
+		name string
+		run  func(*power)
+	}{
+		{"Converges", testPowerOnOff},
+		{"Restart", testPowerRestart},
+		{"GracefulShutdown", testPowerShutdown},
+		{"ForceEndsACrashedMachine", testPowerCrashed},
+		{"Refusals", testPowerRefuses},
+		{"ExpiredCallsDoNothing", testPowerExpired},
+		{"EndedContextDoesNothing", testPowerEndedContext},
+		{"SilentController", testPowerSilent},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+			t.Cleanup(cancel)
+			p := &power{T: t, ctx: ctx, w: world(t)}
+			p.d = p.w.Open(t)
+			c.run(p)
+		})
+	}
+}
+
+type power struct {
+	*testing.T
+	ctx context.Context
+	w   PowerWorld
+	d   drivers.Power
+}
+
+func (p *power) set(machine string, op drivers.PowerOp, token string) {
+	p.Helper()
+	if _, err := p.d.SetPower(p.ctx, call(token), machine, op); err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *power) becomes(machine string, want drivers.PowerState) {
+	p.Helper()
+	waitFor(p.T, p.ctx, machine+" to be "+string(want), func() bool {
+		got, err := p.d.PowerState(p.ctx, machine)
+		if err != nil {
+			p.Fatal(err)
+		}
+		return got == want
+	})
+}
+
+func (p *power) fails(k drivers.Kind, what string, err error) {
+	p.Helper()
+	if err == nil || drivers.KindOf(err) != k {
+		p.Fatalf("%s: %v, want %s", what, err, k)
+	}
+}
+
+func (p *power) effects(n int, op, machine string) {
+	p.Helper()
+	if got := p.w.Effects(p.T, op, machine); got != n {
+		p.Fatalf("%d effects %q on %q, want %d", got, op, machine, n)
+	}
+}
+
+func testPowerOnOff(p *power) {
+	p.becomes(p.w.On, drivers.PowerOn)
+	p.becomes(p.w.Off, drivers.PowerOff)
+	p.set(p.w.On, drivers.OpPowerOn, "1")
+	p.set(p.w.Off, drivers.OpPowerOff, "2")
+	p.set(p.w.Off, drivers.OpShutdown, "3")
+	p.effects(0, "", "")
+	for range 2 {
+		p.set(p.w.On, drivers.OpPowerOff, "4")
+		p.becomes(p.w.On, drivers.PowerOff)
+	}
+	p.effects(1, "host-power-off", p.w.On)
+	for range 2 {
+		p.set(p.w.Off, drivers.OpPowerOn, "5")
+		p.becomes(p.w.Off, drivers.PowerOn)
+	}
+	p.effects(1, "host-power-on", p.w.Off)
+}
+
+func testPowerRestart(p *power) {
+	p.set(p.w.On, drivers.OpReset, "1")
+	p.becomes(p.w.On, drivers.PowerOn)
+	p.effects(1, "host-reset", p.w.On)
+	p.effects(1, "", "")
+}
+
+func testPowerShutdown(p *power) {
+	p.set(p.w.On, drivers.OpShutdown, "1")
+	p.becomes(p.w.On, drivers.PowerOff)
+	p.set(p.w.On, drivers.OpShutdown, "2")
+	p.effects(1, "host-shutdown", p.w.On)
+	p.effects(0, "host-power-off", "")
+}
+
+func testPowerCrashed(p *power) {
+	p.w.Crash(p.T, p.w.On)
+	p.becomes(p.w.On, drivers.PowerOn)
+	p.set(p.w.On, drivers.OpPowerOff, "1")
+	p.becomes(p.w.On, drivers.PowerOff)
+	p.effects(1, "host-power-off", p.w.On)
+}
+
+func testPowerRefuses(p *power) {
+	_, err := p.d.PowerState(p.ctx, "nobody")
+	p.fails(drivers.KindNotFound, "the power of nobody", err)
+	_, err = p.d.SetPower(p.ctx, call("1"), "nobody", drivers.OpPowerOn)
+	p.fails(drivers.KindNotFound, "power-on of nobody", err)
+	for _, op := range []drivers.PowerOp{drivers.OpReset, drivers.OpReboot} {
+		_, err = p.d.SetPower(p.ctx, call("2"), p.w.Off, op)
+		p.fails(drivers.KindRefused, string(op)+" of a machine that is off", err)
+	}
+	_, err = p.d.SetPower(p.ctx, call("3"), p.w.On, drivers.OpSuspend)
+	p.fails(drivers.KindUnsupported, "suspend", err)
+	p.effects(0, "", "")
+}
+
+var allOps = []drivers.PowerOp{drivers.OpShutdown, drivers.OpPowerOff, drivers.OpReboot, drivers.OpReset}
+
+func testPowerExpired(p *power) {
+	for _, op := range allOps {
+		_, err := p.d.SetPower(p.ctx, late("1"), p.w.On, op)
+		p.fails(drivers.KindExpired, string(op), err)
+	}
+	p.effects(0, "", "")
+}
+
+func testPowerEndedContext(p *power) {
+	ctx, cancel := context.WithCancel(p.ctx)
+	cancel()
+	for _, op := range allOps {
+		_, err := p.d.SetPower(ctx, call("1"), p.w.On, op)
+		p.fails(drivers.KindUnreachable, string(op), err)
+	}
+	p.effects(0, "", "")
+}
+
+func testPowerSilent(p *power) {
+	p.w.Silence(p.T, p.w.On)
+	if state, err := p.d.PowerState(p.ctx, p.w.On); drivers.KindOf(err) != drivers.KindUnreachable || state != drivers.PowerUnknown {
+		p.Fatalf("a silent controller says %s, %v", state, err)
+	}
+	_, err := p.d.SetPower(p.ctx, call("1"), p.w.On, drivers.OpPowerOff)
+	p.fails(drivers.KindUnreachable, "power-off through a silent controller", err)
+	p.effects(0, "", "")
+}
