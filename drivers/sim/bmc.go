@@ -235,6 +235,9 @@ func (b *bmc) manager(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
+// poweredOff is why a restart is refused.
+const poweredOff = "the power is off"
+
 // resetAction carries out ComputerSystem.Reset. A real controller answers as
 // soon as it has understood; the machine follows in its own time, so a delay
 // put in for the operation is spent after the answer.
@@ -255,7 +258,7 @@ func (b *bmc) resetAction(w http.ResponseWriter, r *http.Request) {
 	case "ForceOff":
 		op, act = OpHostPowerOff, func() (bool, string) { return s.forceOff(m), "" }
 	case "ForceRestart":
-		op, act = OpHostReset, func() (bool, string) { return s.reset(m), "the power is off" }
+		op, act = OpHostReset, func() (bool, string) { return s.reset(m), poweredOff }
 	case "GracefulShutdown", "GracefulRestart":
 		op = OpHostShutdown
 		again := req.ResetType == "GracefulRestart"
@@ -263,7 +266,10 @@ func (b *bmc) resetAction(w http.ResponseWriter, r *http.Request) {
 			op = OpHostReboot
 		}
 		act = func() (bool, string) {
-			if !m.powered() && !again {
+			switch {
+			case !m.powered() && again:
+				return false, poweredOff
+			case !m.powered():
 				return false, ""
 			}
 			return s.stop(m, types.HostSystemPowerStateUnknown, again), "the operating system doesn't answer"
@@ -280,7 +286,7 @@ func (b *bmc) resetAction(w http.ResponseWriter, r *http.Request) {
 		fail(w, 500, "Base.1.8.InternalError", "The request failed due to an internal service error.")
 		return
 	}
-	carryOut := func() {
+	carryOut := func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		entry.Detail = "was " + string(m.phase)
@@ -294,6 +300,7 @@ func (b *bmc) resetAction(w http.ResponseWriter, r *http.Request) {
 			entry.Result = resultFailed + why
 		}
 		s.ledger.add(entry)
+		return done || why != poweredOff
 	}
 	if d := s.rules.delayOf(op); d > 0 {
 		s.spawn(func() {
@@ -301,8 +308,9 @@ func (b *bmc) resetAction(w http.ResponseWriter, r *http.Request) {
 				carryOut()
 			}
 		})
-	} else {
-		carryOut()
+	} else if !carryOut() {
+		fail(w, 409, "Base.1.8.ActionNotSupported", "The system is off and can't be restarted.")
+		return
 	}
 	w.WriteHeader(http.StatusNoContent)
 }

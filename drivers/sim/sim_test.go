@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/session"
@@ -173,5 +172,4 @@ func TestLoginIsChecked(t *testing.T) {
 	if err := bare.Properties(e.ctx, bare.Reference(), []string{"name"}, &m); err == nil {
 		t.Error("properties were read without a login")
 	}
-	_ = govmomi.Client{}
 }

@@ -83,6 +83,7 @@ func newVCenter(ctx context.Context, s *Sim) (*vcenter, error) {
 	}
 	v.faces = map[string]map[string]bool{
 		"VirtualMachine": soapMethods(&vmFace{}), "HostSystem": soapMethods(&hostFace{}), "Folder": soapMethods(&folderFace{}),
+		"Datacenter": soapMethods(&dcFace{}),
 	}
 	v.reg.Handler = v.dispatch
 	return v, v.listen()
@@ -179,15 +180,23 @@ func (v *vcenter) dispatch(ctx *simulator.Context, m *simulator.Method) (mo.Refe
 	if !v.faces[m.This.Type][m.Name] {
 		return nil, nil
 	}
+	var face mo.Reference
 	switch o := v.reg.Get(m.This).(type) {
 	case *simulator.VirtualMachine:
-		return &vmFace{vm: o, v: v}, nil
+		face = &vmFace{vm: o, v: v}
 	case *simulator.HostSystem:
-		return &hostFace{host: o, v: v}, nil
+		face = &hostFace{host: o, v: v}
 	case *simulator.Folder:
-		return &folderFace{folder: o, v: v}, nil
+		face = &folderFace{folder: o, v: v}
+	case *simulator.Datacenter:
+		face = &dcFace{dc: o, v: v}
+	default:
+		return nil, nil // vcsim answers ManagedObjectNotFound
 	}
-	return nil, nil // vcsim answers ManagedObjectNotFound
+	// vcsim prefers an object that it finds under This to the one returned
+	// here, so This must name nothing that it knows.
+	m.This.Value += ".face"
+	return face, nil
 }
 
 func (v *vcenter) trackWait(ctx *simulator.Context, ref types.ManagedObjectReference) {
