@@ -12,7 +12,7 @@ import (
 
 func armCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:     "arm [CATEGORY] --reason TEXT",
+		Use:     "arm [CATEGORY] [--reason TEXT]",
 		Short:   "Turn automation on again",
 		Long:    "Turn automation on again, for the whole cluster or below a category.",
 		Example: `pvmutl arm shop --reason "storage is back"`,
@@ -35,11 +35,11 @@ recorded, and no policy acts on them. Commands still work.`,
 
 func (a *app) armer(disarm bool) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		if a.options.reason == "" {
+		if disarm && a.options.reason == "" {
 			return usagef(cmd, "--reason is missing")
 		}
 		return a.online(func(ctx context.Context, c *client.Client, args []string) error {
-			reply, err := c.Inventory.Arm(ctx, &api.ArmRequest{Disarm: disarm, Category: normalName(optional(args, 0))})
+			reply, err := c.Inventory.Arm(ctx, &api.ArmRequest{Disarm: disarm, Category: optional(args, 0)})
 			if err != nil {
 				return err
 			}

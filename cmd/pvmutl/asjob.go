@@ -52,7 +52,9 @@ func runningJobs(ctx context.Context, c *client.Client, all bool) ([]*api.JobInf
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(reply.Jobs, func(i *api.JobInfo) bool { return schema.JobEnded(i.GetJob().GetState()) }), nil
+	return slices.DeleteFunc(reply.Jobs, func(i *api.JobInfo) bool {
+		return schema.JobEnded(i.GetJob().GetState()) || !all && i.GetJob().GetParent() != ""
+	}), nil
 }
 
 // writeJobTable writes the manual's table. The phase and the parameters follow

@@ -83,9 +83,10 @@ pvmutl help exit-codes lists what scripts may rely on.`,
 			}
 			return cmd.Help()
 		},
-		SilenceErrors:    true,
-		SilenceUsage:     true,
-		TraverseChildren: false,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)

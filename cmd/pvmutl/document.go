@@ -177,7 +177,7 @@ func setField(doc *api.Document, at place, key, value *yaml.Node) error {
 		if err != nil {
 			return err
 		}
-		doc.Name = normalName(word)
+		doc.Name = word
 	case "spec":
 		c := converter{at: at}
 		spec, err := c.value(value, 0)
@@ -288,16 +288,26 @@ func (c *converter) scalar(n *yaml.Node) (*structpb.Value, error) {
 }
 
 // locate adds to a server's error where the document that it is about stands.
+// The error's object is the document's kind and key, which is its name, or the
+// end of it when the name says the category as well.
 func (l *loaded) locate(err error) error {
 	var e *schema.Error
 	if !errors.As(err, &e) {
 		return err
 	}
+	found := -1
 	for i, d := range l.documents {
-		if strings.EqualFold(e.Object, d.Kind+" "+d.Name) {
-			e.Object = l.places[i].String() + ": " + e.Object
-			break
+		key, ok := strings.CutPrefix(e.Object, d.Kind+" ")
+		switch {
+		case !ok:
+		case d.Name == key:
+			found = i
+		case found < 0 && strings.HasSuffix(schema.NormalPath(d.Name), "/"+key):
+			found = i
 		}
+	}
+	if found >= 0 {
+		e.Object = l.places[found].String() + ": " + e.Object
 	}
 	return err
 }

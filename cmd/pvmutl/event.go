@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -53,12 +52,6 @@ func (s *eventSelection) addTo(cmd *cobra.Command) {
 	f.StringVar(&s.req.After, "after", "", "only events after the one with this `id`")
 }
 
-func (s *eventSelection) request() *api.ListEventsRequest {
-	req := proto.CloneOf(&s.req)
-	req.Group = normalName(req.Group)
-	return req
-}
-
 func eventCommand(a *app) *cobra.Command {
 	return family("event", "List and watch events, and what policy decided",
 		eventListCommand(a), eventShowCommand(a), eventWatchCommand(a))
@@ -76,9 +69,8 @@ func eventListCommand(a *app) *cobra.Command {
 	s.addTo(cmd)
 	limit := cmd.Flags().Int32("limit", defaultLimit, "only the newest `N`; 0 for all that are kept")
 	cmd.RunE = a.online(func(ctx context.Context, c *client.Client, _ []string) error {
-		req := s.request()
-		req.Limit = *limit
-		reply, err := c.Events.ListEvents(ctx, req)
+		s.req.Limit = *limit
+		reply, err := c.Events.ListEvents(ctx, &s.req)
 		if err != nil {
 			return err
 		}
@@ -146,7 +138,7 @@ object a line. With --timeout it ends after that time.`,
 	var s eventSelection
 	s.addTo(cmd)
 	cmd.RunE = a.online(func(ctx context.Context, c *client.Client, _ []string) error {
-		return a.watchEvents(ctx, c, s.request())
+		return a.watchEvents(ctx, c, &s.req)
 	})
 	return cmd
 }
@@ -167,8 +159,8 @@ func (a *app) watchEvents(ctx context.Context, c *client.Client, req *api.ListEv
 		}
 	}
 	err := c.WatchEvents(ctx, req, a.writeEventLine)
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil // as asked for
+	if ctx.Err() != nil {
+		return nil // Ctrl-C and --timeout are the ways to end it
 	}
 	return err
 }

@@ -27,6 +27,19 @@ func kindNames() []string {
 	return names
 }
 
+// kindArgs is positional for commands whose first argument is a kind.
+func kindArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := positional(names...)(cmd, args); err != nil {
+			return err
+		}
+		if _, err := kindByName(args[0]); err != nil {
+			return usagef(cmd, "%v", err)
+		}
+		return nil
+	}
+}
+
 func getCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get KIND [NAME] [--group GroupName]",
@@ -41,21 +54,24 @@ Passwords are never shown.`,
 pvmutl get machines --group shop/web
 pvmutl get group web -o yaml > web.yaml`,
 		ValidArgs: kindNames(),
-		Args:      positional("KIND", "NAME?"),
+		Args:      kindArgs("KIND", "NAME?"),
 	}
 	group := cmd.Flags().String("group", "", "only what is below this category, group or model")
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 2 && *group != "" {
+			return usagef(cmd, "NAME and --group exclude each other")
+		}
+		return nil
+	}
 	cmd.RunE = a.online(func(ctx context.Context, c *client.Client, args []string) error {
 		k, err := kindByName(args[0])
 		if err != nil {
-			return usagef(cmd, "%v", err)
+			return err
 		}
 		if len(args) == 2 {
-			if *group != "" {
-				return usagef(cmd, "NAME and --group exclude each other")
-			}
-			return a.getOne(ctx, c, k, normalName(args[1]))
+			return a.getOne(ctx, c, k, args[1])
 		}
-		return a.getAll(ctx, c, k, normalName(*group))
+		return a.getAll(ctx, c, k, *group)
 	})
 	return cmd
 }
@@ -165,16 +181,16 @@ func unsetCommand(a *app) *cobra.Command {
 		Long:      "Remove an object. One that others refer to stays, and the error names what uses it.",
 		Example:   "pvmutl unset model web/web-vm",
 		ValidArgs: kindNames(),
-		Args:      positional("KIND", "NAME"),
+		Args:      kindArgs("KIND", "NAME"),
 	}
 	cmd.RunE = a.online(func(ctx context.Context, c *client.Client, args []string) error {
 		k, err := kindByName(args[0])
 		if err != nil {
-			return usagef(cmd, "%v", err)
+			return err
 		}
-		_, err = c.Inventory.Unset(ctx, &api.UnsetRequest{Kind: k.name, Name: normalName(args[1])})
+		_, err = c.Inventory.Unset(ctx, &api.UnsetRequest{Kind: k.name, Name: args[1]})
 		if err == nil {
-			fmt.Fprintf(a.stdout, "%s %s: removed\n", k.name, normalName(args[1]))
+			fmt.Fprintf(a.stdout, "%s %s: removed\n", k.name, args[1])
 		}
 		return err
 	})

@@ -221,6 +221,7 @@ func writeJob(w io.Writer, info *api.JobInfo) error {
 		{"state", fmt.Sprintf("%s, %d %%", job.GetState(), job.GetProgress())},
 		{"waits for", job.GetWaiting()},
 		{"parked", job.GetParked()},
+		{"answers", strings.Join(job.GetResumeWords(), ", ")},
 		{"error", job.GetError()},
 		{"result", job.GetResult()},
 		{"manager", job.GetManager()},

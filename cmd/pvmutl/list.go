@@ -140,7 +140,7 @@ func writeHeading(w io.Writer, title string, width int) {
 }
 
 func (a *app) listServer(ctx context.Context, c *client.Client, args []string) error {
-	reply, err := c.Inventory.GroupMachines(ctx, &api.GroupRequest{Group: normalName(args[0])})
+	reply, err := c.Inventory.GroupMachines(ctx, &api.GroupRequest{Group: args[0]})
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ type softLine struct {
 }
 
 func (a *app) listSoft(ctx context.Context, c *client.Client, args []string) error {
-	reply, err := c.Inventory.GroupMachines(ctx, &api.GroupRequest{Group: normalName(args[0])})
+	reply, err := c.Inventory.GroupMachines(ctx, &api.GroupRequest{Group: args[0]})
 	if err != nil {
 		return err
 	}

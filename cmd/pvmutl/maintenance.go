@@ -32,7 +32,7 @@ action.`,
 		RunE: a.online(func(ctx context.Context, c *client.Client, args []string) error {
 			word := strings.ToLower(args[0])
 			reply, err := c.Inventory.SetMaintenance(ctx, &api.SetMaintenanceRequest{
-				On: word == "on", Group: normalName(args[1]), Host: optional(args, 2),
+				On: word == "on", Group: args[1], Host: optional(args, 2),
 			})
 			if err != nil {
 				return err

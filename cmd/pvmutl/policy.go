@@ -27,7 +27,7 @@ groups below it. Without a name: all policies with their descriptions.`,
 			Example: "pvmutl policy show shop",
 			Args:    positional("GroupName?"),
 			RunE: a.online(func(ctx context.Context, c *client.Client, args []string) error {
-				reply, err := c.Inventory.ShowPolicy(ctx, &api.GroupRequest{Group: normalName(optional(args, 0))})
+				reply, err := c.Inventory.ShowPolicy(ctx, &api.GroupRequest{Group: optional(args, 0)})
 				if err != nil {
 					return err
 				}
@@ -39,23 +39,23 @@ groups below it. Without a name: all policies with their descriptions.`,
 
 func (a *app) printPolicies(reply *api.ShowPolicyReply, settings bool) error {
 	switch {
-	case a.options.output == formatTable:
+	case a.options.output != formatTable && settings:
+		return printList(a, policySettingView, reply.Settings)
+	case a.options.output != formatTable:
+		return printList(a, policyView, reply.Policies)
+	case settings:
 		for _, s := range reply.Settings {
 			writePolicySetting(a.stdout, s)
 			for _, m := range s.Models {
 				writePolicySetting(a.stdout, m)
 			}
 		}
-		if !settings {
-			for _, p := range reply.Policies {
-				fmt.Fprintf(a.stdout, "%s : %s\n", p.Name, clean(p.Description))
-			}
+	default:
+		for _, p := range reply.Policies {
+			fmt.Fprintf(a.stdout, "%s : %s\n", p.Name, clean(p.Description))
 		}
-		return nil
-	case settings:
-		return printList(a, policySettingView, reply.Settings)
 	}
-	return printList(a, policyView, reply.Policies)
+	return nil
 }
 
 func writePolicySetting(w io.Writer, s *api.PolicySetting) {
@@ -84,7 +84,7 @@ asks first, unless /y (--yes) is given.`,
 				return err
 			}
 		}
-		_, err := c.Inventory.SetPolicy(ctx, &api.SetPolicyRequest{Group: normalName(group), Policy: policy})
+		_, err := c.Inventory.SetPolicy(ctx, &api.SetPolicyRequest{Group: group, Policy: policy})
 		return err
 	})
 	return cmd

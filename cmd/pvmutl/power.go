@@ -37,7 +37,7 @@ host is named. The group may then be a category, for all groups below it.
 		Args:    positional("GroupName", "HostName..."),
 	}
 	a.jobStarter(cmd, func(ctx context.Context, c *client.Client, args []string) (*api.JobsReply, error) {
-		return c.Operations.Power(ctx, &api.PowerRequest{Op: op, Group: normalName(args[0]), Hosts: args[1:]})
+		return c.Operations.Power(ctx, &api.PowerRequest{Op: op, Group: args[0], Hosts: args[1:]})
 	})
 	return cmd
 }

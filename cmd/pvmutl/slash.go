@@ -12,6 +12,9 @@ import (
 // option, without the slash and in lower case.
 const slashNames = "slash"
 
+// takesFiles is the annotation of commands whose arguments are paths of files.
+const takesFiles = "files"
+
 // slash gives the flag of cmd the manual's spellings beside its conventional
 // one: slash(cmd, "vms", "vms") makes /VMS and --vms the same option.
 func slash(cmd *cobra.Command, flag string, names ...string) {
@@ -38,12 +41,15 @@ func slashOptions(cmd *cobra.Command) map[string]*pflag.Flag {
 // "--vms=esx01". Options are matched without regard to case.
 //
 // Only an argument that begins with a slash is an option: "shop/web" is a
-// name. Commands without slash options keep all arguments as they are, so
-// that "snapshot save /backup/x" means a file. "/?" asks for help everywhere.
+// name. Commands whose arguments are files (takesFiles) have no slash options,
+// so that "snapshot save /backup/x" means a file. "/?" asks for help.
 func expandSlash(root *cobra.Command, args []string) ([]string, error) {
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		return args, nil // the shell asks for completions of an unfinished line
+	}
 	cmd, _, err := root.Find(args)
-	if err != nil {
-		return args, nil // cobra reports the unknown command
+	if err != nil || cmd.Annotations[takesFiles] != "" {
+		return args, nil // of the errors cobra makes its own
 	}
 	options := slashOptions(cmd)
 	out := make([]string, 0, len(args))
@@ -60,7 +66,7 @@ func expandSlash(root *cobra.Command, args []string) ([]string, error) {
 				i++
 				out = append(out, args[i])
 			}
-		case len(arg) > 1 && arg[0] == '/' && len(options) > 0:
+		case len(arg) > 1 && arg[0] == '/':
 			f, ok := options[strings.ToLower(arg[1:])]
 			if !ok {
 				return nil, usagef(cmd, "unknown option %s; %s", arg, knownOptions(options))
@@ -115,6 +121,9 @@ func shorthand(cmd *cobra.Command, letter string) *pflag.Flag {
 }
 
 func knownOptions(options map[string]*pflag.Flag) string {
+	if len(options) == 0 {
+		return "the command has none"
+	}
 	names := make([]string, 0, len(options))
 	for name := range options {
 		names = append(names, "/"+name)

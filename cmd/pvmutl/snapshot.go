@@ -25,6 +25,8 @@ all; "-" writes to standard output. It holds the encrypted credentials of other
 systems and is readable by you alone.`,
 		Example: "pvmutl snapshot save /backup/yagura.snap",
 		Args:    positional("FILE"),
+
+		Annotations: map[string]string{takesFiles: "yes"},
 		RunE: a.online(func(ctx context.Context, c *client.Client, args []string) error {
 			if args[0] == "-" {
 				return c.SaveSnapshot(ctx, a.stdout)
@@ -48,6 +50,8 @@ lost. A damaged file changes nothing. "-" reads standard input. On a terminal it
 asks first, unless --yes is given.`,
 		Example: "pvmutl snapshot restore /backup/yagura.snap --reason drill",
 		Args:    positional("FILE"),
+
+		Annotations: map[string]string{takesFiles: "yes"},
 	}
 	yes := cmd.Flags().BoolP("yes", "y", false, "don't ask")
 	cmd.RunE = a.online(func(ctx context.Context, c *client.Client, args []string) error {
@@ -68,7 +72,7 @@ asks first, unless --yes is given.`,
 		if err := c.RestoreSnapshot(ctx, in); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(a.stdout, "%s: restored\n", args[0])
+		_, err := fmt.Fprintln(a.stdout, "restored")
 		return err
 	})
 	return cmd

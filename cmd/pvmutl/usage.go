@@ -99,9 +99,3 @@ func family(name, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(commands...)
 	return cmd
 }
-
-// normalName brings a path of names into the form of the API: ¥ (the
-// backslash of Japanese code pages, in three shapes) becomes /.
-func normalName(name string) string {
-	return strings.NewReplacer(`\`, "/", "¥", "/", "￥", "/").Replace(name)
-}

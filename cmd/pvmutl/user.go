@@ -75,8 +75,9 @@ func userSetCommand(a *app) *cobra.Command {
 		Short: "Create an account, or change it",
 		Long: `Create an account or change one. Roles: administrator (all), operator (starts
 jobs), observer (reads). The password is read from a file, from the variable
-PVMUTL_NEW_PASSWORD, or asked for on a terminal with --ask-password; an account
-that exists keeps its password when none is given.`,
+PVMUTL_NEW_PASSWORD, or asked for on a terminal with --ask-password. An account
+that exists keeps its password when none is given; role, description and
+--disabled are set as given.`,
 		Example: "pvmutl user set tanaka --role operator --ask-password",
 		Args:    positional("NAME"),
 	}

@@ -35,17 +35,16 @@ pvmutl vmadd shop/web spare01 --existing`,
 	slash(cmd, "vmfs", "vmfs")
 	slash(cmd, "netinfo", "netinfo")
 	slash(cmd, "existing", "a")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if *server == "" && firstOf(*datastore, *vmfs) != "" {
+			return usagef(cmd, "/DATASTORE needs /VMS")
+		}
+		return nil
+	}
 	a.jobStarter(cmd, func(ctx context.Context, c *client.Client, args []string) (*api.JobsReply, error) {
-		store := *datastore
-		if store == "" {
-			store = *vmfs
-		}
-		if store != "" && *server == "" {
-			return nil, usagef(cmd, "/DATASTORE needs /VMS")
-		}
 		return c.Operations.AddVM(ctx, &api.AddVMRequest{
-			Group: normalName(args[0]), Vm: args[1],
-			VmServer: *server, Datastore: store, Netinfo: *netinfo, Existing: *existing,
+			Group: args[0], Vm: args[1],
+			VmServer: *server, Datastore: firstOf(*datastore, *vmfs), Netinfo: *netinfo, Existing: *existing,
 		})
 	})
 	return cmd
@@ -66,7 +65,7 @@ comes first.
 	keep := cmd.Flags().Bool("keep", false, "take the VM out of the group, don't delete it")
 	slash(cmd, "keep", "d")
 	a.jobStarter(cmd, func(ctx context.Context, c *client.Client, args []string) (*api.JobsReply, error) {
-		return c.Operations.DeleteVM(ctx, &api.DeleteVMRequest{Group: normalName(args[0]), Host: optional(args, 1), Keep: *keep})
+		return c.Operations.DeleteVM(ctx, &api.DeleteVMRequest{Group: args[0], Host: optional(args, 1), Keep: *keep})
 	})
 	return cmd
 }
@@ -80,7 +79,7 @@ func vmmigrateCommand(a *app) *cobra.Command {
 		Args:    positional("GroupName", "HostName", "VMServer"),
 	}
 	a.jobStarter(cmd, func(ctx context.Context, c *client.Client, args []string) (*api.JobsReply, error) {
-		return c.Operations.MigrateVM(ctx, &api.MigrateVMRequest{Group: normalName(args[0]), Host: args[1], VmServer: args[2]})
+		return c.Operations.MigrateVM(ctx, &api.MigrateVMRequest{Group: args[0], Host: args[1], VmServer: args[2]})
 	})
 	return cmd
 }
@@ -102,7 +101,7 @@ manual has it: what is on its disks is lost.`,
 	slash(cmd, "recreate", "recreate")
 	a.jobStarter(cmd, func(ctx context.Context, c *client.Client, args []string) (*api.JobsReply, error) {
 		return c.Operations.MigrateVM(ctx, &api.MigrateVMRequest{
-			Group: normalName(args[0]), Host: args[1], VmServer: args[2], Move: true, Recreate: *recreate,
+			Group: args[0], Host: args[1], VmServer: args[2], Move: true, Recreate: *recreate,
 		})
 	})
 	return cmd

@@ -133,7 +133,7 @@ func outcome(info *api.JobInfo) error {
 			WithHint("look at its machines before going on: pvmutl job show %s", job.Id)
 	case schema.JobParked:
 		return schema.Errorf(schema.KindParked, object, "parked: %s", job.Parked).
-			WithHint(`then give your word with "pvmutl job resume %s WORD", or undo it with "pvmutl job rollback %s"`, job.Id, job.Id)
+			WithHint(`then "pvmutl job resume %s%s", or undo it with "pvmutl job rollback %s"`, job.Id, because(strings.Join(job.ResumeWords, "|"), " "), job.Id)
 	case schema.JobFailed:
 		kind := schema.KindJobFailed
 		if !stepStarted(info.Steps) && job.ErrorKind != "" {

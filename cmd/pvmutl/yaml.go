@@ -7,6 +7,7 @@ import (
 	"math"
 	"sort"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -42,7 +43,7 @@ func blockStyle(n *yaml.Node) {
 		n.Style = 0
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
-		n.SetString(n.Value)
+		*n = *textNode(n.Value)
 	}
 	for _, c := range n.Content {
 		blockStyle(c)
@@ -73,8 +74,16 @@ func addField(mapping *yaml.Node, key string, value *yaml.Node) {
 	mapping.Content = append(mapping.Content, textNode(key), value)
 }
 
+// textNode makes a text. One that some reader of YAML would take for something
+// else (a number, a time, yes, on) is quoted: yaml's own encoder knows them all,
+// but takes its time, so it is asked about short and number-like words only.
 func textNode(s string) *yaml.Node {
 	n := new(yaml.Node)
+	if len(s) < 6 || strings.ContainsRune("0123456789+-.", rune(s[0])) {
+		if err := n.Encode(s); err == nil {
+			return n
+		}
+	}
 	n.SetString(s)
 	return n
 }

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"yagura/fsm/schema"
+	"yagura/rpc/api"
+)
+
+// at is a fixed moment, some seconds after noon.
+func at(seconds int) *timestamppb.Timestamp {
+	return timestamppb.New(time.Date(2026, 11, 23, 12, 0, seconds, 0, time.UTC))
+}
+
+func newStruct(t *testing.T, text []byte) *structpb.Struct {
+	t.Helper()
+	s := new(structpb.Struct)
+	if err := protojson.Unmarshal(text, s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// object makes an object as a manager sends it.
+func object(t *testing.T, kind, name string, row proto.Message, spec string) *api.Object {
+	t.Helper()
+	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &api.Object{Kind: kind, Name: name, Row: newStruct(t, text), Spec: newStruct(t, []byte(spec))}
+}
+
+func web01() *schema.Machine {
+	return &schema.Machine{
+		Name: "web01", Uuid: "4203-01", Kind: schema.MachineVM, Subsystem: "vc1", Managed: true, Power: schema.PowerOn,
+		HardwareStatus: schema.HardwareNormal, Status: schema.StatusReady, Group: "web", Host: "web01", Model: "web-vm",
+		VmServer: "esx01", MemoryMib: 4096, Cpus: 2, Collected: at(5), Nics: []*schema.NIC{{Mac: "00:50:56:00:00:01"}},
+		Bmc: &schema.Bmc{Kind: "redfish", Password: []byte("sealed"), PasswordSet: true},
+	}
+}
+
+func ph03() *schema.Machine {
+	return &schema.Machine{
+		Name: "ph03", Kind: schema.MachinePhysical, Managed: true, Power: schema.PowerOff, HardwareStatus: schema.HardwareUnknown,
+		Status: schema.StatusAbnormal, StatusReason: "step failed", PoolGroups: []string{"db", "web"}, Maintenance: true,
+	}
+}
+
+// jobIn makes a job in a state, with a step for each word in steps.
+func jobIn(id, state string, progress int32, steps ...string) *api.JobInfo {
+	info := &api.JobInfo{Job: &schema.Job{
+		Id: id, Sequence: "MoveMachine", State: state, Progress: progress, Manager: "node1", Created: at(0), Started: at(1),
+		CreatedBy: "admin", Reason: "balance", Targets: []string{"web01"}, Group: "web", Params: map[string]string{"to": "esx02", "machine": "web01"},
+	}}
+	if schema.JobEnded(state) {
+		info.Job.Ended = at(9)
+	}
+	for i, s := range steps {
+		info.Steps = append(info.Steps, &schema.Step{
+			Job: id, Number: int32(i + 1), Name: "migrate-vm", Target: "web01", State: s, Attempt: 1, Manager: "node1", Started: at(2),
+		})
+		if s != schema.StepPending {
+			info.Job.Current = int32(i + 1)
+		}
+	}
+	return info
+}
+
+func failed(info *api.JobInfo, kind schema.Kind, msg string) *api.JobInfo {
+	info.Job.ErrorKind, info.Job.Error = string(kind), msg
+	return info
+}
+
+// loadCanned gives the manager an answer for every method.
+func (f *fakeManager) loadCanned(t *testing.T) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	event := &schema.Event{
+		Id: "42", Time: at(3), Node: "node2", Notifier: schema.NotifierSNMP, Source: "ESMDSVNT", EventId: "0xC0000002", Target: "esx02",
+		Severity: "error", Text: "fan\nstopped \x1b[31m", Category: "target-inaccessible", State: schema.EventHandled,
+		Decision: schema.DecisionActed, Reason: "policy standard-vms, rule inaccessible", Jobs: []string{"00011"},
+		Actions:  []*schema.ActionRecord{{Action: "move-all-vms", Result: "started", Job: "00011"}},
+		Varbinds: map[string]string{"1.3.6.1.4.1.119.2.2.4.4.100.2": "0xC0000002", "1.3.6.1.4.1.119.2.2.4.4.100.1": "ESMDSVNT"},
+	}
+	running := jobIn("00012", schema.JobRunning, 50, schema.StepDone, schema.StepStarted)
+	child := jobIn("00013", schema.JobQueued, 0)
+	child.Job.Parent, child.Job.Waiting, child.Job.Started = "00012", "machine/web01, held by job 00012", nil
+	done := jobIn("00011", schema.JobSucceeded, 100, schema.StepDone)
+	done.Steps[0].Handle, done.Steps[0].Resumed, done.Steps[0].Ended, done.Steps[0].Manager = "task-7", true, at(8), "node3"
+	done.Job.Log = []string{"node3 took the job over at step 1"}
+	jobs := &api.JobsReply{Jobs: []string{"00011"}}
+	group := &schema.Group{Name: "web", Category: "shop", Kind: schema.MachineVM, Policy: "standard-vm", Priority: 3}
+	standard := &schema.Policy{Name: "standard-vm", Description: "standard for VMs", Builtin: true, Rules: []*schema.PolicyRule{{Name: "cpu"}}}
+
+	f.jobs["00011"] = []*api.JobInfo{jobIn("00011", schema.JobRunning, 10, schema.StepStarted), done}
+	for method, answer := range map[string]proto.Message{
+		"Login":          &api.LoginReply{Token: "token-1", Expires: at(30), Role: schema.RoleAdministrator},
+		"Logout":         &api.Empty{},
+		"ChangePassword": &api.Empty{},
+		"SetUser":        &schema.User{Name: "tanaka", Role: schema.RoleOperator},
+		"DeleteUser":     &api.Empty{},
+		"ListUsers": &api.ListUsersReply{Users: []*schema.User{
+			{Name: "admin", Role: schema.RoleAdministrator, Created: at(0), Changed: at(1), PasswordHash: []byte("$argon2id$")},
+		}},
+
+		"Apply": &api.ApplyReply{Applied: []*api.Applied{
+			{Kind: "Group", Name: "web", Action: "changed", Changes: []string{"priority: 0 -> 3"}},
+			{Kind: "Model", Name: "web/web-vm", Action: "created"},
+			{Kind: "Category", Name: "shop", Action: "unchanged"},
+		}},
+		"Get": object(t, "Group", "web", group, `{"category":"shop","kind":"vm","priority":3,"templates":["tmpl-web"],"description":"yes"}`),
+		"List Category": &api.ListReply{Objects: []*api.Object{
+			object(t, "Category", "infra", &schema.Category{Path: "infra"}, `{}`),
+			object(t, "Category", "shop", &schema.Category{Path: "shop", Priority: 1, Disarm: &schema.Disarm{By: "admin", Since: at(0), Reason: "move"}}, `{}`),
+			object(t, "Category", "shop/old", &schema.Category{Path: "shop/old"}, `{}`),
+		}},
+		"List Group": &api.ListReply{Objects: []*api.Object{
+			object(t, "Group", "lab", &schema.Group{Name: "lab"}, `{"kind":"vm"}`),
+			object(t, "Group", "web", group, `{"category":"shop","kind":"vm","priority":3}`),
+		}},
+		"List Model": &api.ListReply{Objects: []*api.Object{
+			object(t, "Model", "web/web-vm", &schema.Model{Group: "web", Name: "web-vm", Kind: schema.MachineVM, Cost: 10, Capacity: 1 << 40}, `{"kind":"vm"}`),
+		}},
+		"List Host": &api.ListReply{Objects: []*api.Object{
+			object(t, "Host", "web/web01", &schema.Host{Group: "web", Name: "web01", Machine: "web01",
+				Nics: []*schema.HostNIC{{Addresses: []*schema.Address{{Ip: "192.168.1.1"}}}}}, `{}`),
+		}},
+		"List Machine": &api.ListReply{Machines: []*schema.Machine{ph03(), web01()}},
+		"List Subsystem": &api.ListReply{Objects: []*api.Object{
+			object(t, "Subsystem", "vc1", &schema.Subsystem{Name: "vc1", Kind: "vcenter", Address: "https://127.0.0.21:8989", Collected: at(2)}, `{}`),
+		}},
+		"List Software": &api.ListReply{Objects: []*api.Object{
+			object(t, "Software", "tmpl-web", &schema.Software{Name: "tmpl-web", Kind: "template", Subsystem: "vc1"}, `{}`),
+		}},
+		"List Policy": &api.ListReply{Objects: []*api.Object{object(t, "Policy", "standard-vm", standard, `{}`)}},
+		"List TrapRule": &api.ListReply{Objects: []*api.Object{
+			object(t, "TrapRule", "esmpro", &schema.TrapRule{Name: "esmpro", Oid: "1.3.6.1.4.1.119", Notifier: "SystemMonitorEvent", Source: "${1.3}", EventId: "x"}, `{}`),
+		}},
+		"List Settings": &api.ListReply{Objects: []*api.Object{
+			object(t, "Settings", "cluster", &schema.Settings{Key: "cluster", Cluster: "c-1", Feature: 1}, `{}`),
+		}},
+		"Unset":   &api.Empty{},
+		"Collect": jobs,
+		"GroupMachines": &api.GroupMachinesReply{Group: "web", Running: []*schema.Machine{web01()}, Pool: []*schema.Machine{ph03()},
+			Software: []string{"tmpl-web", "agent"}},
+		"SetMaintenance": &api.SetMaintenanceReply{Machines: []string{"web01", "web02"}},
+		"ShowPolicy": &api.ShowPolicyReply{
+			Settings: []*api.PolicySetting{{Group: "web", Policy: "standard-vm", Models: []*api.PolicySetting{{Group: "web-vm"}}}},
+			Policies: []*schema.Policy{standard},
+		},
+		"SetPolicy": &api.Empty{},
+		"Arm":       &api.ArmReply{State: "disarmed below shop"},
+
+		"Power": jobs, "AddVM": jobs, "DeleteVM": jobs, "MigrateVM": jobs, "Evacuate": jobs,
+
+		"ListJobs":    &api.ListJobsReply{Jobs: []*api.JobInfo{done, running, child}},
+		"GetJob":      done,
+		"CancelJob":   &api.Empty{},
+		"ResumeJob":   &api.Empty{},
+		"RollbackJob": &api.Empty{},
+		"ListLocks": &api.ListLocksReply{
+			Locks:   []*schema.Lock{{Object: "machine/web01", Job: "00012", Since: at(1)}},
+			Waiting: []*schema.Job{child.Job},
+		},
+		"ListEvents": &api.ListEventsReply{Events: []*schema.Event{event}},
+		"GetEvent":   event,
+		"ListAudit": &api.ListAuditReply{Audit: []*schema.Audit{
+			{Id: "7", Time: at(1), User: "admin", From: "127.0.0.1", Node: "node1", Op: "SetPolicy", Objects: []string{"group/web"}, Reason: "drill", Index: 99},
+		}},
+		"ListNodes": &api.ListNodesReply{Nodes: []*api.Node{
+			{Id: "node1", Address: "127.0.0.11:26102", Role: "leader", AppliedIndex: 1 << 40, Version: "v1", Alive: true, Ready: true, LastContact: at(9)},
+			{Id: "node2", Address: "127.0.0.12:26102", Role: "non-voter", AppliedIndex: 12},
+		}},
+		"RemoveNode": &api.Empty{},
+		"Transfer":   &api.NodeRequest{Id: "node2"},
+		"Status": &api.StatusReply{Node: "node1", Leader: "node1", LeaderAddress: "127.0.0.11:26102", Ready: true, AppliedIndex: 5, Term: 2,
+			TrapsDropped: map[string]uint64{"malformed": 1}, Automation: "disarmed by admin: move"},
+	} {
+		f.answers[method] = answer
+	}
+}
