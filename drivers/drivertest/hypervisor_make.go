@@ -45,7 +45,8 @@ func testClone(s *hyper) {
 }
 
 func testCloneRefusals(s *hyper) {
-	tmpl, on := s.template(), s.running()
+	tmpl := s.template()
+	on := s.pick("running VM elsewhere", func(v drivers.VM) bool { return v.Power == drivers.PowerOn && v.Server != tmpl.Server })
 	x := s.otherServer(tmpl.Server, on.Server)
 	good := drivers.CloneSpec{Template: tmpl.Name, Name: "new", Server: x.Name}
 	for what, change := range map[string]func(*drivers.CloneSpec){
@@ -68,6 +69,10 @@ func testCloneRefusals(s *hyper) {
 	s.w.HostDown(s.T, x.Name)
 	task, err = s.d.Clone(s.ctx, call("3"), good)
 	s.refused("clone to a dead VM server", task, err)
+	good.Server = on.Server
+	s.w.HostDown(s.T, tmpl.Server)
+	task, err = s.d.Clone(s.ctx, call("4"), good)
+	s.refused("clone of a template on a dead VM server", task, err)
 	s.effects(0, "clone", "")
 }
 

@@ -39,12 +39,15 @@ func (w *World) checkClone(c *change, spec drivers.CloneSpec) (bool, string, err
 	if to == nil || !to.hypervisor {
 		return false, "", c.errorf(drivers.KindNotFound, "no such VM server as %s", spec.Server)
 	}
-	dc := w.hosts[t.v.Server].datacenter
+	from := w.hosts[t.v.Server]
+	dc := from.datacenter
 	switch {
 	case !t.v.Template:
 		return refuse("%s is not a template", spec.Template)
 	case !to.connected():
 		return refuse("VM server %s does not answer", to.name)
+	case !from.connected():
+		return refuse("VM server %s of the template does not answer", from.name)
 	case to.maintenance:
 		return refuse("VM server %s is in maintenance mode", to.name)
 	case to.datacenter != dc || (spec.Datacenter != "" && spec.Datacenter != dc):

@@ -85,6 +85,11 @@ func (c *catalog) put(o types.ObjectContent) {
 	}
 }
 
+// has tells whether anything is known of an object.
+func (c *catalog) has(r ref) bool {
+	return c.vms[r] != nil || c.hosts[r] != nil || c.stores[r] != nil || c.nodes[r] != nil
+}
+
 // drop forgets an object.
 func (c *catalog) drop(r ref) {
 	delete(c.vms, r)

@@ -89,6 +89,8 @@ func clonable(t *foundVM, to *foundHost, spec drivers.CloneSpec) error {
 		return refuse("template %s is in no folder", spec.Template)
 	case !to.rec.connected():
 		return refuse("VM server %s does not answer", to.rec.name)
+	case !t.host().connected():
+		return refuse("VM server %s of template %s does not answer", t.host().name, spec.Template)
 	case to.rec.maintenance:
 		return refuse("VM server %s is in maintenance mode", to.rec.name)
 	case to.datacenter() != dc || (spec.Datacenter != "" && spec.Datacenter != dc):

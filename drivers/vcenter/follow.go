@@ -34,7 +34,12 @@ func (d *Driver) Follow(ctx context.Context, fn func(drivers.Change)) error {
 		return ended(ctx, err)
 	}
 	defer d.discard(ctx, f.destroy)
-	return ended(ctx, d.wrap(r, f.run(ctx)))
+	err = f.run(ctx)
+	if _, lost := faultOf(err).(*types.NotAuthenticated); lost {
+		// The session ended, and with it the collector: the account is still good.
+		err = d.errorf(drivers.KindUnreachable, r, "vCenter ended the session")
+	}
+	return ended(ctx, d.wrap(r, err))
 }
 
 // ended prefers the caller's own end over what it broke.
@@ -162,6 +167,9 @@ func (f *follower) take(o types.ObjectUpdate, b *batch) {
 		f.all.drop(o.Obj)
 		return
 	}
+	if o.Kind == types.ObjectUpdateKindModify && !f.all.has(o.Obj) {
+		return // a straggler about an object that left
+	}
 	rec := f.all.of(o.Obj)
 	for _, ch := range o.ChangeSet {
 		if !watched[ch.Name] {
@@ -174,15 +182,18 @@ func (f *follower) take(o types.ObjectUpdate, b *batch) {
 
 // reread reads objects afresh of which vCenter told only an inner part.
 func (f *follower) reread(ctx context.Context, b *batch) error {
-	if len(b.partial) == 0 {
+	var objects []types.ObjectSpec
+	for r := range b.partial {
+		if !f.all.has(r) {
+			continue // it left meanwhile
+		}
+		objects = append(objects, types.ObjectSpec{Obj: r})
+	}
+	if len(objects) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, inventoryTimeout)
 	defer cancel()
-	var objects []types.ObjectSpec
-	for r := range b.partial {
-		objects = append(objects, types.ObjectSpec{Obj: r})
-	}
 	err := retrieve(ctx, f.c, types.PropertyFilterSpec{ObjectSet: objects, PropSet: propSet(false)}, f.all.put)
 	if _, gone := faultOf(err).(*types.ManagedObjectNotFound); gone {
 		return nil // its end is the next update

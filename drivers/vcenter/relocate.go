@@ -24,7 +24,7 @@ func (d *Driver) Relocate(ctx context.Context, call drivers.Call, spec drivers.R
 		if err != nil {
 			return plan{}, err
 		}
-		there := f.rec.host == to.ref
+		there := f.rec.host == to.ref && !f.rec.template
 		if there && (spec.Mode == drivers.RelocateMigrate || spec.Datastore == "" || onlyOn(f, spec.Datastore)) {
 			return plan{done: true, result: spec.Server}, nil
 		}
