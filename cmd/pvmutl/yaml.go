@@ -79,12 +79,14 @@ func addField(mapping *yaml.Node, key string, value *yaml.Node) {
 // but takes its time, so it is asked about short and number-like words only.
 func textNode(s string) *yaml.Node {
 	n := new(yaml.Node)
-	if len(s) < 6 || strings.ContainsRune("0123456789+-.", rune(s[0])) {
-		if err := n.Encode(s); err == nil {
-			return n
-		}
-	}
 	n.SetString(s)
+	if len(s) < 6 || strings.ContainsRune("0123456789+-.", rune(s[0])) {
+		encoded := new(yaml.Node)
+		if err := encoded.Encode(s); err == nil && encoded.Tag == "!!str" {
+			return encoded
+		}
+		n.Style = yaml.DoubleQuotedStyle // such as <<, which the encoder leaves bare
+	}
 	return n
 }
 
