@@ -1,21 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"yagura/deploy/demo"
 	"yagura/deploy/testbed"
 	"yagura/drivers/sim"
 )
@@ -115,8 +112,7 @@ func startDemo(ctx context.Context, bed *testbed.Bed, fresh bool, out io.Writer)
 			return err
 		}
 	}
-	end, err := awaitSim(ctx, bed)
-	if err != nil {
+	if _, err := bed.AwaitSim(ctx); err != nil {
 		return err
 	}
 	leader, err := bed.Leader(ctx)
@@ -125,7 +121,7 @@ func startDemo(ctx context.Context, bed *testbed.Bed, fresh bool, out io.Writer)
 	}
 	fmt.Fprintf(out, "three managers run; %s leads\n", bed.Nodes[leader].ID)
 	if fresh {
-		if err := loadDemo(ctx, bed, end, out); err != nil {
+		if err := bed.LoadDemo(ctx, out); err != nil {
 			return err
 		}
 	}
@@ -143,85 +139,6 @@ Type next:
 Kill the leader in between: kill -9 $(cat %[1]s/%[3]s.pid). Stop it all: make demo-down
 `, relative(bed.Dir), bed.Nodes[1].IP, bed.Nodes[leader].ID)
 	return nil
-}
-
-// awaitSim waits until the simulated datacenter answers.
-func awaitSim(ctx context.Context, bed *testbed.Bed) (sim.Endpoints, error) {
-	for {
-		e, err := sim.ReadEndpoints(bed.Dir)
-		if err == nil {
-			return e, nil
-		}
-		if !bed.Running("sim") {
-			return e, fmt.Errorf("the simulated datacenter ended:\n%s", bed.LogTail("sim", 5))
-		}
-		select {
-		case <-ctx.Done():
-			return e, fmt.Errorf("the simulated datacenter doesn't answer: %w", err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// loadDemo declares the demo's inventory by ordinary pvmutl commands.
-func loadDemo(ctx context.Context, bed *testbed.Bed, e sim.Endpoints, out io.Writer) error {
-	v, err := demoValues(bed, e)
-	if err != nil {
-		return err
-	}
-	pvmutl := filepath.Join(filepath.Dir(bed.Bin), "pvmutl")
-	for _, name := range []string{demo.Base, demo.Machines} {
-		text, err := demo.Render(name, v)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(bed.Path(name), text, 0o600); err != nil {
-			return err
-		}
-	}
-	for _, args := range [][]string{
-		{"apply", "-f", bed.Path(demo.Base)},
-		{"collect"},
-		{"apply", "-f", bed.Path(demo.Machines)},
-	} {
-		cmd := exec.CommandContext(ctx, pvmutl, append([]string{"--reason", "load the demo"}, args...)...)
-		cmd.Env = append(os.Environ(), bed.Env()...)
-		var buf bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &buf, &buf
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("pvmutl %s: %w\n%s", strings.Join(args, " "), err, buf.String())
-		}
-		fmt.Fprintf(out, "pvmutl %s: well\n", strings.Join(args, " "))
-	}
-	return nil
-}
-
-func demoValues(bed *testbed.Bed, e sim.Endpoints) (demo.Values, error) {
-	ca, err := os.ReadFile(bed.Path("ca.pem"))
-	if err != nil {
-		return demo.Values{}, err
-	}
-	password, err := os.ReadFile(bed.Path("sim.password"))
-	if err != nil {
-		return demo.Values{}, err
-	}
-	secret := strings.TrimSpace(string(password))
-	v := demo.Values{
-		VCenter: e.VCenter, VCenterUser: sim.DefaultUser, VCenterPassword: secret,
-		BMC: e.BMCs, BMCUser: sim.DefaultBMCUser, BMCPassword: secret, CA: string(ca),
-	}
-	for i := 1; i <= 4; i++ {
-		v.Servers = append(v.Servers, fmt.Sprintf("esx%02d", i))
-	}
-	for i := 1; i <= 16; i++ {
-		name := fmt.Sprintf("web%02d", i)
-		if i <= 12 {
-			v.VMs = append(v.VMs, name)
-		} else {
-			v.Spares = append(v.Spares, name)
-		}
-	}
-	return v, nil
 }
 
 // clearDemo removes an earlier demo's state, and nothing that isn't one's.

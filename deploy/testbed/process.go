@@ -19,17 +19,18 @@ func newPassword() string { return rand.Text() }
 
 // StartNode starts manager i; one that runs already is left alone.
 func (b *Bed) StartNode(i int) error {
-	return b.start(b.Nodes[i].ID, "serve", "-c", b.Config(i))
+	return b.start(b.Nodes[i].ID, b.FirstUID+i, "serve", "-c", b.Config(i))
 }
 
 // StartSim starts the simulated datacenter.
 func (b *Bed) StartSim() error {
 	args := append([]string{"sim", "--state-dir", b.Dir, "--ca-cert", b.Path("ca.pem"), "--ca-key", b.Path("ca.key"), "--password-file", b.Path("sim.password")}, b.SimArgs...)
-	return b.start("sim", args...)
+	return b.start("sim", 0, args...)
 }
 
 // start runs pvmd under a name: its pid goes to NAME.pid, what it prints to NAME.log.
-func (b *Bed) start(name string, args ...string) error {
+// uid counts only when managers run as users of their own.
+func (b *Bed) start(name string, uid int, args ...string) error {
 	if b.Running(name) {
 		return nil
 	}
@@ -44,6 +45,9 @@ func (b *Bed) start(name string, args ...string) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: b.Detach}
 	if !b.Detach {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
+	if uid != 0 && b.FirstUID != 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(b.FirstUID)}
 	}
 	if err := cmd.Start(); err != nil {
 		return err

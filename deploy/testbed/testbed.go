@@ -30,6 +30,9 @@ type Bed struct {
 	Extra string
 	// SimArgs are further arguments of `pvmd sim`.
 	SimArgs []string
+	// FirstUID, when not 0, runs manager i as user FirstUID+i, so that a packet
+	// filter can tell the managers of one host apart. It takes root.
+	FirstUID int
 }
 
 // Node is a manager of the bed.
@@ -92,6 +95,34 @@ func (b *Bed) Prepare() error {
 	}
 	for i := range b.Nodes {
 		if err := os.WriteFile(b.Config(i), []byte(b.config(i)), 0o600); err != nil {
+			return err
+		}
+		if err := b.own(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own gives a manager that runs as a user of its own what it must read and write.
+func (b *Bed) own(i int) error {
+	if b.FirstUID == 0 {
+		return nil
+	}
+	uid, id := b.FirstUID+i, b.Nodes[i].ID
+	if err := os.MkdirAll(b.Path(id), 0o700); err != nil {
+		return err
+	}
+	for _, f := range []string{id, id + ".key", id + ".yaml"} {
+		if err := os.Chown(b.Path(f), uid, b.FirstUID); err != nil {
+			return err
+		}
+	}
+	for _, f := range []string{tlsutil.ClusterKeyFile, tlsutil.GossipKeyFile, "admin.password"} {
+		if err := os.Chown(b.Path(f), 0, b.FirstUID); err != nil {
+			return err
+		}
+		if err := os.Chmod(b.Path(f), 0o640); err != nil {
 			return err
 		}
 	}
