@@ -5,7 +5,8 @@ import "yagura/fsm/schema"
 // Hosts are the host settings of groups, by group/name.
 var Hosts = &Table[*schema.Host]{
 	number: 4, name: "host",
-	key: func(h *schema.Host) string { return GroupKey(h.Group, h.Name) },
+	key:   func(h *schema.Host) string { return GroupKey(h.Group, h.Name) },
+	check: (*schema.Host).Validate,
 	indexes: []Index[*schema.Host]{
 		{Name: ByGroup, Values: func(h *schema.Host) []string { return []string{h.Group} }},
 		{Name: ByMachine, Unique: true, Values: func(h *schema.Host) []string { return []string{h.Machine} }},

@@ -5,7 +5,8 @@ import "yagura/fsm/schema"
 // Machines are all machines known, by name.
 var Machines = &Table[*schema.Machine]{
 	number: 5, name: "machine",
-	key: func(m *schema.Machine) string { return m.Name },
+	key:   func(m *schema.Machine) string { return m.Name },
+	check: (*schema.Machine).Validate,
 	indexes: []Index[*schema.Machine]{
 		{Name: ByUUID, Unique: true, Values: func(m *schema.Machine) []string { return []string{m.Uuid} }},
 		{Name: ByMAC, Unique: true, Values: func(m *schema.Machine) []string {
@@ -20,4 +21,27 @@ var Machines = &Table[*schema.Machine]{
 		{Name: ByPool, Values: func(m *schema.Machine) []string { return m.PoolGroups }},
 		{Name: BySub, Values: func(m *schema.Machine) []string { return []string{m.Subsystem} }},
 	},
+}
+
+// MachineLock is the name of the object that a job locks to work on a machine.
+func MachineLock(machine string) string { return "machine/" + machine }
+
+// HeldBy is the job that holds the machine alone; empty when none does.
+func HeldBy(r Reader, machine string) string {
+	for l := range Locks.By(r, ByObject, MachineLock(machine)) {
+		if !l.Shared {
+			return l.Job
+		}
+	}
+	return ""
+}
+
+// editMachine is Machines.Edit with an error for a machine that isn't there.
+func editMachine(tx *Tx, name string) (*schema.Machine, error) {
+	m, ok := Machines.Edit(tx, name)
+	if !ok {
+		return nil, schema.Errorf(schema.KindMachineNotFound, "machine "+name, "there is no such machine").
+			WithHint("collect reads the inventory of the subsystems; get machine lists what is known")
+	}
+	return m, nil
 }

@@ -6,6 +6,7 @@ import "yagura/fsm/schema"
 var Models = &Table[*schema.Model]{
 	number: 3, name: "model",
 	key:     func(m *schema.Model) string { return GroupKey(m.Group, m.Name) },
+	check:   (*schema.Model).Validate,
 	indexes: []Index[*schema.Model]{{Name: ByGroup, Values: func(m *schema.Model) []string { return []string{m.Group} }}},
 }
 

@@ -1,0 +1,210 @@
+package fsm
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"yagura/fsm/schema"
+)
+
+// maxUsers bounds the users that an error names.
+const maxUsers = 10
+
+// Unset removes an object that nothing uses. When something does, the error
+// (KindConflict) lists it. A machine that its subsystem still reports stays
+// known; it is only taken out of management.
+func Unset(tx *Tx, kind, name string) error {
+	k, err := kindOf(kind)
+	if err != nil {
+		return err
+	}
+	key, err := k.key(tx, name)
+	if err != nil {
+		return err
+	}
+	row, ok := k.rows.get(tx, key)
+	if !ok || !namedRight(tx, k, name) {
+		return notFound(k, name)
+	}
+	o := k.name + " " + key
+	if k.keep != nil {
+		if why := k.keep(row); why != "" {
+			return schema.Errorf(schema.KindConflict, o, "it can't be removed: %s", why)
+		}
+	}
+	if k.users != nil {
+		if users := k.users(tx, row); len(users) > 0 {
+			return schema.Errorf(schema.KindConflict, o, "it is in use by %s", shorten(users)).WithHint("change or remove these first")
+		}
+	}
+	if m, ok := row.(*schema.Machine); ok && m.Subsystem != "" && !m.Gone {
+		return forgetMachine(tx, m.Name)
+	}
+	return k.rows.delete(tx, key)
+}
+
+// forgetMachine takes a machine out of management, and what a person has set
+// on it away. KindConflict when there is nothing to take away.
+func forgetMachine(tx *Tx, name string) error {
+	m, _ := Machines.Edit(tx, name)
+	m.Managed, m.Maintenance, m.Bmc, m.Capacity, m.Cost, m.Tags, m.Software, m.Description = false, false, nil, 0, 0, nil, nil, ""
+	before := len(tx.changes)
+	if err := Machines.Put(tx, m); err != nil {
+		return err
+	}
+	if len(tx.changes) == before {
+		return schema.Errorf(schema.KindConflict, "Machine "+name, "it isn't managed, and subsystem %s still reports it", m.Subsystem).
+			WithHint("delete it there and collect; then it can be removed here")
+	}
+	return nil
+}
+
+func shorten(users []string) string {
+	if len(users) > maxUsers {
+		return fmt.Sprintf("%s and %d more", strings.Join(users[:maxUsers], ", "), len(users)-maxUsers)
+	}
+	return strings.Join(users, ", ")
+}
+
+func categoryUsers(r Reader, c *schema.Category) (users []string) {
+	for other := range Categories.All(r) {
+		if ParentCategory(other.Path) == c.Path {
+			users = append(users, "category "+other.Path)
+		}
+	}
+	for g := range Groups.By(r, ByCategory, c.Path) {
+		users = append(users, "group "+g.Name)
+	}
+	return users
+}
+
+func groupUsers(r Reader, g *schema.Group) (users []string) {
+	for m := range Models.By(r, ByGroup, g.Name) {
+		users = append(users, "model "+GroupKey(m.Group, m.Name))
+	}
+	for h := range Hosts.By(r, ByGroup, g.Name) {
+		users = append(users, "host "+GroupKey(h.Group, h.Name))
+	}
+	for m := range Machines.By(r, ByGroup, g.Name) {
+		users = append(users, "machine "+m.Name)
+	}
+	for m := range Machines.By(r, ByPool, g.Name) {
+		users = append(users, "pool machine "+m.Name)
+	}
+	return append(users, jobUsers(r, func(j *schema.Job) bool { return j.Group == g.Name })...)
+}
+
+func modelUsers(r Reader, m *schema.Model) (users []string) {
+	for machine := range Machines.By(r, ByGroup, m.Group) {
+		if machine.Model == m.Name {
+			users = append(users, "machine "+machine.Name)
+		}
+	}
+	for other := range Models.All(r) {
+		if other.VmServerModel == GroupKey(m.Group, m.Name) {
+			users = append(users, "model "+GroupKey(other.Group, other.Name))
+		}
+	}
+	return users
+}
+
+func hostUsers(r Reader, h *schema.Host) (users []string) {
+	if h.Machine != "" {
+		users = append(users, "machine "+h.Machine)
+	}
+	return append(users, lockUsers(r, "host/"+GroupKey(h.Group, h.Name))...)
+}
+
+func machineUsers(r Reader, m *schema.Machine) (users []string) {
+	if m.Group != "" {
+		users = append(users, "host "+GroupKey(m.Group, m.Host))
+	}
+	for _, g := range m.PoolGroups {
+		users = append(users, "the pool of group "+g)
+	}
+	for vm := range Machines.By(r, ByServer, m.Name) {
+		users = append(users, "vm "+vm.Name)
+	}
+	return append(users, lockUsers(r, MachineLock(m.Name))...)
+}
+
+func lockUsers(r Reader, object string) (users []string) {
+	for l := range Locks.By(r, ByObject, object) {
+		users = append(users, "job "+l.Job)
+	}
+	return users
+}
+
+func jobUsers(r Reader, uses func(*schema.Job) bool) (users []string) {
+	for _, state := range []string{schema.JobQueued, schema.JobRunning, schema.JobCancelling, schema.JobParked} {
+		for j := range Jobs.By(r, ByState, state) {
+			if uses(j) {
+				users = append(users, "job "+j.Id)
+			}
+		}
+	}
+	return users
+}
+
+func subsystemUsers(r Reader, s *schema.Subsystem) (users []string) {
+	for m := range Machines.By(r, BySub, s.Name) {
+		if m.Managed {
+			users = append(users, "machine "+m.Name)
+		}
+	}
+	for i := range SoftwareItems.All(r) {
+		if i.Subsystem == s.Name {
+			users = append(users, "software "+i.Name)
+		}
+	}
+	for h := range Hosts.All(r) {
+		for _, v := range h.Volumes {
+			if v.Subsystem == s.Name {
+				users = append(users, "host "+GroupKey(h.Group, h.Name))
+			}
+		}
+	}
+	return users
+}
+
+func softwareUsers(r Reader, s *schema.Software) (users []string) {
+	uses := func(slots *schema.SoftwareSlots, more ...string) bool {
+		return slices.Contains(slots.All(), s.Name) || slices.Contains(more, s.Name)
+	}
+	for g := range Groups.All(r) {
+		if uses(g.Software, g.Templates...) {
+			users = append(users, "group "+g.Name)
+		}
+	}
+	for m := range Models.All(r) {
+		if uses(m.Software, m.Template) {
+			users = append(users, "model "+GroupKey(m.Group, m.Name))
+		}
+	}
+	for h := range Hosts.All(r) {
+		if uses(h.Software) {
+			users = append(users, "host "+GroupKey(h.Group, h.Name))
+		}
+	}
+	for m := range Machines.All(r) {
+		if uses(m.Software) {
+			users = append(users, "machine "+m.Name)
+		}
+	}
+	return users
+}
+
+func policyUsers(r Reader, p *schema.Policy) (users []string) {
+	for g := range Groups.All(r) {
+		if g.Policy == p.Name {
+			users = append(users, "group "+g.Name)
+		}
+	}
+	for m := range Models.All(r) {
+		if m.Policy == p.Name {
+			users = append(users, "model "+GroupKey(m.Group, m.Name))
+		}
+	}
+	return users
+}
