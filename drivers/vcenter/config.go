@@ -1,16 +1,13 @@
 package vcenter
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"strings"
 	"time"
+
+	"yagura/drivers/internal/trust"
 )
 
 // Defaults of Config.
@@ -75,7 +72,7 @@ func (c *Config) prepare() (*url.URL, *tls.Config, error) {
 	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
 	c.Wait = orDefault(c.Wait, DefaultWait)
 	c.FailoverWait = orDefault(c.FailoverWait, DefaultFailoverWait)
-	t, err := c.trust(u.Hostname())
+	t, err := trust.Server{CAFile: c.CAFile, Thumbprint: c.Thumbprint, Insecure: c.Insecure}.Config(u.Hostname())
 	return u, t, err
 }
 
@@ -84,37 +81,4 @@ func orDefault(d, def time.Duration) time.Duration {
 		return def
 	}
 	return d
-}
-
-// trust makes the TLS configuration.
-func (c *Config) trust(host string) (*tls.Config, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
-	switch {
-	case c.Thumbprint != "":
-		want, err := hex.DecodeString(strings.ReplaceAll(c.Thumbprint, ":", ""))
-		if err != nil || len(want) != sha256.Size {
-			return nil, errors.New("the thumbprint is not a SHA-256 digest in hex")
-		}
-		// The chain is replaced by a comparison with the one certificate.
-		t.InsecureSkipVerify = true
-		t.VerifyConnection = func(s tls.ConnectionState) error {
-			got := sha256.Sum256(s.PeerCertificates[0].Raw)
-			if string(got[:]) != string(want) {
-				return fmt.Errorf("the server's certificate has thumbprint %x, not the configured one", got)
-			}
-			return nil
-		}
-	case c.Insecure:
-		t.InsecureSkipVerify = true
-	case c.CAFile != "":
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the CA file: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA file %s holds no certificate", c.CAFile)
-		}
-	}
-	return t, nil
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // page bounds how many objects one answer of vCenter holds.
-const page = 500
+const page = 250
 
 // inventoryTimeout bounds a look at everything; ten thousand VMs take seconds.
 const inventoryTimeout = 5 * time.Minute
