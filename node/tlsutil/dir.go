@@ -4,31 +4,26 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"yagura/fsm/seal"
 )
 
-// Names of the files that InitDir makes.
+// Names of the files of a cluster in one directory.
 const (
 	CAFile         = "ca.pem"
 	CAKeyFile      = "ca.key"
-	ClusterKeyFile = "cluster.key"
+	ClusterKeyFile = "cluster.key" // credentials of other systems are sealed with it
 	GossipKeyFile  = "gossip.key"
 )
 
-// InitDir makes a cluster's authority, cluster key and gossip key in dir. It
-// never overwrites: with the authority's key gone no manager could be added,
-// with the cluster key gone no stored credential could be read.
+// InitDir makes a new cluster's authority and keys in dir. It refuses when one
+// of them is there already.
 func InitDir(dir, name string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
 	for _, f := range []string{CAFile, CAKeyFile, ClusterKeyFile, GossipKeyFile} {
-		if _, err := os.Stat(filepath.Join(dir, f)); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is there already; nothing was changed", filepath.Join(dir, f))
+		if _, err := os.Lstat(filepath.Join(dir, f)); err == nil {
+			return fmt.Errorf("%s is there already: a cluster keeps its authority and keys for ever; nothing was changed", filepath.Join(dir, f))
 		}
 	}
 	ca, err := NewCA(name, CALifetime)
@@ -39,45 +34,39 @@ func InitDir(dir, name string) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range []struct {
-		name string
-		data []byte
-		mode fs.FileMode
-	}{
-		{CAFile, ca.CertPEM(), 0o644},
-		{CAKeyFile, key, 0o600},
-		{ClusterKeyFile, hexLine(seal.NewKey()), 0o600},
-		{GossipKeyFile, hexLine(seal.NewKey()), 0o600},
-	} {
-		if err := writeNew(filepath.Join(dir, f.name), f.data, f.mode); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
 	}
-	return nil
+	return errors.Join(
+		writeNew(filepath.Join(dir, CAFile), ca.CertPEM(), 0o644),
+		writeNew(filepath.Join(dir, CAKeyFile), key, 0o600),
+		writeNew(filepath.Join(dir, ClusterKeyFile), []byte(hex.EncodeToString(seal.NewKey())+"\n"), 0o600),
+		writeNew(filepath.Join(dir, GossipKeyFile), []byte(hex.EncodeToString(seal.NewKey())+"\n"), 0o600),
+	)
 }
 
-// IssueInto issues a certificate by the authority in dir, and writes
-// NAME.pem and NAME.key there. It never overwrites.
+// IssueInto issues a certificate by the authority in dir and writes it there
+// as NAME.pem and NAME.key. It refuses to overwrite.
 func IssueInto(dir string, req Request) (Files, error) {
-	ca, err := LoadCA(filepath.Join(dir, CAFile), filepath.Join(dir, CAKeyFile))
+	files := Files{CA: filepath.Join(dir, CAFile), Cert: filepath.Join(dir, req.Name+".pem"), Key: filepath.Join(dir, req.Name+".key")}
+	for _, f := range []string{files.Cert, files.Key} {
+		if _, err := os.Lstat(f); err == nil {
+			return files, fmt.Errorf("%s is there already: remove it to issue a new one; nothing was changed", f)
+		}
+	}
+	ca, err := LoadCA(files.CA, filepath.Join(dir, CAKeyFile))
 	if err != nil {
-		return Files{}, err
+		return files, err
 	}
 	cert, key, err := ca.Issue(req)
 	if err != nil {
-		return Files{}, err
+		return files, err
 	}
-	out := Files{CA: filepath.Join(dir, CAFile), Cert: filepath.Join(dir, req.Name+".pem"), Key: filepath.Join(dir, req.Name+".key")}
-	if err := writeNew(out.Key, key, 0o600); err != nil {
-		return Files{}, err
-	}
-	return out, writeNew(out.Cert, cert, 0o644)
+	return files, errors.Join(writeNew(files.Key, key, 0o600), writeNew(files.Cert, cert, 0o644))
 }
 
-func hexLine(b []byte) []byte { return []byte(hex.EncodeToString(b) + "\n") }
-
-func writeNew(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+func writeNew(name string, data []byte, mode os.FileMode) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,80 @@
+package node
+
+import (
+	"context"
+
+	"yagura/fsm"
+	"yagura/fsm/schema"
+	"yagura/rpc/password"
+)
+
+// duties is THE list of the leader's duties.
+func (n *Node) duties() []duty {
+	return []duty{
+		{"housekeeping", n.housekeeping},
+	}
+}
+
+// housekeeping lets rows past their retention go, and raises the feature level
+// once all managers speak a newer one.
+func (n *Node) housekeeping(ctx context.Context, term uint64) error {
+	for {
+		if err := n.raiseFeature(ctx, term); err != nil {
+			return err
+		}
+		for more := true; more; {
+			if _, err := n.store.Update(ctx, n.internal("retention", term), func(tx *fsm.Tx) (err error) {
+				more, err = fsm.Retain(tx)
+				return err
+			}); err != nil {
+				return err
+			}
+		}
+		if !pause(ctx, housekeepingInterval) {
+			return nil
+		}
+	}
+}
+
+// raiseFeature puts the level in force up to what every manager speaks. It
+// never goes down: rows of the newer level may exist.
+func (n *Node) raiseFeature(ctx context.Context, term uint64) error {
+	c, err := n.configuration()
+	if err != nil {
+		return err
+	}
+	_, err = n.store.Update(ctx, n.internal("feature level", term), func(tx *fsm.Tx) error {
+		level := uint32(fsm.MaxFeature)
+		for _, s := range c.Servers {
+			m, ok := fsm.Managers.Get(tx, string(s.ID))
+			if !ok {
+				return nil // it has not told yet what it speaks
+			}
+			level = min(level, m.Feature)
+		}
+		set, ok := fsm.SettingsTable.Edit(tx, schema.SettingsKey)
+		if !ok || set.Feature >= level {
+			return nil
+		}
+		set.Feature = level
+		return fsm.SettingsTable.Put(tx, set)
+	})
+	return err
+}
+
+// bootstrapRows fills a new cluster's database: settings, standard policies,
+// trap rules, and the first administrator.
+func (n *Node) bootstrapRows(ctx context.Context, term uint64) error {
+	plain, err := n.cfg.Admin.password()
+	if err != nil {
+		return err
+	}
+	hash, err := password.NewHasher(1).Hash(ctx, plain)
+	if err != nil {
+		return err
+	}
+	_, err = n.store.Update(ctx, n.internal("bootstrap", term), func(tx *fsm.Tx) error {
+		return fsm.Bootstrap(tx, fsm.BootstrapSpec{Admin: n.cfg.Admin.User, AdminHash: hash})
+	})
+	return err
+}
