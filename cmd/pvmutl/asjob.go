@@ -86,14 +86,21 @@ func (a *app) writeJobTable(jobs []*api.JobInfo, phase, params bool) {
 	fmt.Fprintf(a.stdout, "\nTotal job : %d\n", len(jobs))
 }
 
-// jobPhase is the step that runs, in one word, or the state when none does.
+// jobPhase is the step that runs, in one word, with the state when the job
+// doesn't simply run.
 func jobPhase(info *api.JobInfo) string {
+	job := info.GetJob()
 	for _, s := range info.GetSteps() {
-		if s.Number == info.GetJob().GetCurrent() {
-			return fmt.Sprintf("%d/%d:%s", s.Number, len(info.Steps), s.Name)
+		if s.Number != job.GetCurrent() {
+			continue
 		}
+		phase := fmt.Sprintf("%d/%d:%s", s.Number, len(info.Steps), s.Name)
+		if job.GetState() != schema.JobRunning {
+			phase += "(" + job.GetState() + ")"
+		}
+		return phase
 	}
-	return info.GetJob().GetState()
+	return job.GetState()
 }
 
 // parameters are a job's parameters in a line.

@@ -108,6 +108,7 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 		"DeleteUser":     &api.Empty{},
 		"ListUsers": &api.ListUsersReply{Users: []*schema.User{
 			{Name: "admin", Role: schema.RoleAdministrator, Created: at(0), Changed: at(1), PasswordHash: []byte("$argon2id$")},
+			{Name: "田中", Role: schema.RoleOperator, Description: "夜間"},
 		}},
 
 		"Apply": &api.ApplyReply{Applied: []*api.Applied{
@@ -119,6 +120,7 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 		"List Category": &api.ListReply{Objects: []*api.Object{
 			object(t, "Category", "infra", &schema.Category{Path: "infra"}, `{}`),
 			object(t, "Category", "shop", &schema.Category{Path: "shop", Priority: 1, Disarm: &schema.Disarm{By: "admin", Since: at(0), Reason: "move"}}, `{}`),
+			object(t, "Category", "shop-2", &schema.Category{Path: "shop-2", Description: "業務グループ用"}, `{}`),
 			object(t, "Category", "shop/old", &schema.Category{Path: "shop/old"}, `{}`),
 		}},
 		"List Group": &api.ListReply{Objects: []*api.Object{
@@ -132,7 +134,7 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 			object(t, "Host", "web/web01", &schema.Host{Group: "web", Name: "web01", Machine: "web01",
 				Nics: []*schema.HostNIC{{Addresses: []*schema.Address{{Ip: "192.168.1.1"}}}}}, `{}`),
 		}},
-		"List Machine": &api.ListReply{Machines: []*schema.Machine{ph03(), web01()}},
+		"List Machine": &api.ListReply{Machines: []*schema.Machine{{Name: "esx01", Kind: schema.MachineVMServer}, ph03(), web01()}},
 		"List Subsystem": &api.ListReply{Objects: []*api.Object{
 			object(t, "Subsystem", "vc1", &schema.Subsystem{Name: "vc1", Kind: "vcenter", Address: "https://127.0.0.21:8989", Collected: at(2)}, `{}`),
 		}},

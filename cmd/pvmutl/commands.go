@@ -108,16 +108,19 @@ pvmutl help exit-codes lists what scripts may rely on.`,
 	root.AddCommand(exitCodesTopic())
 	root.SetHelpCommandGroupID(groupSelf)
 	root.SetCompletionCommandGroupID(groupSelf)
-	plainUseLines(root)
+	a.finishTree(root)
 	return root
 }
 
-// plainUseLines keeps cobra from adding "[flags]" to usages that are written
-// out in full.
-func plainUseLines(cmd *cobra.Command) {
+// finishTree gives all commands below cmd their completions, and keeps cobra
+// from adding "[flags]" to usages that are written out in full.
+func (a *app) finishTree(cmd *cobra.Command) {
 	cmd.DisableFlagsInUseLine = true
+	if sources := completions[commandName(cmd)]; sources != nil {
+		cmd.ValidArgsFunction = a.complete(sources...)
+	}
 	for _, c := range cmd.Commands() {
-		plainUseLines(c)
+		a.finishTree(c)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -81,6 +82,9 @@ func (a *app) readOptions(cmd *cobra.Command, _ []string) error {
 		f.Changed = true
 	}
 	o := &a.options
+	for i, server := range o.servers {
+		o.servers[i] = withPort(server)
+	}
 	o.timeoutSet = cmd.Flag("timeout").Changed
 	if o.timeout <= 0 {
 		return usagef(cmd, "--timeout must be more than 0")
@@ -99,6 +103,16 @@ func (a *app) readOptions(cmd *cobra.Command, _ []string) error {
 		return usagef(cmd, "--reason is longer than %d bytes", api.MaxReason)
 	}
 	return nil
+}
+
+// withPort completes a server's address by the port of the API, so that one
+// server has one spelling.
+func withPort(server string) string {
+	server = strings.TrimSpace(server)
+	if _, _, err := net.SplitHostPort(server); err == nil || server == "" {
+		return server
+	}
+	return net.JoinHostPort(strings.Trim(server, "[]"), api.DefaultPort)
 }
 
 // dial makes a client of the options. It connects at the first call.

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -24,13 +22,13 @@ func writeDetails(w io.Writer, m protoreflect.Message) error {
 // writePairs writes names and values in two columns; pairs without a value
 // are left out.
 func writePairs(w io.Writer, pairs [][2]string) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var lines [][]string
 	for _, p := range pairs {
 		if p[1] != "" {
-			fmt.Fprintf(tw, "%s\t%s\n", strings.ReplaceAll(p[0], "_", " "), clean(p[1]))
+			lines = append(lines, []string{strings.ReplaceAll(p[0], "_", " "), clean(p[1])})
 		}
 	}
-	return tw.Flush()
+	return writeLines(w, lines)
 }
 
 // fieldText is a field's value for people.

@@ -154,6 +154,7 @@ func (a *app) watchEvents(ctx context.Context, c *client.Client, req *api.ListEv
 		if err != nil {
 			return err
 		}
+		req.After = "0"
 		if n := len(reply.Events); n > 0 {
 			req.After = reply.Events[n-1].Id
 		}

@@ -53,8 +53,7 @@ Passwords are never shown.`,
 		Example: `pvmutl get machine -o json
 pvmutl get machines --group shop/web
 pvmutl get group web -o yaml > web.yaml`,
-		ValidArgs: kindNames(),
-		Args:      kindArgs("KIND", "NAME?"),
+		Args: kindArgs("KIND", "NAME?"),
 	}
 	group := cmd.Flags().String("group", "", "only what is below this category, group or model")
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
@@ -176,12 +175,11 @@ func getMachines(ctx context.Context, c *client.Client, machines []*schema.Machi
 
 func unsetCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:       "unset KIND NAME",
-		Short:     "Remove an object that nothing uses",
-		Long:      "Remove an object. One that others refer to stays, and the error names what uses it.",
-		Example:   "pvmutl unset model web/web-vm",
-		ValidArgs: kindNames(),
-		Args:      kindArgs("KIND", "NAME"),
+		Use:     "unset KIND NAME",
+		Short:   "Remove an object that nothing uses",
+		Long:    "Remove an object. One that others refer to stays, and the error names what uses it.",
+		Example: "pvmutl unset model web/web-vm",
+		Args:    kindArgs("KIND", "NAME"),
 	}
 	cmd.RunE = a.online(func(ctx context.Context, c *client.Client, args []string) error {
 		k, err := kindByName(args[0])

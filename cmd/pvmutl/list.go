@@ -105,32 +105,49 @@ func listRows[T proto.Message](ctx context.Context, c *client.Client, kindName s
 // groupTree lays out the hierarchy: categories, in them groups, in these
 // models. Siblings keep the order in which they came.
 func groupTree(categories []*schema.Category, groups []*schema.Group, models []*schema.Model) []groupLine {
-	var lines []groupLine
-	modelsOf := map[string][]*schema.Model{}
-	for _, m := range models {
-		modelsOf[m.Group] = append(modelsOf[m.Group], m)
+	t := tree{map[string][]*schema.Category{}, map[string][]*schema.Group{}, map[string][]*schema.Model{}, nil}
+	for _, c := range categories {
+		parent, _ := cutPath(c.Path)
+		t.categories[parent] = append(t.categories[parent], c)
 	}
-	groupsOf := map[string][]*schema.Group{}
 	for _, g := range groups {
-		groupsOf[g.Category] = append(groupsOf[g.Category], g)
+		t.groups[g.Category] = append(t.groups[g.Category], g)
 	}
-	addGroups := func(category string, level int) {
-		for _, g := range groupsOf[category] {
-			path := strings.TrimPrefix(category+"/"+g.Name, "/")
-			lines = append(lines, groupLine{path, g.Name, "group", level})
-			for _, m := range modelsOf[g.Name] {
-				lines = append(lines, groupLine{path + "/" + m.Name, m.Name, "model", level + 1})
-			}
+	for _, m := range models {
+		t.models[m.Group] = append(t.models[m.Group], m)
+	}
+	t.add("", 0)
+	return t.lines
+}
+
+// tree holds the objects by what they lie in, and the lines made so far.
+type tree struct {
+	categories map[string][]*schema.Category
+	groups     map[string][]*schema.Group
+	models     map[string][]*schema.Model
+	lines      []groupLine
+}
+
+// add adds what lies in a category.
+func (t *tree) add(category string, level int) {
+	for _, g := range t.groups[category] {
+		path := strings.TrimPrefix(category+"/"+g.Name, "/")
+		t.lines = append(t.lines, groupLine{path, g.Name, "group", level})
+		for _, m := range t.models[g.Name] {
+			t.lines = append(t.lines, groupLine{path + "/" + m.Name, m.Name, "model", level + 1})
 		}
 	}
-	addGroups("", 0)
-	for _, c := range categories { // in the order of their paths: parents come first
-		level := strings.Count(c.Path, "/")
-		name := c.Path[strings.LastIndex(c.Path, "/")+1:]
-		lines = append(lines, groupLine{c.Path, name, "category", level})
-		addGroups(c.Path, level+1)
+	for _, c := range t.categories[category] {
+		_, name := cutPath(c.Path)
+		t.lines = append(t.lines, groupLine{c.Path, name, "category", level})
+		t.add(c.Path, level+1)
 	}
-	return lines
+}
+
+// cutPath cuts the last part off a path.
+func cutPath(path string) (parent, name string) {
+	i := strings.LastIndexByte(path, '/')
+	return path[:max(i, 0)], path[i+1:]
 }
 
 // writeHeading writes a title between two rules, as the manual prints it.
@@ -148,7 +165,7 @@ func (a *app) listServer(ctx context.Context, c *client.Client, args []string) e
 		return printList(a, machineView, append(reply.Running, reply.Pool...))
 	}
 	title := fmt.Sprintf("Server List (Group = %s)", args[0])
-	writeHeading(a.stdout, title, len([]rune(title)))
+	writeHeading(a.stdout, title, displayWidth(title))
 	for _, m := range reply.Running {
 		fmt.Fprintln(a.stdout, m.Name)
 	}

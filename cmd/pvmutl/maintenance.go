@@ -18,8 +18,7 @@ func maintenanceCommand(a *app) *cobra.Command {
 		Long: `Switch the maintenance mode of a host of a group, or of all machines running in
 the group. Fault events of a machine in maintenance are recorded and trigger no
 action.`,
-		Example:   "pvmutl maintenance on shop/web web01\npvmutl maintenance off shop/web",
-		ValidArgs: []string{"on", "off"},
+		Example: "pvmutl maintenance on shop/web web01\npvmutl maintenance off shop/web",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := positional("On or Off", "GroupName", "HostName?")(cmd, args); err != nil {
 				return err

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -87,35 +86,6 @@ func writeJSONList[T any](w io.Writer, v view[T], rows []T) error {
 		return err
 	}
 	return out.Flush()
-}
-
-// writeTable writes rows under a heading in aligned columns. An empty cell is
-// "-", so that a line has as many words as the heading has titles in all
-// columns that hold no sentences.
-func writeTable[T any](w io.Writer, columns []column[T], rows []T) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	titles := make([]string, len(columns))
-	for i, c := range columns {
-		titles[i] = c.title
-	}
-	if err := writeCells(tw, titles); err != nil {
-		return err
-	}
-	cells := make([]string, len(columns))
-	for _, row := range rows {
-		for i, c := range columns {
-			cells[i] = cell(c.text(row))
-		}
-		if err := writeCells(tw, cells); err != nil {
-			return err
-		}
-	}
-	return tw.Flush()
-}
-
-func writeCells(w io.Writer, cells []string) error {
-	_, err := io.WriteString(w, strings.Join(cells, "\t")+"\n")
-	return err
 }
 
 // cell makes text fit for a cell: texts of traps and of other systems may hold

@@ -215,17 +215,3 @@ func TestSnapshotFiles(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, c.stderr.String())
 	}
 }
-
-// TestCompletion holds that each shell gets a script, and that kinds complete.
-func TestCompletion(t *testing.T) {
-	for _, shell := range []string{"bash", "zsh", "fish"} {
-		c := &console{}
-		if code := c.run("completion", shell); code != 0 || !strings.Contains(c.stdout.String(), "pvmutl") {
-			t.Errorf("%s: exit code %d", shell, code)
-		}
-	}
-	c := &console{}
-	if code := c.run("__complete", "get", "Ma"); code != 0 || !strings.HasPrefix(c.stdout.String(), "Machine\n") {
-		t.Errorf("exit code %d: %s", code, c.stdout.String())
-	}
-}

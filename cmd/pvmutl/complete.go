@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"yagura/fsm/schema"
+	"yagura/rpc/api"
+	"yagura/rpc/client"
+)
+
+// completionPatience bounds what a shell waits for words to complete.
+const completionPatience = 2 * time.Second
+
+// source gives the words that one argument may be, with the arguments before
+// it at hand.
+type source func(ctx context.Context, c *client.Client, before []string) ([]string, error)
+
+// complete makes the completion of a command's arguments: one source for each,
+// the last one for all that follow. When the cluster doesn't answer there is
+// nothing to complete.
+func (a *app) complete(sources ...source) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, before []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		none := cobra.ShellCompDirectiveNoFileComp
+		if err := a.readOptions(cmd, nil); err != nil {
+			return nil, none
+		}
+		a.options.timeout = completionPatience
+		c, err := a.dial()
+		if err != nil {
+			return nil, none
+		}
+		defer c.Close()
+		words, err := sources[min(len(before), len(sources)-1)](cmd.Context(), c, before)
+		if err != nil {
+			return nil, none
+		}
+		var fit []string
+		for _, w := range words {
+			if strings.HasPrefix(w, prefix) {
+				fit = append(fit, w)
+			}
+		}
+		return fit, none
+	}
+}
+
+// noWords is the source of arguments that are free text.
+func noWords(context.Context, *client.Client, []string) ([]string, error) { return nil, nil }
+
+// groupWords are the categories and groups, by path.
+func groupWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
+	words, err := categoryWords(ctx, c, nil)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := listRows[*schema.Group](ctx, c, "Group")
+	for _, g := range groups {
+		words = append(words, strings.TrimPrefix(g.Category+"/"+g.Name, "/"))
+	}
+	return words, err
+}
+
+func categoryWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
+	categories, err := listRows[*schema.Category](ctx, c, "Category")
+	var words []string
+	for _, category := range categories {
+		words = append(words, category.Path)
+	}
+	return words, err
+}
+
+// hostWords are the hosts that run in the group named just before.
+func hostWords(group int) source {
+	return func(ctx context.Context, c *client.Client, before []string) ([]string, error) {
+		reply, err := c.Inventory.GroupMachines(ctx, &api.GroupRequest{Group: before[group]})
+		var words []string
+		for _, m := range reply.GetRunning() {
+			words = append(words, m.Host)
+		}
+		return words, err
+	}
+}
+
+// serverWords are the VM servers.
+func serverWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
+	reply, err := c.Inventory.List(ctx, &api.ListRequest{Kind: kindMachine})
+	var words []string
+	for _, m := range reply.GetMachines() {
+		if m.Kind == schema.MachineVMServer {
+			words = append(words, m.Name)
+		}
+	}
+	return words, err
+}
+
+func kindWords(context.Context, *client.Client, []string) ([]string, error) { return kindNames(), nil }
+
+// nameWords are the objects of the kind named before.
+func nameWords(ctx context.Context, c *client.Client, before []string) ([]string, error) {
+	k, err := kindByName(before[0])
+	if err != nil {
+		return nil, err
+	}
+	reply, err := c.Inventory.List(ctx, &api.ListRequest{Kind: k.name})
+	var words []string
+	for _, m := range reply.GetMachines() {
+		words = append(words, m.Name)
+	}
+	for _, o := range reply.GetObjects() {
+		words = append(words, o.Name)
+	}
+	return words, err
+}
+
+func subsystemWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
+	return nameWords(ctx, c, []string{"Subsystem"})
+}
+
+func policyWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
+	return nameWords(ctx, c, []string{"Policy"})
+}
+
+// jobWords are the jobs that haven't ended.
+func jobWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
+	jobs, err := runningJobs(ctx, c, true)
+	words := make([]string, len(jobs))
+	for i, info := range jobs {
+		words[i] = info.GetJob().GetId()
+	}
+	return words, err
+}
+
+func nodeWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
+	reply, err := c.Cluster.ListNodes(ctx, &api.Empty{})
+	var words []string
+	for _, n := range reply.GetNodes() {
+		words = append(words, n.Id)
+	}
+	return words, err
+}
+
+func switchWords(context.Context, *client.Client, []string) ([]string, error) {
+	return []string{"on", "off"}, nil
+}
+
+// completions are the sources of each command's arguments, by its path. Other
+// commands take no words that the cluster knows.
+var completions = map[string][]source{
+	"list server":      {groupWords, noWords},
+	"list soft":        {groupWords, noWords},
+	"poweron":          {groupWords, hostWords(0)},
+	"shutdown":         {groupWords, hostWords(0)},
+	"reboot":           {groupWords, hostWords(0)},
+	"suspend":          {groupWords, hostWords(0)},
+	"vmadd":            {groupWords, noWords},
+	"vmdelete":         {groupWords, hostWords(0), noWords},
+	"vmmigrate":        {groupWords, hostWords(0), serverWords, noWords},
+	"vmmigrateandmove": {groupWords, hostWords(0), serverWords, noWords},
+	"evacuate":         {serverWords, noWords},
+	"maintenance":      {switchWords, groupWords, hostWords(1), noWords},
+	"policy show":      {groupWords, noWords},
+	"policy set":       {groupWords, policyWords, noWords},
+	"ascancel":         {jobWords, noWords},
+	"get":              {kindWords, nameWords, noWords},
+	"unset":            {kindWords, nameWords, noWords},
+	"collect":          {subsystemWords, noWords},
+	"job show":         {jobWords, noWords},
+	"job wait":         {jobWords},
+	"job cancel":       {jobWords, noWords},
+	"job resume":       {jobWords, noWords},
+	"job rollback":     {jobWords, noWords},
+	"arm":              {categoryWords, noWords},
+	"disarm":           {categoryWords, noWords},
+	"node remove":      {nodeWords, noWords},
+	"node transfer":    {nodeWords, noWords},
+}
