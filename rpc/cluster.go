@@ -1,73 +1,113 @@
 package rpc
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"io"
+	"slices"
 	"time"
 
+	"google.golang.org/grpc"
+
+	"yagura/fsm"
 	"yagura/fsm/schema"
 	"yagura/rpc/api"
 )
 
-// Leader is what a manager knows of the cluster's leader.
-type Leader struct {
-	ID      string // manager id, empty when no leader is known
-	Address string // HOST:PORT of its gRPC API, empty when unknown
-	Self    bool   // this manager leads and has passed its barrier: it may answer writes and leader reads
+// clusterService serves the managers and backups.
+type clusterService struct {
+	api.UnimplementedClusterServer
+	s *Server
 }
 
-// ClusterControl is what the API asks of the manager that it runs in. Package
-// node implements it. Errors are *schema.Error. All methods may be called by
-// many goroutines at once.
-type ClusterControl interface {
-	// NodeID is this manager's id; it never changes.
-	NodeID() string
+func (c clusterService) ListNodes(ctx context.Context, _ *api.Empty) (*api.ListNodesReply, error) {
+	nodes, err := c.s.cfg.Cluster.Nodes(ctx)
+	return &api.ListNodesReply{Nodes: nodes}, err
+}
 
-	// Leader gives the leader as this manager knows it. It doesn't block and
-	// is called on every request.
-	Leader() Leader
-	// LeaderChanged gives a channel that is closed when the answer of Leader
-	// changes next. Take the channel first and call Leader after it. It is
-	// called only while there is no leader or a call is being forwarded.
-	LeaderChanged() <-chan struct{}
+func (c clusterService) RemoveNode(ctx context.Context, req *api.NodeRequest) (*api.Empty, error) {
+	if req.Id == "" {
+		return nil, schema.Errorf(schema.KindInvalid, "manager", "no id was given").WithHint("node list shows them")
+	}
+	return &api.Empty{}, c.s.cfg.Cluster.Remove(ctx, req.Id)
+}
 
-	// ReadIndex proves that this manager leads at the time of the call, by
-	// the protocol of the Raft thesis section 6.4: takes the commit index,
-	// asks a quorum, and checks that the term is the same. A read of a state
-	// at the index returned or a later one is linear. On another manager, or
-	// with no quorum: KindNoLeader.
-	ReadIndex(ctx context.Context) (uint64, error)
-	// LastContact is how long ago this manager last heard of the leader,
-	// 0 on the leader. A negative value says that it never did.
-	LastContact() time.Duration
-	// Ready tells whether this manager is caught up and a leader is known,
-	// and why not.
-	Ready() (ok bool, why string)
+func (c clusterService) Transfer(ctx context.Context, req *api.NodeRequest) (*api.NodeRequest, error) {
+	id, err := c.s.cfg.Cluster.Transfer(ctx, req.Id)
+	return &api.NodeRequest{Id: id}, err
+}
 
-	// Status describes the cluster as this manager sees it. The API fills
-	// in Automation.
-	Status(ctx context.Context) (*api.StatusReply, error)
-	// Self describes this manager.
-	Self() *api.Node
-	// Nodes describes all managers, dead ones too, ordered by id. Any manager
-	// can be asked; it asks the others (Peer.NodeStatus), and answers
-	// without the fields of those that stay silent for a second.
-	Nodes(ctx context.Context) ([]*api.Node, error)
+func (c clusterService) Status(ctx context.Context, _ *api.Empty) (*api.StatusReply, error) {
+	st, err := c.s.cfg.Cluster.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st.Automation = "armed"
+	if d := fsm.Settings(c.s.view(ctx)).Disarm; d != nil {
+		st.Automation = disarmed(d)
+	}
+	return st, nil
+}
 
-	// Remove takes a manager out of the cluster. On the leader only. An
-	// unknown id: KindNotFound.
-	Remove(ctx context.Context, id string) error
-	// Transfer hands leadership to the manager id, or to the best one when id
-	// is empty, and gives the id of the new leader. On the leader only.
-	Transfer(ctx context.Context, id string) (string, error)
-	// Join adds a manager as a voter, or updates its addresses. On the leader only.
-	Join(ctx context.Context, m *schema.Manager) error
-	// Leave removes a manager that says goodbye. On the leader only.
-	Leave(ctx context.Context, id string) error
+// disarmed says since when, by whom and why automation is off.
+func disarmed(d *schema.Disarm) string {
+	text := "disarmed since " + d.Since.AsTime().Format(time.RFC3339) + " by " + d.By
+	if d.Reason != "" {
+		text += ": " + d.Reason
+	}
+	return text
+}
 
-	// SaveSnapshot writes an online backup of the state.
-	SaveSnapshot(ctx context.Context, w io.Writer) error
-	// RestoreSnapshot replaces the state of the whole cluster. On the leader
-	// only. A damaged file changes nothing: KindCorrupt.
-	RestoreSnapshot(ctx context.Context, r io.Reader) error
+func (c clusterService) SaveSnapshot(_ *api.Empty, out grpc.ServerStreamingServer[api.Chunk]) error {
+	w := bufio.NewWriterSize(chunkWriter{out}, api.SnapshotChunk)
+	if err := c.s.cfg.Cluster.SaveSnapshot(out.Context(), w); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// chunkWriter sends what is written to it.
+type chunkWriter struct {
+	out grpc.ServerStreamingServer[api.Chunk]
+}
+
+func (w chunkWriter) Write(p []byte) (int, error) {
+	for part := range slices.Chunk(p, api.SnapshotChunk) {
+		if err := w.out.Send(&api.Chunk{Data: part}); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+func (c clusterService) RestoreSnapshot(in grpc.ClientStreamingServer[api.Chunk, api.Empty]) error {
+	ctx := in.Context()
+	c.s.log.Warn("the state is being replaced by a backup", "user", callOf(ctx).user, "from", callOf(ctx).from)
+	if err := c.s.cfg.Cluster.RestoreSnapshot(ctx, &chunkReader{in: in}); err != nil {
+		return err
+	}
+	return in.SendAndClose(&api.Empty{})
+}
+
+// chunkReader reads what comes in.
+type chunkReader struct {
+	in   grpc.ClientStreamingServer[api.Chunk, api.Empty]
+	rest []byte
+}
+
+func (r *chunkReader) Read(p []byte) (int, error) {
+	for len(r.rest) == 0 {
+		chunk, err := r.in.Recv()
+		if errors.Is(err, io.EOF) {
+			return 0, io.EOF
+		}
+		if err != nil {
+			return 0, err
+		}
+		r.rest = chunk.Data
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
 }

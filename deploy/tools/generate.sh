@@ -22,3 +22,6 @@ protoc -I . -I "$googleapis" \
   --grpc-gateway_out="$out" --grpc-gateway_opt=module=yagura \
   --openapiv2_out="$out/rpc/gateway" --openapiv2_opt=allow_merge=true,merge_file_name=openapi,output_format=yaml,json_names_for_fields=false,proto3_optional_nullable=true,disable_default_errors=true \
   rpc/api/*.proto
+# The plugin knows neither title nor version, and names the file after its own format.
+sed -e 's|^  title: .*|  title: Yagura|' -e 's|^  version: version not set|  version: v1|' "$out/rpc/gateway/openapi.swagger.yaml" >"$out/rpc/gateway/openapi.yaml"
+rm "$out/rpc/gateway/openapi.swagger.yaml"

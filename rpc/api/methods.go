@@ -116,6 +116,7 @@ const (
 	MaxRequestID  = 128  // bytes
 	MaxReason     = 1024 // bytes
 	DefaultPort   = "26102"
-	MaxMessage    = 64 << 20 // bytes of one request or reply
+	MaxRequest    = 8 << 20  // bytes of one request
+	MaxReply      = 64 << 20 // bytes of one reply: 10,000 machines are some 10 MB
 	SnapshotChunk = 256 << 10
 )

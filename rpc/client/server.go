@@ -138,7 +138,7 @@ func (s *server) connection() (*grpc.ClientConn, error) {
 		grpc.WithDisableRetry(), // ours knows which calls may be sent twice
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectPatience}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 5 * time.Second}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(api.MaxMessage), grpc.MaxCallSendMsgSize(api.MaxMessage)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(api.MaxReply), grpc.MaxCallSendMsgSize(api.MaxRequest)))
 	if err != nil {
 		return nil, &schema.Error{Kind: schema.KindInvalid, Object: "manager " + s.addr, Msg: "not a usable address", Err: err}
 	}

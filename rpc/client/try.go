@@ -128,10 +128,6 @@ func (t *try) judge(err error) bool {
 func (t *try) giveUp() {
 	t.stop = true
 	last := t.err
-	if t.ctx.Err() == context.Canceled && !t.maybe {
-		t.err = &schema.Error{Kind: schema.KindCancelled, Object: "call", Msg: "the caller gave up", Err: last}
-		return
-	}
 	if t.maybe && t.method.Class == api.Write {
 		id := ""
 		if md, ok := metadata.FromOutgoingContext(t.ctx); ok {
@@ -139,6 +135,10 @@ func (t *try) giveUp() {
 		}
 		t.err = &schema.Error{Kind: schema.KindOutcomeUnknown, Object: "write", Msg: "the time ran out before an answer came", Err: last,
 			Hint: "ask again with request id " + id}
+		return
+	}
+	if t.ctx.Err() == context.Canceled {
+		t.err = &schema.Error{Kind: schema.KindCancelled, Object: "call", Msg: "the caller gave up", Err: last}
 		return
 	}
 	if k := schema.KindOf(last); k == schema.KindNoLeader || k == schema.KindUnavailable {

@@ -1,0 +1,131 @@
+package rpc
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"yagura/fsm"
+	"yagura/fsm/schema"
+)
+
+// Organizations (O) of certificates: they say what the common name (CN) names.
+const (
+	UserOrganization    = "yagura-user"    // CN is a user's name
+	ManagerOrganization = "yagura-manager" // CN is a manager's id
+)
+
+// Config is what a Server needs.
+type Config struct {
+	Store   *fsm.Store
+	Cluster ClusterControl
+
+	// TLS holds this manager's certificate, for gRPC and HTTPS, and in
+	// ClientCAs the authority of users' and managers' certificates. Whether
+	// a client has one is the client's choice.
+	TLS *tls.Config
+	// PeerTLS is for calls to other managers: a certificate with O
+	// ManagerOrganization, and in RootCAs the authority of theirs. A server
+	// that isn't a manager is refused: calls carry passwords.
+	PeerTLS *tls.Config
+
+	// Dial connects to other managers. nil: a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	Log *slog.Logger // nil: slog.Default
+	// Metrics is what /metrics shows; the server adds its own. nil: a new registry.
+	Metrics *prometheus.Registry
+
+	// TokenLifetime is how long a login lasts. 0: DefaultTokenLifetime.
+	TokenLifetime time.Duration
+	// LeaderWait bounds how long a call waits for a leader. 0: DefaultLeaderWait.
+	LeaderWait time.Duration
+	// Now is the clock. nil: time.Now.
+	Now func() time.Time
+}
+
+// Defaults of Config.
+const (
+	DefaultTokenLifetime = 12 * time.Hour
+	DefaultLeaderWait    = 3 * time.Second
+)
+
+// check fills in defaults and refuses what can't work. Errors are KindInvalid.
+func (c Config) check() (Config, error) {
+	missing := func(what string) (Config, error) {
+		return c, schema.Errorf(schema.KindInvalid, "rpc configuration", "no %s given", what)
+	}
+	switch {
+	case c.Store == nil:
+		return missing("store")
+	case c.Cluster == nil:
+		return missing("cluster control")
+	case c.TLS == nil:
+		return missing("server certificate")
+	case c.PeerTLS == nil:
+		return missing("manager certificate")
+	}
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Metrics == nil {
+		c.Metrics = prometheus.NewRegistry()
+	}
+	if c.TokenLifetime <= 0 {
+		c.TokenLifetime = DefaultTokenLifetime
+	}
+	if c.LeaderWait <= 0 {
+		c.LeaderWait = DefaultLeaderWait
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.TLS = c.TLS.Clone()
+	c.TLS.MinVersion = tls.VersionTLS13
+	c.TLS.ClientAuth = tls.VerifyClientCertIfGiven
+	if c.TLS.ClientCAs == nil {
+		// Without an authority of ours Go would take the system's roots, and
+		// any public certificate with the right O would be a manager.
+		c.TLS.ClientCAs = x509.NewCertPool()
+	}
+	c.PeerTLS = c.PeerTLS.Clone()
+	c.PeerTLS.MinVersion = tls.VersionTLS13
+	c.PeerTLS.VerifyConnection = verifyManager(c.PeerTLS.VerifyConnection)
+	return c, nil
+}
+
+// verifyManager makes a client refuse a server whose certificate isn't a manager's.
+func verifyManager(next func(tls.ConnectionState) error) func(tls.ConnectionState) error {
+	return func(cs tls.ConnectionState) error {
+		if _, ok := commonName(cs.PeerCertificates, ManagerOrganization); !ok {
+			return schema.Errorf(schema.KindUnauthenticated, "server "+cs.ServerName, "its certificate isn't a manager's").
+				WithHint("issue it with O=%s", ManagerOrganization)
+		}
+		if next != nil {
+			return next(cs)
+		}
+		return nil
+	}
+}
+
+// commonName is the CN of the certificate presented, when its O is org.
+func commonName(certs []*x509.Certificate, org string) (string, bool) {
+	if len(certs) == 0 {
+		return "", false
+	}
+	subject := certs[0].Subject
+	for _, o := range subject.Organization {
+		if o == org {
+			return subject.CommonName, subject.CommonName != ""
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,148 @@
+package rpc
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"yagura/fsm"
+	"yagura/fsm/schema"
+	"yagura/rpc/api"
+)
+
+// eventsService serves events and the audit trail.
+type eventsService struct {
+	api.UnimplementedEventsServer
+	s *Server
+}
+
+// ListEvents lists events, oldest first. With after: those that follow it, the
+// first ones when there is a limit. Without: the newest ones.
+func (e eventsService) ListEvents(ctx context.Context, req *api.ListEventsRequest) (*api.ListEventsReply, error) {
+	v := e.s.view(ctx)
+	match, err := eventFilter(v, req)
+	if err != nil {
+		return nil, err
+	}
+	events, err := page(v, fsm.Events, req.After, req.Limit, match)
+	return &api.ListEventsReply{Events: events}, err
+}
+
+// eventFilter is what the request selects by. A group that doesn't exist is refused.
+func eventFilter(r fsm.Reader, req *api.ListEventsRequest) (func(*schema.Event) bool, error) {
+	var groups map[string]bool
+	if req.Group != "" {
+		ref, err := fsm.ResolveGroup(r, req.Group)
+		if err != nil {
+			return nil, err
+		}
+		groups = map[string]bool{}
+		for _, g := range fsm.GroupsBelow(r, ref) {
+			groups[g.Name] = true
+		}
+	}
+	return func(ev *schema.Event) bool {
+		return (req.Target == "" || ev.Target == req.Target) && (req.Notifier == "" || ev.Notifier == req.Notifier) &&
+			(groups == nil || groups[ev.Group])
+	}, nil
+}
+
+func (e eventsService) GetEvent(ctx context.Context, req *api.EventRequest) (*schema.Event, error) {
+	key := fsm.NumberKey(req.Id)
+	if key == "" {
+		return nil, schema.Errorf(schema.KindInvalid, "event "+req.Id, "an event id is a number")
+	}
+	ev, ok := fsm.Events.Get(e.s.view(ctx), key)
+	if !ok {
+		return nil, schema.Errorf(schema.KindNotFound, "event "+req.Id, "there is no such event").WithHint("event list shows the ids; old events are deleted")
+	}
+	return ev, nil
+}
+
+// WatchEvents sends the events after req.After that req selects, then each new
+// one. An event is sent once, as it was when it was first seen here. Without
+// after it begins with the next one; limit is not used.
+func (e eventsService) WatchEvents(req *api.ListEventsRequest, out grpc.ServerStreamingServer[schema.Event]) error {
+	after := req.After
+	if after == "" {
+		if last, ok := fsm.Events.Last(e.s.cfg.Store.View()); ok {
+			after = last.Id
+		} else {
+			after = "0"
+		}
+	}
+	return e.s.watch(out.Context(), []fsm.TableRef{fsm.Events}, func(v *fsm.View) (bool, error) {
+		match, err := eventFilter(v, req)
+		if err != nil {
+			return false, err
+		}
+		key, err := afterKey(after)
+		if err != nil {
+			return false, err
+		}
+		for ev := range fsm.Events.From(v, key) {
+			if match(ev) {
+				if err := out.Send(ev); err != nil {
+					return false, err
+				}
+			}
+			after = ev.Id
+		}
+		return false, nil
+	})
+}
+
+// ListAudit lists changes, oldest first, as ListEvents does events.
+func (e eventsService) ListAudit(ctx context.Context, req *api.ListAuditRequest) (*api.ListAuditReply, error) {
+	audits, err := page(e.s.view(ctx), fsm.Audits, req.After, req.Limit, func(a *schema.Audit) bool {
+		return req.User == "" || a.User == req.User
+	})
+	return &api.ListAuditReply{Audit: audits}, err
+}
+
+// numbered is a row whose key orders by the number in its id.
+type numbered interface {
+	proto.Message
+	GetId() string
+}
+
+// page takes rows of a numbered table, oldest first: the first limit after an
+// id, or the newest limit when no id is given. limit 0 means all.
+func page[T numbered](r fsm.Reader, t *fsm.Table[T], after string, limit int32, match func(T) bool) ([]T, error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, err
+	}
+	rows, backward := t.Backward(r), true
+	if after != "" {
+		key, err := afterKey(after)
+		if err != nil {
+			return nil, err
+		}
+		rows, backward = t.From(r, key), false
+	}
+	var out []T
+	for row := range rows {
+		if limit > 0 && len(out) == int(limit) {
+			break
+		}
+		if match(row) {
+			out = append(out, row)
+		}
+	}
+	if backward {
+		slices.Reverse(out)
+	}
+	return out, nil
+}
+
+// afterKey is the key of the first row that may follow the one with this id.
+func afterKey(id string) (string, error) {
+	n, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return "", schema.Errorf(schema.KindInvalid, "id "+id, "not the number of an entry")
+	}
+	return fsm.NumberKey(strconv.FormatUint(n+1, 10)), nil
+}
