@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -34,6 +35,7 @@ func Collected(tx *Tx, subsystem string, machines []*schema.Machine, complete bo
 	c.mergeAll(machines)
 	if c.err == nil && complete {
 		c.markGone()
+		c.checkDatacenters()
 		s.Collected, s.Error = timestamp(tx.now), ""
 		c.fail(Subsystems.Put(tx, s))
 	}
@@ -77,6 +79,9 @@ func markGone(tx *Tx, m *schema.Machine) error {
 	return Machines.Put(tx, edit)
 }
 
+// maxProblems bounds the machines that one collection explains.
+const maxProblems = 100
+
 // collector is one merge.
 type collector struct {
 	tx       *Tx
@@ -110,7 +115,10 @@ func (c *collector) mergeAll(machines []*schema.Machine) {
 			}
 		}
 		if len(left) == len(todo) {
-			c.problems = append(c.problems, why...)
+			if len(why) > maxProblems {
+				why = append(why[:maxProblems], fmt.Sprintf("and %d more", len(why)-maxProblems))
+			}
+			c.problems = why
 			return
 		}
 		todo = left
@@ -218,8 +226,12 @@ func (c *collector) conflict(in, old *schema.Machine) string {
 	if old.Kind != in.Kind && (old.Group != "" || len(old.PoolGroups) > 0) {
 		return fmt.Sprintf("machine %s was skipped: it is reported as %s and in use as %s; take it out of its groups first", in.Name, in.Kind, old.Kind)
 	}
-	if job := HeldBy(c.tx, old.Name); job != "" && old.Name != in.Name {
-		return fmt.Sprintf("machine %s keeps its name, although it is called %s now: job %s works on it; the next collection renames it", old.Name, in.Name, job)
+	if old.Name == in.Name {
+		return ""
+	}
+	if jobs := jobUsers(c.tx, func(j *schema.Job) bool { return slices.Contains(j.Targets, old.Name) }); len(jobs) > 0 || HeldBy(c.tx, old.Name) != "" {
+		return fmt.Sprintf("machine %s keeps its name for now, although it is called %s: %s; the next collection after that renames it",
+			old.Name, in.Name, shorten(append(jobs, lockUsers(c.tx, MachineLock(old.Name))...)))
 	}
 	return ""
 }
@@ -345,6 +357,26 @@ func (c *collector) markGone() {
 	for m := range Machines.By(c.tx, BySub, c.sub.Name) {
 		if !c.seen[m.Name] {
 			c.fail(markGone(c.tx, m))
+		}
+	}
+}
+
+// checkDatacenters tells of datacenters that another subsystem has under the
+// same name: they are unique in the system [5.2.19], since VMs are placed by them.
+func (c *collector) checkDatacenters() {
+	ours, theirs := map[string]bool{}, map[string]string{}
+	for m := range Machines.All(c.tx) {
+		switch {
+		case m.Datacenter == "" || m.Gone:
+		case m.Subsystem == c.sub.Name:
+			ours[m.Datacenter] = true
+		default:
+			theirs[m.Datacenter] = m.Subsystem
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(ours)) {
+		if other := theirs[name]; other != "" {
+			c.problems = append(c.problems, fmt.Sprintf("datacenter %s is in subsystem %s, too; names of datacenters are unique in the system, so rename one of them", name, other))
 		}
 	}
 }

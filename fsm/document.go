@@ -87,7 +87,7 @@ func putDocuments(tx *Tx, work []*applying) error {
 	// Rows that change leave the database first, so that two of them can
 	// exchange a value of a unique index, whatever their order.
 	for _, a := range work {
-		if a.kind.placed || a.old == nil || proto.Equal(a.old, a.row) {
+		if a.old == nil || proto.Equal(a.old, a.row) {
 			continue
 		}
 		if err := a.kind.rows.delete(tx, a.key); err != nil {

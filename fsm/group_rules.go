@@ -129,6 +129,9 @@ func checkTemplate(r Reader, field, name string) error {
 }
 
 func normalModel(m *schema.Model) error {
+	if len(m.Networks) > maxVirtualNICs {
+		return specError("networks has %d entries; a VM can have %d NICs", len(m.Networks), maxVirtualNICs)
+	}
 	if m.VmServerModel == "" {
 		return nil
 	}
@@ -237,11 +240,17 @@ func normalHost(h *schema.Host) {
 }
 
 func checkHost(r Reader, h *schema.Host) error {
-	if _, ok := Groups.Get(r, h.Group); !ok {
+	g, ok := Groups.Get(r, h.Group)
+	if !ok {
 		return noSuch("its name", "group", h.Group)
 	}
 	if err := checkSoftwareNames(r, h.Software); err != nil {
 		return err
+	}
+	if g.Kind == schema.MachineVM {
+		if err := checkVirtualNICs(h); err != nil {
+			return err
+		}
 	}
 	for i, v := range h.Volumes {
 		if _, ok := Subsystems.Get(r, v.Subsystem); v.Subsystem != "" && !ok {
@@ -250,6 +259,22 @@ func checkHost(r Reader, h *schema.Host) error {
 		if user := volumeUser(r, h, v); user != "" {
 			return schema.Errorf(schema.KindConflict, "", "volumes[%d]: volume %s is used by host %s, too, and isn't shared", i, v.Name, user).
 				WithHint("a volume that several machines use is set shared on all of them")
+		}
+	}
+	return nil
+}
+
+// maxVirtualNICs is how many NICs a VM made from a template can have [5.2.13].
+const maxVirtualNICs = 4
+
+// checkVirtualNICs holds the limits of a VM's NICs: four, with one address each [5.2.19].
+func checkVirtualNICs(h *schema.Host) error {
+	if len(h.Nics) > maxVirtualNICs {
+		return specError("nics has %d entries; a VM can have %d", len(h.Nics), maxVirtualNICs)
+	}
+	for i, n := range h.Nics {
+		if len(n.Addresses) > 1 {
+			return specError("nics[%d].addresses has %d entries; a virtual NIC can have one", i, len(n.Addresses))
 		}
 	}
 	return nil

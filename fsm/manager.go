@@ -27,9 +27,8 @@ func PutManager(tx *Tx, m *schema.Manager) error {
 	return Managers.Put(tx, row)
 }
 
-// RemoveManager forgets a manager that has left. KindNotFound. What it was known
-// by stays in the rows of jobs and events. Its event stream's position goes, too:
-// a manager that comes back under its id begins a new stream.
+// RemoveManager forgets a manager that has left. KindNotFound. The position of
+// its event stream stays: should it come back, none of its events is recorded twice.
 func RemoveManager(tx *Tx, id string) error {
 	if _, ok := Managers.Get(tx, id); !ok {
 		return schema.Errorf(schema.KindNotFound, "manager "+id, "there is no such manager").WithHint("node list shows them")

@@ -34,7 +34,7 @@ func Retain(tx *Tx) (more bool, err error) {
 		func(e *schema.Event) *timestamppb.Timestamp { return e.Time },
 		func(e *schema.Event) bool { return e.State == schema.EventHandled }, nil)
 	retain(r, Jobs, int(s.MaxJobs), defaultMaxJobs, before,
-		func(j *schema.Job) *timestamppb.Timestamp { return j.Ended },
+		func(j *schema.Job) *timestamppb.Timestamp { return j.Created },
 		func(j *schema.Job) bool { return schema.JobEnded(j.State) && !parentLives(tx, j) }, r.deleteSteps)
 	retain(r, Audits, int(s.MaxAudit), defaultMaxAudit, before,
 		func(a *schema.Audit) *timestamppb.Timestamp { return a.Time }, nil, nil)
@@ -65,7 +65,8 @@ func (r *retainer) take(err error) {
 }
 
 // retain deletes the oldest rows of a numbered table while they are too old or
-// too many. Rows for which may is false stay, and those behind them are looked at.
+// too many. Rows for which may is false stay, and those behind them are looked
+// at. Times grow with the numbers, so the first row that is neither ends it.
 func retain[T proto.Message](r *retainer, t *Table[T], keep, standard int, before time.Time,
 	when func(T) *timestamppb.Timestamp, may func(T) bool, also func(T) error,
 ) {
@@ -76,10 +77,10 @@ func retain[T proto.Message](r *retainer, t *Table[T], keep, standard int, befor
 	newest, _ := t.Last(r.tx)
 	for row := range t.All(r.tx) {
 		old := when(row) != nil && when(row).AsTime().Before(before)
-		if r.left <= 0 || r.err != nil || surplus <= 0 && !old && may == nil || t.key(row) == t.key(newest) {
+		if r.left <= 0 || r.err != nil || surplus <= 0 && !old || t.key(row) == t.key(newest) {
 			return
 		}
-		if surplus <= 0 && !old || may != nil && !may(row) {
+		if may != nil && !may(row) {
 			continue
 		}
 		surplus--

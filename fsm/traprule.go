@@ -35,7 +35,7 @@ func normalTrapRule(r *schema.TrapRule) {
 
 // checkTrapRule checks a rule by itself. KindInvalid.
 func checkTrapRule(r *schema.TrapRule) error {
-	o := "trap rule " + r.Name
+	o := "trap-rule " + r.Name
 	if err := schema.CheckName(o, "the rule's name", r.Name); err != nil {
 		return err
 	}

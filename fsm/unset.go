@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	"yagura/fsm/schema"
 )
 
@@ -38,26 +40,39 @@ func Unset(tx *Tx, kind, name string) error {
 			return schema.Errorf(schema.KindConflict, o, "it is in use by %s", shorten(users)).WithHint("change or remove these first")
 		}
 	}
-	if m, ok := row.(*schema.Machine); ok && m.Subsystem != "" && !m.Gone {
-		return forgetMachine(tx, m.Name)
+	switch row := row.(type) {
+	case *schema.Machine:
+		if row.Subsystem != "" && !row.Gone {
+			return forgetMachine(tx, row)
+		}
+	case *schema.Subsystem:
+		if err := forgetReported(tx, row.Name); err != nil {
+			return err
+		}
 	}
 	return k.rows.delete(tx, key)
 }
 
-// forgetMachine takes a machine out of management, and what a person has set
-// on it away. KindConflict when there is nothing to take away.
-func forgetMachine(tx *Tx, name string) error {
-	m, _ := Machines.Edit(tx, name)
-	m.Managed, m.Maintenance, m.Bmc, m.Capacity, m.Cost, m.Tags, m.Software, m.Description = false, false, nil, 0, 0, nil, nil, ""
-	before := len(tx.changes)
-	if err := Machines.Put(tx, m); err != nil {
-		return err
-	}
-	if len(tx.changes) == before {
-		return schema.Errorf(schema.KindConflict, "Machine "+name, "it isn't managed, and subsystem %s still reports it", m.Subsystem).
-			WithHint("delete it there and collect; then it can be removed here")
+// forgetReported removes what a subsystem has reported and nobody manages.
+func forgetReported(tx *Tx, subsystem string) error {
+	for m := range Machines.By(tx, BySub, subsystem) {
+		if err := Machines.Delete(tx, m.Name); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// forgetMachine takes a machine out of management, and what a person has set
+// on it away. KindConflict when there is nothing to take away.
+func forgetMachine(tx *Tx, old *schema.Machine) error {
+	m := proto.Clone(old).(*schema.Machine)
+	m.Managed, m.Maintenance, m.Bmc, m.Capacity, m.Cost, m.Tags, m.Software, m.Description = false, false, nil, 0, 0, nil, nil, ""
+	if proto.Equal(m, old) {
+		return schema.Errorf(schema.KindConflict, "Machine "+m.Name, "it isn't managed, and subsystem %s still reports it", m.Subsystem).
+			WithHint("delete it there and collect; then it can be removed here")
+	}
+	return Machines.Put(tx, m)
 }
 
 func shorten(users []string) string {
