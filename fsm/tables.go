@@ -38,6 +38,14 @@ var tableByNumber = func() map[uint32]TableRef {
 	return m
 }()
 
+// TableNumbered finds a table by its number; nil when there is none.
+func TableNumbered(n uint32) TableRef {
+	if t, ok := tableByNumber[n]; ok {
+		return t
+	}
+	return nil
+}
+
 // Names of secondary indexes.
 const (
 	ByCategory = "category"
