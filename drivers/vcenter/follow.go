@@ -55,6 +55,7 @@ type follower struct {
 	d       *Driver
 	c       *vim25.Client
 	pc      *property.Collector
+	objects []types.ObjectSpec // everything in the view
 	destroy func(context.Context) error
 	fn      func(drivers.Change)
 
@@ -75,7 +76,7 @@ func (d *Driver) newFollower(ctx context.Context, c *vim25.Client, fn func(drive
 		return nil, err
 	}
 	f := &follower{
-		d: d, c: c, pc: pc, fn: fn, all: newCatalog(),
+		d: d, c: c, pc: pc, objects: objects, fn: fn, all: newCatalog(),
 		vms: map[ref]drivers.VM{}, servers: map[ref]drivers.VMServer{},
 		destroy: func(ctx context.Context) error { return errors.Join(pc.Destroy(ctx), v.Destroy(ctx)) },
 	}
@@ -118,6 +119,11 @@ func (f *follower) run(ctx context.Context) error {
 		if err := f.reread(ctx, batch); err != nil {
 			return err
 		}
+		if batch.again {
+			if err := f.recount(ctx, batch); err != nil {
+				return err
+			}
+		}
 		f.tell(batch)
 		batch = newBatch()
 	}
@@ -142,6 +148,7 @@ type batch struct {
 	touched map[ref]bool
 	partial map[ref]bool // a part of a property changed: read the object again
 	wide    bool         // something changed that VMs and servers only refer to
+	again   bool         // objects entered that were there already
 }
 
 func newBatch() *batch { return &batch{touched: map[ref]bool{}, partial: map[ref]bool{}} }
@@ -167,9 +174,11 @@ func (f *follower) take(o types.ObjectUpdate, b *batch) {
 		f.all.drop(o.Obj)
 		return
 	}
-	if o.Kind == types.ObjectUpdateKindModify && !f.all.has(o.Obj) {
+	known := f.all.has(o.Obj)
+	if o.Kind == types.ObjectUpdateKindModify && !known {
 		return // a straggler about an object that left
 	}
+	b.again = b.again || (known && o.Kind == types.ObjectUpdateKindEnter)
 	rec := f.all.of(o.Obj)
 	for _, ch := range o.ChangeSet {
 		if !watched[ch.Name] {
@@ -199,6 +208,33 @@ func (f *follower) reread(ctx context.Context, b *batch) error {
 		return nil // its end is the next update
 	}
 	return err
+}
+
+// recount finds what has left. A server that begins to tell everything anew
+// (vcsim does when a view changes) may have lost the news of those that left.
+func (f *follower) recount(ctx context.Context, b *batch) error {
+	ctx, cancel := context.WithTimeout(ctx, inventoryTimeout)
+	defer cancel()
+	there := map[ref]bool{}
+	spec := types.PropertyFilterSpec{ObjectSet: f.objects, PropSet: []types.PropertySpec{
+		{Type: "VirtualMachine", PathSet: []string{"name"}}, {Type: "HostSystem", PathSet: []string{"name"}},
+	}}
+	if err := retrieve(ctx, f.c, spec, func(o types.ObjectContent) { there[o.Obj] = true }); err != nil {
+		return err
+	}
+	for r := range f.vms {
+		if !there[r] {
+			f.all.drop(r)
+			b.touched[r] = true
+		}
+	}
+	for r := range f.servers {
+		if !there[r] {
+			f.all.drop(r)
+			b.touched[r] = true
+		}
+	}
+	return nil
 }
 
 // tell calls fn for each VM and server that is different from what was told.
