@@ -56,6 +56,7 @@ var commands = []struct {
 
 	{groupSelf, loginCommand},
 	{groupSelf, logoutCommand},
+	{groupSelf, completionCommand},
 	{groupSelf, versionCommand},
 }
 
@@ -83,6 +84,7 @@ pvmutl help exit-codes lists what scripts may rely on.`,
 			}
 			return cmd.Help()
 		},
+		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 
@@ -106,8 +108,9 @@ pvmutl help exit-codes lists what scripts may rely on.`,
 		root.AddCommand(cmd)
 	}
 	root.AddCommand(exitCodesTopic())
-	root.SetHelpCommandGroupID(groupSelf)
-	root.SetCompletionCommandGroupID(groupSelf)
+	root.SetHelpCommand(helpCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetVersionTemplate("pvmutl {{.Version}}\n")
 	a.finishTree(root)
 	return root
 }

@@ -12,6 +12,34 @@ import (
 	"yagura/rpc/client"
 )
 
+func completionCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "completion bash|zsh|fish",
+		Short: "Print the completion script for a shell",
+		Long: `Print a script that makes the shell complete commands, options, and the names of
+groups, hosts, machines and jobs, which it asks the cluster for. For bash:
+
+    source <(pvmutl completion bash)
+
+zsh and fish take the script as a file in their completion folders, named
+_pvmutl and pvmutl.fish.`,
+		Example:   "pvmutl completion bash > /etc/bash_completion.d/pvmutl",
+		ValidArgs: []string{"bash", "zsh", "fish"},
+		Args:      positional("the shell"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch root := cmd.Root(); args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(a.stdout, true)
+			case "zsh":
+				return root.GenZshCompletion(a.stdout)
+			case "fish":
+				return root.GenFishCompletion(a.stdout, true)
+			}
+			return usagef(cmd, "unknown shell %q; known are bash, zsh and fish", args[0])
+		},
+	}
+}
+
 // completionPatience bounds what a shell waits for words to complete.
 const completionPatience = 2 * time.Second
 

@@ -99,9 +99,10 @@ func (a *app) readOptions(cmd *cobra.Command, _ []string) error {
 	default:
 		return usagef(cmd, "unknown read level %q; known are stale, leader and linear", o.consistency)
 	}
-	if cmd.Name() != "help" && len(o.reason) > api.MaxReason {
+	if len(o.reason) > api.MaxReason {
 		return usagef(cmd, "--reason is longer than %d bytes", api.MaxReason)
 	}
+	a.started = true
 	return nil
 }
 

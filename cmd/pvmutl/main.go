@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"syscall"
 	"unicode/utf8"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"yagura/fsm/schema"
@@ -67,6 +69,7 @@ type app struct {
 	readSecret     func() (string, error)
 
 	options options
+	started bool // the command line was well-formed
 }
 
 // Exit codes that no error kind has.
@@ -86,7 +89,11 @@ func (a *app) run(ctx context.Context, args []string) int {
 	args, err := expandSlash(root, args)
 	if err == nil {
 		root.SetArgs(args)
-		err = root.ExecuteContext(ctx)
+		var cmd *cobra.Command
+		cmd, err = root.ExecuteContextC(ctx)
+		if err != nil && !a.started && !errors.As(err, new(*usageError)) {
+			err = usagef(cmd, "%v", err) // cobra's own checks
+		}
 	}
 	return a.report(ctx, err)
 }

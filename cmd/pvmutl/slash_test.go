@@ -97,7 +97,7 @@ func TestMalformed(t *testing.T) {
 		"asjob x", "asjob -x", "ascancel 1 2", "changepassword user01 old", "policy", "policy set", "policy set a b c /y",
 		"get", "get vm", "get machine a --group b", "unset machine", "apply", "apply x.yaml", "job show", "job resume", "event show",
 		"disarm shop", "node remove", "snapshot save", "user set", "user delete", "no-such", "get machine --timeout 0s", "get machine --timeout soon",
-		"version now", "logout now",
+		"version now", "logout now", "completion tcsh", "completion bash x", "help me", "help get machine", "get machine -o",
 	} {
 		c := consoleFor(t, f)
 		if code := c.run(strings.Fields(line)...); code != exitUsage {

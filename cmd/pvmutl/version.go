@@ -28,6 +28,23 @@ func versionCommand(a *app) *cobra.Command {
 	}
 }
 
+// helpCommand is cobra's, but for an unknown topic being an error.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Explain a command",
+		Example: "pvmutl help vmadd",
+		GroupID: groupSelf,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef(cmd.Root(), "there is no command or topic %q", strings.Join(args, " "))
+			}
+			return topic.Help()
+		},
+	}
+}
+
 // exitCodesTopic is a help text without a command: the exit codes, from the
 // table that gives them.
 func exitCodesTopic() *cobra.Command {
