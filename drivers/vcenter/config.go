@@ -14,7 +14,7 @@ import (
 const (
 	DefaultTimeout      = 30 * time.Second // of one request
 	DefaultWait         = 30 * time.Second // of one wait for updates
-	DefaultFailoverWait = 3 * time.Second  // see Config.FailoverWait
+	DefaultFailoverWait = time.Second      // see Config.FailoverWait
 )
 
 // Config says which vCenter and how to reach it.
