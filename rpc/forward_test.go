@@ -20,20 +20,6 @@ import (
 	"yagura/rpc/client"
 )
 
-// eventually fails the test unless ok becomes true within ten seconds.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came that %s", what)
-		}
-		<-tick.C
-	}
-}
-
 func TestWriteThroughAFollowerTellsItsIndexAndNode(t *testing.T) {
 	c := start(t, 3)
 	for i := range c.nodes {

@@ -1,0 +1,356 @@
+package client_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+
+	"yagura/fsm/schema"
+	"yagura/rpc/api"
+	"yagura/rpc/apierr"
+	"yagura/rpc/client"
+)
+
+// fake is one manager that answers as the test says, behind a relay that can
+// be frozen as if the manager's process were stopped.
+type fake struct {
+	api.UnimplementedAuthServer
+	api.UnimplementedInventoryServer
+	api.UnimplementedClusterServer
+
+	arm      func(ctx context.Context) error // nil: answers
+	transfer func() error
+	logins   atomic.Int32
+
+	mu  sync.Mutex // guards ids
+	ids []string   // request ids seen
+
+	addr   string
+	grpc   *grpc.Server
+	frozen atomic.Bool
+}
+
+func (f *fake) Login(context.Context, *api.LoginRequest) (*api.LoginReply, error) {
+	f.logins.Add(1)
+	return &api.LoginReply{Token: "session"}, nil
+}
+
+func (f *fake) WhoAmI(ctx context.Context, _ *api.Empty) (*api.Identity, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	return &api.Identity{Via: strings.Join(md.Get(api.KeyAuthorization), ",")}, nil
+}
+
+func (f *fake) Arm(ctx context.Context, _ *api.ArmRequest) (*api.ArmReply, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	f.mu.Lock()
+	f.ids = append(f.ids, md.Get(api.KeyRequestID)...)
+	f.mu.Unlock()
+	if f.arm != nil {
+		if err := f.arm(ctx); err != nil {
+			return nil, apierr.ToStatus(err).Err()
+		}
+	}
+	return &api.ArmReply{State: f.addr}, nil
+}
+
+func (f *fake) Transfer(context.Context, *api.NodeRequest) (*api.NodeRequest, error) {
+	return &api.NodeRequest{}, f.transfer()
+}
+
+func (f *fake) seen() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.ids...)
+}
+
+// world is the managers of one test.
+type world struct {
+	t    *testing.T
+	cert tls.Certificate
+	pool *x509.CertPool
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool: x509.NewCertPool()}
+	w.pool.AddCert(leaf)
+	return w
+}
+
+// manager starts f.
+func (w *world) manager(f *fake) *fake {
+	w.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	f.addr = l.Addr().String()
+	f.grpc = grpc.NewServer(grpc.Creds(credentials.NewServerTLSFromCert(&w.cert)))
+	api.RegisterAuthServer(f.grpc, f)
+	api.RegisterInventoryServer(f.grpc, f)
+	api.RegisterClusterServer(f.grpc, f)
+	grpc_health_v1.RegisterHealthServer(f.grpc, health.NewServer())
+	var served sync.WaitGroup
+	served.Go(func() { f.grpc.Serve(freezer{l, f}) })
+	w.t.Cleanup(func() {
+		f.grpc.Stop()
+		served.Wait()
+	})
+	return f
+}
+
+// freezer makes connections that go silent while the fake is frozen.
+type freezer struct {
+	net.Listener
+	f *fake
+}
+
+func (z freezer) Accept() (net.Conn, error) {
+	c, err := z.Listener.Accept()
+	return frozenConn{c, z.f}, err
+}
+
+type frozenConn struct {
+	net.Conn
+	f *fake
+}
+
+// Write swallows what a frozen manager would say.
+func (c frozenConn) Write(b []byte) (int, error) {
+	if c.f.frozen.Load() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+func (w *world) dial(o client.Options, managers ...*fake) *client.Client {
+	w.t.Helper()
+	for _, f := range managers {
+		o.Servers = append(o.Servers, f.addr)
+	}
+	if o.TLS == nil {
+		o.TLS = &tls.Config{RootCAs: w.pool}
+	}
+	c, err := client.Dial(o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(c.Close)
+	return c
+}
+
+func wantKind(t *testing.T, err error, kind schema.Kind) {
+	t.Helper()
+	if got := schema.KindOf(err); got != kind {
+		t.Fatalf("got the kind %q (%v), want %q", got, err, kind)
+	}
+}
+
+func TestAskingAgainKeepsTheRequestID(t *testing.T) {
+	w := newWorld(t)
+	a := w.manager(&fake{arm: func(context.Context) error {
+		return schema.Errorf(schema.KindOutcomeUnknown, "write", "leadership was lost")
+	}})
+	b := w.manager(&fake{})
+	c := w.dial(client.Options{}, a, b)
+	r, err := c.Inventory.Arm(t.Context(), &api.ArmRequest{})
+	if err != nil || r.State != b.addr {
+		t.Fatalf("got %v, %v", r, err)
+	}
+	if x, y := a.seen(), b.seen(); len(x) != 1 || len(y) != 1 || x[0] == "" || x[0] != y[0] {
+		t.Fatalf("request ids %q and %q", x, y)
+	}
+	if _, err := c.Inventory.Arm(t.Context(), &api.ArmRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if y := b.seen(); y[0] == y[1] {
+		t.Fatal("two writes have one request id")
+	}
+}
+
+func TestLostConnectionsAreAskedAgainElsewhere(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.manager(&fake{}), w.manager(&fake{})
+	c := w.dial(client.Options{}, a, b)
+	a.arm = func(ctx context.Context) error {
+		go a.grpc.Stop()
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if r, err := c.Inventory.Arm(t.Context(), &api.ArmRequest{}); err != nil || r.State != b.addr {
+		t.Fatalf("got %v, %v", r, err)
+	}
+}
+
+func TestManagerThatHangsIsLeft(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.manager(&fake{}), w.manager(&fake{})
+	c := w.dial(client.Options{}, a, b)
+	if r, err := c.Inventory.Arm(t.Context(), &api.ArmRequest{}); err != nil || r.State != a.addr {
+		t.Fatalf("got %v, %v", r, err)
+	}
+	a.frozen.Store(true)
+	began := time.Now()
+	if r, err := c.Inventory.Arm(t.Context(), &api.ArmRequest{}); err != nil || r.State != b.addr {
+		t.Fatalf("got %v, %v", r, err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Fatalf("it took %v", took)
+	}
+}
+
+func TestLongCallOnALivingManagerIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	release := time.After(1500 * time.Millisecond) // several probes
+	a := w.manager(&fake{arm: func(context.Context) error { <-release; return nil }})
+	b := w.manager(&fake{})
+	c := w.dial(client.Options{}, a, b)
+	if r, err := c.Inventory.Arm(t.Context(), &api.ArmRequest{}); err != nil || r.State != a.addr {
+		t.Fatalf("got %v, %v", r, err)
+	}
+}
+
+func TestOnceIsNeverSentTwice(t *testing.T) {
+	w := newWorld(t)
+	var calls atomic.Int32
+	transfer := func() error {
+		calls.Add(1)
+		return apierr.ToStatus(schema.Errorf(schema.KindOutcomeUnknown, "transfer", "who knows")).Err()
+	}
+	a, b := w.manager(&fake{transfer: transfer}), w.manager(&fake{transfer: transfer})
+	_, err := w.dial(client.Options{}, a, b).Cluster.Transfer(t.Context(), &api.NodeRequest{})
+	wantKind(t, err, schema.KindOutcomeUnknown)
+	if n := calls.Load(); n != 1 {
+		t.Fatalf("it was sent %d times", n)
+	}
+	// One that surely wasn't carried out is asked again.
+	a.transfer = func() error {
+		return apierr.ToStatus(schema.Errorf(schema.KindNoLeader, "cluster", "no leader")).Err()
+	}
+	b.transfer = func() error { return nil }
+	if _, err := w.dial(client.Options{}, a, b).Cluster.Transfer(t.Context(), &api.NodeRequest{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTimeBoundsEverything(t *testing.T) {
+	w := newWorld(t)
+	a := w.manager(&fake{arm: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }})
+	_, err := w.dial(client.Options{Timeout: 100 * time.Millisecond}, a).Inventory.Arm(client.WithRequestID(t.Context(), "mine"), &api.ArmRequest{})
+	wantKind(t, err, schema.KindOutcomeUnknown)
+	if !strings.Contains(err.Error(), "request id mine") {
+		t.Fatalf("it doesn't say with which id to ask again: %v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close() // nobody listens there
+	c := w.dial(client.Options{Servers: []string{l.Addr().String()}, Timeout: 200 * time.Millisecond})
+	_, err = c.Inventory.Arm(t.Context(), &api.ArmRequest{})
+	wantKind(t, err, schema.KindUnavailable)
+	wantKind(t, c.WatchJob(t.Context(), "1", func(*api.JobInfo) error { return nil }), schema.KindUnavailable)
+}
+
+func TestUntrustedManagerIsSaidAtOnce(t *testing.T) {
+	w := newWorld(t)
+	began := time.Now()
+	_, err := w.dial(client.Options{TLS: &tls.Config{RootCAs: newWorld(t).pool}, Timeout: time.Minute}, w.manager(&fake{}), w.manager(&fake{})).
+		Inventory.Arm(t.Context(), &api.ArmRequest{})
+	wantKind(t, err, schema.KindUnauthenticated)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Fatalf("it took %v", took)
+	}
+}
+
+func TestManyCallersShareOneLogin(t *testing.T) {
+	w := newWorld(t)
+	f := w.manager(&fake{})
+	c := w.dial(client.Options{User: "u", Password: "p"}, f)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			who, err := c.Auth.WhoAmI(t.Context(), &api.Empty{})
+			if err != nil || who.Via != "Bearer session" {
+				t.Errorf("got %v, %v", who, err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := f.logins.Load(); n != 1 {
+		t.Fatalf("%d logins", n)
+	}
+	if c.Token() != "session" {
+		t.Fatalf("the token is %q", c.Token())
+	}
+}
+
+func TestClosedClientSaysSo(t *testing.T) {
+	w := newWorld(t)
+	c := w.dial(client.Options{}, w.manager(&fake{}))
+	c.Close()
+	_, err := c.Inventory.Arm(t.Context(), &api.ArmRequest{})
+	wantKind(t, err, schema.KindCancelled)
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]client.Options{
+		"no server":     {},
+		"empty server":  {Servers: []string{"a", " "}},
+		"level":         {Servers: []string{"a"}, Consistency: "newest"},
+		"reason":        {Servers: []string{"a"}, Reason: strings.Repeat("x", api.MaxReason+1)},
+		"no such CA":    {Servers: []string{"a"}, CA: filepath.Join(dir, "none.pem")},
+		"empty CA":      {Servers: []string{"a"}, CA: empty},
+		"cert, no key":  {Servers: []string{"a"}, Cert: empty},
+		"not a cert":    {Servers: []string{"a"}, Cert: empty, Key: empty},
+		"key, not cert": {Servers: []string{"a"}, Key: empty},
+	} {
+		if _, err := client.Dial(o); schema.KindOf(err) != schema.KindInvalid {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if c, err := client.Dial(client.Options{Servers: []string{"host", "10.0.0.1:99", "[::1]"}}); err != nil {
+		t.Error(err)
+	} else {
+		c.Close()
+	}
+}
