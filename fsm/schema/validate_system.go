@@ -14,8 +14,12 @@ import (
 const maxCA = 64 << 10
 
 // checkAddress accepts a URL with http or https and a host, HOST or HOST:PORT,
-// without a password in it: that one has a field of its own.
+// without a password in it: that one has a field of its own. Empty passes: it is
+// missing, which is for others to tell.
 func checkAddress(o, field, addr string) error {
+	if addr == "" {
+		return nil
+	}
 	if err := checkText(o, field, addr, MaxPath); err != nil {
 		return err
 	}
