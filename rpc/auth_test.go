@@ -32,7 +32,7 @@ func (c *cluster) raw(i int, t *tls.Config) *grpc.ClientConn {
 
 func TestLoginGivesASession(t *testing.T) {
 	c := start(t, 2)
-	cl := c.as(admin, 1) // a follower
+	cl := c.login(admin, 1) // a follower
 	who, err := cl.Auth.WhoAmI(t.Context(), &api.Empty{})
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func TestWrongPasswordsAreSlowedDown(t *testing.T) {
 func TestSessionExpiresAndClientLogsInAgain(t *testing.T) {
 	clock := &testClock{now: time.Now()}
 	c := start(t, 1, func(cfg *rpc.Config) { cfg.Now = clock.Now; cfg.TokenLifetime = time.Hour })
-	cl := c.as(admin)
+	cl := c.login(admin)
 	if _, err := cl.Auth.WhoAmI(t.Context(), &api.Empty{}); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,8 @@ func TestSessionExpiresAndClientLogsInAgain(t *testing.T) {
 }
 
 func TestPasswordChanges(t *testing.T) {
-	c := start(t, 2)
+	clock := &testClock{now: time.Now()}
+	c := start(t, 2, func(cfg *rpc.Config) { cfg.Now = clock.Now })
 	const next = "another good one"
 	change := func(as, user, old, text string) error {
 		_, err := c.as(as, 1).Auth.ChangePassword(t.Context(), &api.ChangePasswordRequest{User: user, OldPassword: old, NewPassword: text})
@@ -217,8 +218,9 @@ func TestPasswordChanges(t *testing.T) {
 	if err := change(admin, observer, "", next); err != nil {
 		t.Fatal(err)
 	}
-	_, err := c.as(observer).Auth.WhoAmI(t.Context(), &api.Empty{})
+	_, err := c.login(observer).Auth.WhoAmI(t.Context(), &api.Empty{})
 	wantKind(t, err, schema.KindPassword)
+	clock.add(time.Minute) // three wrong ones make the next wait
 	cl := c.dial(client.Options{Servers: c.servers(), TLS: c.ca.client(t, "", ""), User: observer, Password: next})
 	if _, err := cl.Auth.ChangePassword(t.Context(), &api.ChangePasswordRequest{OldPassword: next, NewPassword: adminPassword}); err != nil {
 		t.Fatal(err)
@@ -244,7 +246,7 @@ func TestRolesBoundWhatACallerMayDo(t *testing.T) {
 		}
 	}
 	// A role that is taken away holds at once, in a session that is open.
-	cl := c.as(operator)
+	cl := c.login(operator)
 	if _, err := cl.Auth.WhoAmI(t.Context(), &api.Empty{}); err != nil {
 		t.Fatal(err)
 	}

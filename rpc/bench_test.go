@@ -17,7 +17,7 @@ func BenchmarkCalls(b *testing.B) {
 			b.Run(op+"/"+name, func(b *testing.B) {
 				c := start(b, 2)
 				// One server only: the client would move on to the leader.
-				cl := c.as(admin, node)
+				cl := c.login(admin, node)
 				if _, err := cl.Auth.WhoAmI(b.Context(), &api.Empty{}); err != nil {
 					b.Fatal(err)
 				}

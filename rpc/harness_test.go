@@ -55,11 +55,16 @@ type manager struct {
 	served  sync.WaitGroup
 }
 
+// passwordHash is the hash of adminPassword, made once.
+var passwordHash = sync.OnceValues(func() ([]byte, error) {
+	return password.NewHasher(1).Hash(context.Background(), adminPassword)
+})
+
 // start makes n managers with the accounts of the tests.
 func start(t testing.TB, n int, change ...func(*rpc.Config)) *cluster {
 	t.Helper()
 	c := &cluster{t: t, ca: newAuthority(t), log: fsmtest.New(t)}
-	hash, err := password.NewHasher(1).Hash(t.Context(), adminPassword)
+	hash, err := passwordHash()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,8 +141,14 @@ func (c *cluster) servers(which ...int) []string {
 	return out
 }
 
-// as is a client that logs in as user, on the managers with these indexes.
+// as is a client with user's certificate, on the managers with these indexes.
 func (c *cluster) as(user string, which ...int) *client.Client {
+	c.t.Helper()
+	return c.dial(client.Options{Servers: c.servers(which...), TLS: c.ca.client(c.t, rpc.UserOrganization, user), Timeout: 10 * time.Second})
+}
+
+// login is a client that logs in as user with the password of the tests.
+func (c *cluster) login(user string, which ...int) *client.Client {
 	c.t.Helper()
 	return c.dial(client.Options{Servers: c.servers(which...), TLS: c.ca.client(c.t, "", ""), User: user, Password: adminPassword, Timeout: 10 * time.Second})
 }

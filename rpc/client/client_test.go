@@ -269,7 +269,9 @@ func TestOnceIsNeverSentTwice(t *testing.T) {
 
 func TestTimeBoundsEverything(t *testing.T) {
 	w := newWorld(t)
-	a := w.manager(&fake{arm: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }})
+	over := make(chan struct{})
+	defer close(over)
+	a := w.manager(&fake{arm: func(context.Context) error { <-over; return nil }})
 	_, err := w.dial(client.Options{Timeout: 100 * time.Millisecond}, a).Inventory.Arm(client.WithRequestID(t.Context(), "mine"), &api.ArmRequest{})
 	wantKind(t, err, schema.KindOutcomeUnknown)
 	if !strings.Contains(err.Error(), "request id mine") {
