@@ -327,7 +327,7 @@ func (n *Node) RestoreSnapshot(ctx context.Context, r io.Reader) error {
 	n.log.Warn("restoring a snapshot over the state of the cluster", "bytes", size)
 	managers := slices.Collect(fsm.Managers.All(n.store.View()))
 	// The state keeps the index of the backup; Raft goes on above both.
-	if err := n.raft.Restore(&raft.SnapshotMeta{Index: info.Header.Index, Size: size}, f, restoreTimeout); err != nil {
+	if err := n.raft.Restore(&raft.SnapshotMeta{Version: raft.SnapshotVersionMax, Index: info.Header.Index, Size: size}, f, restoreTimeout); err != nil {
 		return n.applyError(err)
 	}
 	// The backup's managers may be long gone. This write also takes the state's
