@@ -104,7 +104,12 @@ func (d *Driver) login(ctx context.Context) (*vim25.Client, error) {
 		}
 		return c, nil
 	}
-	vc, err := vim25.NewClient(ctx, sc)
+	t.MaxIdleConnsPerHost, t.MaxConnsPerHost = idleConns, maxConns
+	err := agreeOnVersion(ctx, sc)
+	var vc *vim25.Client
+	if err == nil {
+		vc, err = vim25.NewClient(ctx, sc)
+	}
 	if err == nil {
 		err = session.NewManager(vc).Login(ctx, url.UserPassword(d.cfg.User, d.cfg.Password))
 	}
@@ -114,6 +119,12 @@ func (d *Driver) login(ctx context.Context) (*vim25.Client, error) {
 	}
 	return vc, nil
 }
+
+// Connections to one vCenter: followers hold one each while they wait.
+const (
+	idleConns = 8
+	maxConns  = 64
+)
 
 // request says what a call is about, for errors.
 type request struct {
