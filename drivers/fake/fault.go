@@ -130,7 +130,7 @@ func (f *Fault) err(system, op, object string, byDefault drivers.Kind) error {
 }
 
 // hang waits for the end of ctx.
-func hang(ctx context.Context, system, op, object string) error {
+func hang(ctx context.Context, k drivers.Kind, system, op, object string) error {
 	<-ctx.Done()
-	return &drivers.Error{Kind: drivers.KindUnknown, System: system, Op: op, Object: object, Err: errors.Join(ErrInjected, ctx.Err())}
+	return &drivers.Error{Kind: k, System: system, Op: op, Object: object, Err: errors.Join(ErrInjected, ctx.Err())}
 }

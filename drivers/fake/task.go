@@ -63,7 +63,7 @@ func (w *World) run(ctx context.Context, c change) (drivers.Task, error) {
 	switch {
 	case after == nil:
 	case after.Mode == HangBefore || after.Mode == HangAfter:
-		return drivers.Task{}, hang(ctx, c.system, c.op, c.object)
+		return drivers.Task{}, hang(ctx, drivers.KindUnknown, c.system, c.op, c.object)
 	case err == nil:
 		return drivers.Task{}, after.err(c.system, c.op, c.object, drivers.KindUnknown)
 	}
@@ -230,7 +230,7 @@ func (w *World) read(ctx context.Context, system, op, object string, look func()
 	if f != nil {
 		switch f.Mode {
 		case HangBefore, HangAfter, Stuck:
-			return hang(ctx, system, op, object)
+			return hang(ctx, drivers.KindUnreachable, system, op, object)
 		case FailBefore, FailAfter, FailTask:
 			return f.err(system, op, object, drivers.KindUnreachable)
 		}
