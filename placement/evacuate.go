@@ -24,7 +24,7 @@ func (pl *planner) unitsOn(servers []int) [][]int {
 	c := pl.c
 	var vms []int
 	for v, h := range c.now.host {
-		if h >= 0 && slices.Contains(servers, h) {
+		if h >= 0 && slices.Contains(servers, int(h)) {
 			vms = append(vms, v)
 		}
 	}

@@ -1,6 +1,9 @@
 package placement
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // immovable returns the rule that keeps VM v on its server altogether.
 func (pl *planner) immovable(v int) (Rejection, bool) {
@@ -23,13 +26,12 @@ func (pl *planner) immovable(v int) (Rejection, bool) {
 	return r, true
 }
 
-// kindOf says how VM v gets from its server to s.
-func (c *Cluster) kindOf(v, s int) MoveKind {
-	m := &c.p.VMs[v]
-	if m.Server == "" {
+// kindOf says how VM v gets from server from, or -1 for nowhere, to s.
+func (c *Cluster) kindOf(v, from, s int) MoveKind {
+	if from < 0 {
 		return CreateVM
 	}
-	src := &c.p.Servers[c.serverIdx[m.Server]]
+	m, src := &c.p.VMs[v], &c.p.Servers[from]
 	switch {
 	case src.State != ServerOn:
 		return Failover
@@ -39,20 +41,11 @@ func (c *Cluster) kindOf(v, s int) MoveKind {
 		return ColdMove
 	}
 	for _, ds := range m.Datastores {
-		if !contains(c.p.Servers[s].Datastores, ds) {
+		if !slices.Contains(c.p.Servers[s].Datastores, ds) {
 			return ColdMove
 		}
 	}
 	return ColdMigrate
-}
-
-func contains(names []string, name string) bool {
-	for _, s := range names {
-		if s == name {
-			return true
-		}
-	}
-	return false
 }
 
 // choose picks the server for a unit: among those that run and can take it the
@@ -105,8 +98,12 @@ func (pl *planner) startServer(s int, reason string) {
 func (pl *planner) move(vms []int, s, wave int, reason string) {
 	st := pl.work()
 	for _, v := range vms {
+		from := -1
+		if name := pl.c.p.VMs[v].Server; name != "" {
+			from = pl.c.serverIdx[name]
+		}
 		pl.plan.Moves = append(pl.plan.Moves, Move{VM: pl.c.vmName(v), From: pl.c.p.VMs[v].Server, To: pl.c.serverName(s),
-			Kind: pl.c.kindOf(v, s), Wave: wave, Reason: reason})
+			Kind: pl.c.kindOf(v, from, s), Wave: wave, Reason: reason})
 		if st.host[v] >= 0 {
 			st.take(v)
 		}

@@ -13,6 +13,17 @@ const (
 	// Evacuate takes all VMs off the servers of the request. VMs of failed
 	// servers are failed over in the order of their priority.
 	Evacuate Objective = "evacuate"
+	// SavePower gathers the VMs on fewer servers inside the proper range
+	// and stops those left without running VMs (manual 1.3.6).
+	SavePower Objective = "save-power"
+	// Level evens out the load of the servers, and starts a stopped server
+	// if some stay above the high-load boundary (manual 1.3.6).
+	Level Objective = "level"
+	// CheckFailures finds out for each server that runs whether the others
+	// could take its VMs, and which stopped servers to start if not.
+	CheckFailures Objective = "check-failures"
+	// Room counts how many more VMs like the one of the request fit.
+	Room Objective = "room"
 )
 
 // Request asks for one plan.
@@ -69,6 +80,10 @@ type Totals struct {
 	VMsOn     int   `json:"vms_on"`     // VMs that are powered on, on servers that run
 	Capacity  int64 `json:"capacity"`   // of the servers that run
 	Cost      int64 `json:"cost"`       // of those VMs
+	// Score is how unevenly the servers that run are loaded: the standard
+	// deviation of their shares in use, summed over the problem's
+	// dimensions, or over the capacity number if it has none.
+	Score float64 `json:"score"`
 }
 
 // ServerLoad is what a server that the plan touches carries before and after.
@@ -93,4 +108,36 @@ type Plan struct {
 	Loads      []ServerLoad `json:"loads,omitempty"`
 	Before     Totals       `json:"before"`
 	After      Totals       `json:"after"`
+	// Bound is proven: no plan reaches less. For SavePower and Create it is
+	// the number of servers that run. 0 means that none is known.
+	Bound int `json:"bound,omitempty"`
+	// Failures has the answer of CheckFailures, a row for each server that
+	// runs, in the order of the problem.
+	Failures []Failure `json:"failures,omitempty"`
+	// Rooms has the answer of Room, a row for each server.
+	Rooms []ServerRoom `json:"rooms,omitempty"`
+}
+
+// Gap is how far the servers that run after the plan are above the proven
+// bound, as a share of it; 0 if no bound is known.
+func (p *Plan) Gap() float64 {
+	if p.Bound == 0 {
+		return 0
+	}
+	return float64(p.After.ServersOn-p.Bound) / float64(p.Bound)
+}
+
+// Failure says where the VMs of a server would go if it failed.
+type Failure struct {
+	Server   string     `json:"server"`
+	Moves    []Move     `json:"moves,omitempty"`
+	Unplaced []Unplaced `json:"unplaced,omitempty"`
+}
+
+// ServerRoom is how many more VMs of a kind fit on a server, and if none why.
+type ServerRoom struct {
+	Server  string     `json:"server"`
+	VMs     int64      `json:"vms"`
+	Stopped bool       `json:"stopped,omitempty"` // it would have to be started first
+	Why     *Rejection `json:"why,omitempty"`
 }

@@ -41,6 +41,18 @@ const (
 	NotStarted   RuleName = "other-start-preferred" // another stopped server is started
 )
 
+// Rules that keep a server on, or a VM in its place, in plans that save power
+// or level load.
+const (
+	NoKeepOn     RuleName = "keep-on"
+	NoStartable  RuleName = "not-startable"
+	NoPlacement  RuleName = "placement-off"
+	NoHoldServer RuleName = "server-hold-time"
+	NoHoldTime   RuleName = "hold-time"
+	NoFixedVM    RuleName = "fixed-vm"
+	NotNeeded    RuleName = "needed"
+)
+
 // Rejection says why a server was not chosen for a VM. It holds values, not
 // text, so that a thousand of them cost little; Sentence makes the text.
 type Rejection struct {
@@ -99,6 +111,20 @@ func (r Rejection) Sentence() string {
 		return fmt.Sprintf("%s may start on its current server only, since optimal start is off for its model", r.VM)
 	case NoSource:
 		return fmt.Sprintf("%s is on a server that is disconnected and may still run it", r.VM)
+	case NoKeepOn:
+		return fmt.Sprintf("%s is to be kept on", r.Server)
+	case NoStartable:
+		return fmt.Sprintf("%s stays on, since it could not be started again from here", r.Server)
+	case NoPlacement:
+		return fmt.Sprintf("%s is left alone, since VM placement is off for its model %q", r.Server, r.Subject)
+	case NoHoldServer:
+		return fmt.Sprintf("%s was started or stopped a short time ago", r.Server)
+	case NoHoldTime:
+		return fmt.Sprintf("%s was moved a short time ago", r.VM)
+	case NoFixedVM:
+		return fmt.Sprintf("%s stays on for %s: %s", r.Server, r.VM, r.Subject)
+	case NotNeeded:
+		return fmt.Sprintf("%s carries VMs that found no place elsewhere: %d servers stay on, and fewer than %d are proven impossible", r.Server, r.Free, r.Need)
 	case NotCurrent:
 		return fmt.Sprintf("%s can start on its current server %s", r.VM, r.Subject)
 	case NotLeastFree:

@@ -31,8 +31,8 @@ func (c *Cluster) Solve(ctx context.Context, req Request) (*Plan, error) {
 		pl.createVMs(vms)
 	case Evacuate:
 		pl.evacuate(servers)
-	default:
-		return nil, invalid("request", "objective %q is unknown", req.Objective)
+	case SavePower:
+		pl.savePower()
 	}
 	pl.finish()
 	return pl.plan, nil
@@ -40,10 +40,15 @@ func (c *Cluster) Solve(ctx context.Context, req Request) (*Plan, error) {
 
 // resolve checks the names of a request.
 func (c *Cluster) resolve(req Request) (vms, servers []int, err error) {
-	needVMs := req.Objective == Start || req.Objective == Create
-	needServers := req.Objective == Evacuate
-	if needVMs != (len(req.VMs) > 0) || needServers != (len(req.Servers) > 0) {
-		return nil, nil, invalid("request", "%s takes %s", req.Objective, map[bool]string{true: "VMs and no servers", false: "servers and no VMs"}[needVMs])
+	takes, known := map[Objective]string{Start: "VMs", Create: "VMs", Room: "one VM", Evacuate: "servers", SavePower: "", Level: "", CheckFailures: ""}[req.Objective]
+	switch {
+	case !known:
+		return nil, nil, invalid("request", "objective %q is unknown", req.Objective)
+	case (takes == "VMs") != (len(req.VMs) > 0) && takes != "one VM", takes == "one VM" && len(req.VMs) != 1, (takes == "servers") != (len(req.Servers) > 0):
+		if takes == "" {
+			takes = "neither VMs nor servers"
+		}
+		return nil, nil, invalid("request", "%s takes %s", req.Objective, takes)
 	}
 	for _, name := range req.VMs {
 		v, ok := c.vmIdx[name]
@@ -78,8 +83,9 @@ type planner struct {
 	ctx     context.Context
 	req     Request
 	plan    *Plan
-	st      *state // private copy; nil while nothing has changed
-	started []int  // servers started for the plan
+	st      *state      // private copy; nil while nothing has changed
+	started []int       // servers started for the plan
+	stays   []Rejection // per server why it can't be stopped; SavePower only
 }
 
 // work returns the planner's state, which it may change.

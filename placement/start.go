@@ -14,7 +14,7 @@ func (pl *planner) startVMs(vms []int) {
 func (pl *planner) startVM(v int) {
 	c, st := pl.c, pl.work()
 	m := &c.p.VMs[v]
-	current := st.host[v]
+	current := int(st.host[v])
 	if st.active[v] && c.p.Servers[current].State == ServerOn {
 		return
 	}

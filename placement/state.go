@@ -5,16 +5,25 @@ import "slices"
 // state is where the VMs are at one moment of a plan.
 type state struct {
 	c      *Cluster
-	host   []int   // per VM the server, or -1
-	active []bool  // per VM: is on, so uses capacity
-	free   []int64 // server*nd+d; negative where overloaded
-	target []bool  // per server: runs and may take VMs
-	counts map[int64]int32
+	host   []int32   // per VM the server, or -1
+	active []bool    // per VM: is on, so uses capacity
+	free   []int64   // server*nd+d; negative where overloaded
+	target []bool    // per server: runs and may take VMs
+	dense  [][]int32 // per group of many VMs: how many are at each place; nil for small groups
 }
 
+// denseGroup is the size from which a group's VMs are counted per place
+// instead of looked up one by one.
+const denseGroup = 48
+
 func (c *Cluster) initialState() state {
-	st := state{c: c, host: make([]int, len(c.p.VMs)), active: make([]bool, len(c.p.VMs)), free: slices.Clone(c.limits),
-		target: make([]bool, len(c.p.Servers)), counts: map[int64]int32{}}
+	st := state{c: c, host: make([]int32, len(c.p.VMs)), active: make([]bool, len(c.p.VMs)), free: slices.Clone(c.limits),
+		target: make([]bool, len(c.p.Servers)), dense: make([][]int32, len(c.groups))}
+	for g := range c.groups {
+		if len(c.groups[g].vms) >= denseGroup {
+			st.dense[g] = make([]int32, len(c.p.Servers))
+		}
+	}
 	for i := range c.p.Servers {
 		s := &c.p.Servers[i]
 		st.target[i] = s.State == ServerOn && !s.Maintenance
@@ -36,42 +45,65 @@ func (st *state) clone() *state {
 	out.active = slices.Clone(st.active)
 	out.free = slices.Clone(st.free)
 	out.target = slices.Clone(st.target)
-	out.counts = make(map[int64]int32, len(st.counts))
-	for k, n := range st.counts {
-		out.counts[k] = n
+	out.dense = slices.Clone(st.dense)
+	for g, counts := range st.dense {
+		out.dense[g] = slices.Clone(counts)
 	}
 	return &out
 }
 
-func (st *state) groupKey(g int32, s int) int64 {
-	if st.c.groups[g].rack {
-		s = len(st.c.p.Servers) + st.c.racks[s]
+// place is where a group counts: the server, or the rack.
+func (c *Cluster) place(g int32, s int) int {
+	if c.groups[g].rack {
+		return c.racks[s]
 	}
-	return int64(g)<<32 | int64(s)
+	return s
+}
+
+// count is how many VMs of the group are where s is, those in except left out.
+func (st *state) count(g int32, s int, except []int) int {
+	c := st.c
+	at, n := c.place(g, s), 0
+	if counts := st.dense[g]; counts != nil {
+		n = int(counts[at])
+		for _, w := range except {
+			if h := st.host[w]; h >= 0 && c.place(g, int(h)) == at && slices.Contains(c.groupsOf[w], g) {
+				n--
+			}
+		}
+		return n
+	}
+	for _, w := range c.groups[g].vms {
+		if h := st.host[w]; h >= 0 && c.place(g, int(h)) == at && !slices.Contains(except, w) {
+			n++
+		}
+	}
+	return n
 }
 
 // put counts VM v, which is nowhere, on server s.
 func (st *state) put(v, s int) {
-	st.host[v] = s
+	st.host[v] = int32(s)
 	if st.active[v] {
 		st.use(v, s, 1)
 	}
 	for _, g := range st.c.groupsOf[v] {
-		st.counts[st.groupKey(g, s)]++
+		if counts := st.dense[g]; counts != nil {
+			counts[st.c.place(g, s)]++
+		}
 	}
 }
 
 // take removes VM v from its server.
 func (st *state) take(v int) {
-	s := st.host[v]
+	s := int(st.host[v])
 	st.host[v] = -1
 	if st.active[v] {
 		st.use(v, s, -1)
 	}
 	for _, g := range st.c.groupsOf[v] {
-		key := st.groupKey(g, s)
-		if st.counts[key]--; st.counts[key] == 0 {
-			delete(st.counts, key)
+		if counts := st.dense[g]; counts != nil {
+			counts[st.c.place(g, s)]--
 		}
 	}
 }
@@ -89,7 +121,7 @@ func (st *state) lacks(vms []int, s int) (d int, need, free int64) {
 	for d := range st.c.nd {
 		need = 0
 		for _, v := range vms {
-			if st.active[v] && st.host[v] != s {
+			if st.active[v] && int(st.host[v]) != s {
 				need += st.c.demands[v*st.c.nd+d]
 			}
 		}
@@ -106,13 +138,9 @@ func (st *state) lacks(vms []int, s int) (d int, need, free int64) {
 func (st *state) crowded(vms []int, s int) (g int32, v int) {
 	for _, v := range vms {
 		for _, g := range st.c.groupsOf[v] {
-			key := st.groupKey(g, s)
-			n := int(st.counts[key])
+			n := st.count(g, s, vms)
 			for _, w := range vms {
-				if !slices.Contains(st.c.groupsOf[w], g) {
-					continue
-				}
-				if h := st.host[w]; h < 0 || st.groupKey(g, h) != key {
+				if w == v || slices.Contains(st.c.groupsOf[w], g) {
 					n++
 				}
 			}
@@ -156,7 +184,7 @@ func (st *state) separated(vms []int, s int) bool {
 	elsewhere := false
 	for _, w := range st.c.together[u] {
 		if h := st.host[w]; h >= 0 && !slices.Contains(vms, w) {
-			if h == s {
+			if int(h) == s {
 				return false
 			}
 			elsewhere = true
