@@ -1,0 +1,586 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"yagura/drivers"
+	"yagura/fsm"
+	"yagura/fsm/schema"
+	"yagura/scheduler/sequence"
+)
+
+const (
+	// skewMargin is what the clocks of two managers may differ by: a new
+	// leader waits that much longer than the old one's deadline.
+	skewMargin = time.Second
+	// callTimeout bounds the wait for the answer to one call.
+	callTimeout = time.Minute
+	// patience is how long another system may be silent, or not tell, before
+	// a person has to look.
+	patience = 5 * time.Minute
+	// maxAttempts bounds the attempts whose effect wasn't there afterwards.
+	maxAttempts = 3
+	// Pauses between two looks at the other system.
+	firstPause = 100 * time.Millisecond
+	maxPause   = 2 * time.Second
+)
+
+// runner takes one step to its end, or takes one back: see DESIGN.md, "The
+// step protocol".
+type runner struct {
+	c    *conductor
+	t    *leadership
+	def  *sequence.Step
+	st   *schema.Step // the row as last written
+	undo bool
+
+	fresh bool // this runner has just written STARTED: the call comes next
+	pass  pass // held
+	word  string
+
+	pause  time.Duration
+	silent time.Time // since when the other system has told nothing
+	last   error     // last error of a call
+	out    map[string]string
+	carry  any
+}
+
+func newRunner(c *conductor, job *schema.Job, st *schema.Step) *runner {
+	r := &runner{c: c, t: c.t, st: st}
+	if job != nil && (st.State == schema.StepStarted || st.State == schema.StepHandled) {
+		r.word = job.ResumeWord
+	}
+	return r
+}
+
+func (r *runner) number() int32 { return r.st.Number }
+
+func (r *runner) act() *sequence.Act {
+	if r.undo {
+		return r.def.Undo
+	}
+	return r.def.Act
+}
+
+func (r *runner) state() string {
+	if r.undo {
+		return r.st.UndoState
+	}
+	return r.st.State
+}
+
+func (r *runner) deadline() time.Time {
+	if r.undo {
+		return r.st.UndoDeadline.AsTime()
+	}
+	return r.st.Deadline.AsTime()
+}
+
+func (r *runner) handle() string {
+	if r.undo {
+		return r.st.UndoHandle
+	}
+	return r.st.Handle
+}
+
+func (r *runner) attempts() int32 {
+	if r.undo {
+		return r.st.UndoAttempt
+	}
+	return r.st.Attempt
+}
+
+// env is what the step's functions work with outside of a transaction.
+func (r *runner) env() *sequence.Env {
+	v := r.t.Store.View()
+	job, _ := fsm.Jobs.Get(v, fsm.NumberKey(r.st.Job))
+	token := r.st.Token
+	if r.undo {
+		token = r.st.UndoToken
+	}
+	return &sequence.Env{
+		Rows: v, Job: job, Step: r.st, Steps: fsm.StepsOf(v, r.st.Job), Drivers: r.t.Drivers,
+		Call: drivers.Call{Token: token, Deadline: r.deadline()}, Out: r.out, Carry: r.carry,
+	}
+}
+
+// run takes the step to its end and returns how that went. Its pass is given
+// back unless the outcome carries it to the next step.
+func (r *runner) run(ctx context.Context) outcome {
+	def, err := sequence.StepOf(r.st.Name)
+	if err != nil {
+		return r.end(r.fail(ctx, err))
+	}
+	r.def = def
+	if r.word != "" {
+		if o := r.takeWord(ctx); o != nil {
+			return r.end(*o)
+		}
+	}
+	for {
+		if ctx.Err() != nil {
+			return r.end(r.stopped())
+		}
+		var o *outcome
+		switch r.state() {
+		case schema.StepPending, "":
+			o = r.begin(ctx)
+		case schema.StepStarted:
+			if r.fresh {
+				r.fresh = false
+				o = r.call(ctx)
+			} else {
+				o = r.probe(ctx)
+			}
+		case schema.StepHandled:
+			o = r.attach(ctx)
+		default:
+			o = &outcome{kind: stepEnded}
+		}
+		if o != nil {
+			return r.end(*o)
+		}
+	}
+}
+
+func (r *runner) end(o outcome) outcome {
+	o.number = r.st.Number
+	if !r.pass.free() {
+		r.t.gate.leave(r.pass)
+		r.pass = pass{}
+	}
+	return o
+}
+
+func (r *runner) stopped() outcome { return outcome{kind: stepStopped} }
+
+// begin goes through the gate and writes STARTED, or lets the rows advance
+// when the step isn't one of the world.
+func (r *runner) begin(ctx context.Context) *outcome {
+	if !r.undo && r.def.Act == nil {
+		o := r.commitAlone(ctx)
+		return &o
+	}
+	p := passOf(r.t.Store.View(), r.st)
+	if !p.free() {
+		stop := r.c.cancelled
+		if r.undo {
+			stop = nil
+		}
+		if !r.t.gate.wait(ctx, stop, p) {
+			return r.givenUp(ctx)
+		}
+		r.pass = p
+	}
+	err := r.update(ctx, "StartStep", func(js *jobState, st *schema.Step) error {
+		if r.undo {
+			js.attempt(st, true)
+			return fsm.MoveStep(js.tx, st)
+		}
+		if st.State != schema.StepPending {
+			return schema.Errorf(schema.KindConflict, "job "+st.Job, "step %d was begun by another", st.Number)
+		}
+		return js.advance(&begin{st.Number, p})
+	})
+	var commit *commitError
+	if errors.As(err, &commit) {
+		o := r.fail(ctx, commit.err)
+		return &o
+	}
+	if err != nil {
+		return r.writeFailed(err)
+	}
+	if r.state() == schema.StepStarted {
+		r.fresh = true
+		return nil
+	}
+	return &outcome{kind: stepEnded} // skipped, or its turn isn't yet
+}
+
+// commitAlone carries out a step of the database in a batch of its own: in a
+// batch with others it would have undone them by failing.
+func (r *runner) commitAlone(ctx context.Context) outcome {
+	err := r.update(ctx, "CommitStep", func(js *jobState, st *schema.Step) error {
+		if st.State != schema.StepPending || js.job.Cancel {
+			return nil
+		}
+		if done, err := js.skip(r.def, st); err != nil || done {
+			return err
+		}
+		if err := js.commitStep(r.def, st); err != nil {
+			return err
+		}
+		if schema.JobEnded(js.job.State) {
+			return nil
+		}
+		return js.save()
+	})
+	var commit *commitError
+	if errors.As(err, &commit) {
+		return r.fail(ctx, commit.err)
+	}
+	if err != nil {
+		return *r.writeFailed(err)
+	}
+	return outcome{kind: stepEnded}
+}
+
+// update changes the step's row, and keeps what was written.
+func (r *runner) update(ctx context.Context, op string, change func(*jobState, *schema.Step) error) error {
+	var written *schema.Step
+	err := r.t.update(ctx, op, func(tx *fsm.Tx) error {
+		js, err := r.t.load(tx, r.st.Job)
+		if err != nil {
+			return err
+		}
+		if js.job.State != schema.JobRunning && js.job.State != schema.JobCancelling {
+			return schema.Errorf(schema.KindConflict, "job "+js.job.Id, "it is %s", js.job.State)
+		}
+		st, err := js.step(r.st.Number)
+		if err != nil {
+			return err
+		}
+		if err := change(js, st); err != nil {
+			return err
+		}
+		written = proto.Clone(st).(*schema.Step)
+		return nil
+	})
+	if err == nil {
+		r.st = written
+	}
+	return err
+}
+
+func (r *runner) writeFailed(err error) *outcome {
+	if !lost(err) {
+		r.t.log.Error("a step can't be written", "job", r.st.Job, "step", r.st.Number, "err", err)
+	}
+	o := r.stopped()
+	return &o
+}
+
+// givenUp ends the work on a step while it waits: the job is being cancelled,
+// or the term has ended.
+func (r *runner) givenUp(ctx context.Context) *outcome {
+	if ctx.Err() != nil {
+		o := r.stopped()
+		return &o
+	}
+	return &outcome{kind: stepGivenUp}
+}
+
+// sleep waits for the next look; false when there is none: o says why.
+func (r *runner) sleep(ctx context.Context, interruptible bool) *outcome {
+	r.pause = min(max(firstPause, r.pause*3/2), maxPause)
+	return r.sleepFor(ctx, r.pause, interruptible)
+}
+
+func (r *runner) sleepFor(ctx context.Context, d time.Duration, interruptible bool) *outcome {
+	stop := r.c.cancelled
+	if r.undo || !interruptible {
+		stop = nil
+	}
+	if !r.t.wait(ctx, stop, d) {
+		return r.givenUp(ctx)
+	}
+	return nil
+}
+
+// call asks the other system for the effect.
+func (r *runner) call(ctx context.Context) *outcome {
+	for {
+		e := r.env()
+		cctx, end := r.timeout(ctx)
+		task, err := r.act().Do(cctx, e)
+		end()
+		if ctx.Err() != nil {
+			o := r.stopped()
+			return &o
+		}
+		r.out, r.carry = e.Out, e.Carry
+		if err == nil {
+			r.silent = time.Time{}
+			switch {
+			case task.State == drivers.TaskFailed:
+				return r.failed(ctx, task.Err, false)
+			case task.State == drivers.TaskRunning && task.ID != "":
+				return r.handled(ctx, task.ID)
+			case task.State == drivers.TaskRunning:
+				return r.confirm(ctx, false)
+			}
+			return r.confirm(ctx, true)
+		}
+		r.last = err
+		kind, ours := drivers.KindOf(err), schemaError(err)
+		switch {
+		case ours:
+			return r.failed(ctx, err, true)
+		case kind == drivers.KindUnknown:
+			return nil // the next round probes
+		case kind == drivers.KindExpired:
+			return r.again(ctx, false)
+		case kind == drivers.KindUnreachable || kind == drivers.KindBusy:
+			if o := r.silence(ctx, err); o != nil {
+				return o
+			}
+			if o := r.sleep(ctx, true); o != nil {
+				return o
+			}
+			if r.t.Clock.Now().After(r.deadline()) {
+				return r.again(ctx, false)
+			}
+		case r.parksOn(kind):
+			return r.park(err)
+		default:
+			return r.failed(ctx, err, kind != drivers.KindFailed)
+		}
+	}
+}
+
+// parksOn tells whether a step with a text of its own parks on an error that
+// would fail another one: a person may know better.
+func (r *runner) parksOn(kind drivers.Kind) bool {
+	return r.def.Parked != nil && !r.undo && (kind == drivers.KindNotFound || kind == drivers.KindUnsupported || kind == drivers.KindAuth || kind == drivers.KindRefused)
+}
+
+func schemaError(err error) bool {
+	var own *schema.Error
+	return errors.As(err, &own)
+}
+
+// timeout bounds one call.
+func (r *runner) timeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return r.t.Clock.WithTimeout(ctx, callTimeout)
+}
+
+// handled notes the task that brings the effect about.
+func (r *runner) handled(ctx context.Context, id string) *outcome {
+	err := r.update(ctx, "HandleStep", func(js *jobState, st *schema.Step) error {
+		if r.undo {
+			st.UndoState, st.UndoHandle = schema.StepHandled, id
+		} else {
+			st.State, st.Handle = schema.StepHandled, id
+		}
+		st.Manager = r.t.Node
+		return fsm.MoveStep(js.tx, st)
+	})
+	if err != nil {
+		return r.writeFailed(err)
+	}
+	return nil
+}
+
+// attach waits for a task of the other system. It never starts a second one.
+func (r *runner) attach(ctx context.Context) *outcome {
+	r.hold()
+	for {
+		cctx, end := r.timeout(ctx)
+		var task drivers.Task
+		h, err := r.t.Drivers.Hypervisor(cctx, r.st.Subsystem)
+		if err == nil {
+			task, err = h.Task(cctx, r.handle())
+		}
+		end()
+		if ctx.Err() != nil {
+			o := r.stopped()
+			return &o
+		}
+		if err != nil {
+			if o := r.silence(ctx, err); o != nil {
+				return o
+			}
+		} else {
+			r.silent = time.Time{}
+			switch task.State {
+			case drivers.TaskDone:
+				return r.confirm(ctx, true)
+			case drivers.TaskFailed:
+				return r.failed(ctx, task.Err, drivers.KindOf(task.Err) == drivers.KindRefused)
+			case drivers.TaskUnknown:
+				return r.probe(ctx)
+			}
+			if r.overdue() {
+				return r.park(fmt.Errorf("task %s of %s is still running after %s", r.handle(), r.st.Subsystem, r.def.Timeout))
+			}
+		}
+		if o := r.sleep(ctx, r.def.Interruptible); o != nil {
+			return o
+		}
+	}
+}
+
+// hold takes the pass of an operation that is in flight already.
+func (r *runner) hold() {
+	if r.pass.free() {
+		if p := passOf(r.t.Store.View(), r.st); !p.free() {
+			r.t.gate.force(p)
+			r.pass = p
+		}
+	}
+}
+
+func (r *runner) overdue() bool {
+	since := r.st.Started.AsTime()
+	if r.undo { // its first deadline is when it began, near enough
+		since = r.deadline()
+	}
+	return r.def.Timeout > 0 && r.t.Clock.Now().After(since.Add(r.def.Timeout))
+}
+
+// confirm waits until the effect can be seen. answered: the other system has
+// said that it is there.
+func (r *runner) confirm(ctx context.Context, answered bool) *outcome {
+	if r.act().Probe == nil {
+		return r.done(ctx)
+	}
+	begun := r.t.Clock.Now()
+	for {
+		f, err := r.look(ctx, answered)
+		switch {
+		case ctx.Err() != nil:
+			o := r.stopped()
+			return &o
+		case err != nil:
+			if o := r.unclear(ctx, err); o != nil {
+				return o
+			}
+		case f.State == sequence.FoundDone:
+			return r.done(ctx)
+		default:
+			r.silent = time.Time{}
+			if r.def.Timeout > 0 && r.t.Clock.Now().Sub(begun) > r.def.Timeout {
+				return r.failed(ctx, schema.Errorf(schema.KindJobFailed, r.st.Target, "%s was asked for, and its effect wasn't seen within %s", r.st.Name, r.def.Timeout), false)
+			}
+		}
+		if o := r.sleep(ctx, r.def.Interruptible); o != nil {
+			return o
+		}
+	}
+}
+
+// look probes once.
+func (r *runner) look(ctx context.Context, answered bool) (sequence.Finding, error) {
+	e := r.env()
+	e.Answered = answered
+	cctx, end := r.timeout(ctx)
+	defer end()
+	f, err := r.act().Probe(cctx, e)
+	if err == nil {
+		r.out = e.Out
+	}
+	return f, err
+}
+
+// probe finds out what became of an attempt whose runner is gone, or whose
+// answer was lost.
+func (r *runner) probe(ctx context.Context) *outcome {
+	r.hold()
+	if r.def.ReadOnly && !r.undo || r.act().Probe == nil {
+		r.fresh = true // asking again changes nothing
+		return nil
+	}
+	for {
+		f, err := r.look(ctx, false)
+		switch {
+		case ctx.Err() != nil:
+			o := r.stopped()
+			return &o
+		case err != nil:
+			if o := r.unclear(ctx, err); o != nil {
+				return o
+			}
+		case f.State == sequence.FoundDone:
+			return r.done(ctx)
+		case f.State == sequence.FoundRunning && f.Handle != "":
+			return r.handled(ctx, f.Handle)
+		case f.State == sequence.FoundRunning:
+			return r.confirm(ctx, false)
+		default:
+			r.silent = time.Time{}
+			fence := r.deadline().Add(skewMargin)
+			left := fence.Sub(r.t.Clock.Now())
+			if left <= 0 {
+				return r.again(ctx, true)
+			}
+			// Until the deadline a call of the old attempt may still arrive.
+			if o := r.sleepFor(ctx, min(left, maxPause), true); o != nil {
+				return o
+			}
+			continue
+		}
+		if o := r.sleep(ctx, true); o != nil {
+			return o
+		}
+	}
+}
+
+// unclear deals with a probe that couldn't tell.
+func (r *runner) unclear(ctx context.Context, err error) *outcome {
+	switch k := drivers.KindOf(err); {
+	case schemaError(err):
+		return r.failed(ctx, err, false)
+	case k == drivers.KindUnreachable, k == drivers.KindBusy, k == drivers.KindUnknown, k == drivers.KindExpired:
+		return r.silence(ctx, err)
+	case r.parksOn(k):
+		return r.park(err)
+	}
+	return r.failed(ctx, err, false)
+}
+
+// silence counts the time for which the other system has told nothing; when it
+// is too long the step parks.
+func (r *runner) silence(_ context.Context, err error) *outcome {
+	now := r.t.Clock.Now()
+	if r.silent.IsZero() {
+		r.silent = now
+	}
+	limit := patience
+	if r.def.Patience > 0 {
+		limit = r.def.Patience
+	}
+	if now.Sub(r.silent) < limit {
+		return nil
+	}
+	return r.park(err)
+}
+
+// park hands the step to a person.
+func (r *runner) park(cause error) *outcome {
+	o := outcome{kind: stepParked}
+	if r.def.Parked != nil && !r.undo {
+		o.text, o.words = r.def.Parked(r.env(), cause)
+		return &o
+	}
+	o.words = []string{fsm.WordRetry, fsm.WordDone, fsm.WordFailed}
+	o.text = fmt.Sprintf("nothing tells whether step %d (%s %s) has taken effect: %v; look there, then: pvmutl job resume %s {%s}",
+		r.st.Number, r.st.Name, r.st.Target, cause, r.st.Job, strings.Join(o.words, "|"))
+	return &o
+}
+
+// again makes the next attempt: the effect isn't there, and no call of an
+// earlier attempt can bring it about any more. counted attempts are bounded.
+func (r *runner) again(ctx context.Context, counted bool) *outcome {
+	if counted && r.attempts() >= maxAttempts && r.word == "" {
+		cause := r.last
+		if cause == nil {
+			cause = errors.New("its effect wasn't there afterwards")
+		}
+		return r.failed(ctx, fmt.Errorf("%d attempts led to nothing: %w", r.attempts(), cause), true)
+	}
+	err := r.update(ctx, "RetryStep", func(js *jobState, st *schema.Step) error {
+		js.attempt(st, r.undo)
+		return fsm.MoveStep(js.tx, st)
+	})
+	if err != nil {
+		return r.writeFailed(err)
+	}
+	r.fresh = true
+	return nil
+}

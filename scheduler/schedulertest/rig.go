@@ -1,0 +1,292 @@
+// Package schedulertest runs action sequences against the simulated world: a
+// rig of a configuration database with three replicas, the demo world of
+// package fake, and schedulers that a test starts, kills and starts again.
+package schedulertest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"yagura/drivers"
+	"yagura/drivers/fake"
+	"yagura/fsm"
+	"yagura/fsm/fsmtest"
+	"yagura/fsm/schema"
+	"yagura/scheduler"
+	"yagura/scheduler/sequence"
+)
+
+// Subsystem is the name of the rig's hypervisor manager.
+const Subsystem = fake.DefaultSystem
+
+// Rig is one controller and its world.
+type Rig struct {
+	T       testing.TB
+	Cluster *fsmtest.Cluster
+	World   *fake.World
+	Clock   *Clock
+	// Follow lets schedulers follow the subsystems.
+	Follow bool
+
+	nodes   int
+	running *Running
+}
+
+// New makes a rig with the demo world and inventory. No scheduler runs yet.
+func New(t testing.TB) *Rig {
+	t.Helper()
+	r := &Rig{T: t, Cluster: fsmtest.New(t), Clock: NewClock()}
+	r.World = fake.Demo(fake.Options{Clock: r.Clock.Now})
+	r.Cluster.Do(func(tx *fsm.Tx) error { return demoRows(tx, r.World) })
+	t.Cleanup(r.Stop)
+	return r
+}
+
+// demoRows are the groups of the demo and what a collection finds.
+func demoRows(tx *fsm.Tx, w *fake.World) error {
+	inv, err := w.Hypervisor().Inventory(context.Background())
+	if err != nil {
+		return err
+	}
+	return firstError(
+		fsm.Categories.Put(tx, &schema.Category{Path: "infra"}),
+		fsm.Categories.Put(tx, &schema.Category{Path: "shop"}),
+		fsm.Groups.Put(tx, &schema.Group{Name: "vmservers", Category: "infra", Kind: schema.MachineVMServer}),
+		fsm.Models.Put(tx, &schema.Model{Group: "vmservers", Name: "esx", Kind: schema.MachineVMServer, Capacity: 200}),
+		fsm.Groups.Put(tx, &schema.Group{Name: "web", Category: "shop", Kind: schema.MachineVM}),
+		fsm.Models.Put(tx, &schema.Model{Group: "web", Name: "web-vm", Kind: schema.MachineVM, Cost: 10, Template: "tmpl-web", OptimalStart: true, VmServerModel: "vmservers/esx"}),
+		fsm.SoftwareItems.Put(tx, &schema.Software{Name: "tmpl-web", Kind: schema.SoftwareTemplate, Subsystem: Subsystem}),
+		fsm.Subsystems.Put(tx, &schema.Subsystem{Name: Subsystem, Kind: "vcenter", Address: "https://127.0.0.1", AutoManage: true}),
+		collected(tx, inv),
+		enterAll(tx, inv),
+		fsm.Hosts.Put(tx, &schema.Host{Group: "web", Name: "web20", Nics: []*schema.HostNIC{{Addresses: []*schema.Address{{Ip: "192.0.2.120", Prefix: 24}}}}}),
+		fsm.Hosts.Put(tx, &schema.Host{Group: "web", Name: "web21"}),
+	)
+}
+
+func collected(tx *fsm.Tx, inv *drivers.Inventory) error {
+	problems, err := fsm.Collected(tx, Subsystem, sequence.MachinesOf(Subsystem, inv), true)
+	if len(problems) > 0 {
+		return fmt.Errorf("collection: %v", problems)
+	}
+	return err
+}
+
+// enterAll makes the VM servers and the web VMs run in their groups, each
+// under a host setting of its own name.
+func enterAll(tx *fsm.Tx, inv *drivers.Inventory) error {
+	for _, s := range inv.Servers {
+		if err := enter(tx, "vmservers", s.Name); err != nil {
+			return err
+		}
+		m, _ := fsm.Machines.Edit(tx, s.Name)
+		m.Bmc = &schema.Bmc{Kind: "redfish", Address: "https://bmc-" + s.Name + ".example"}
+		if err := fsm.Machines.Put(tx, m); err != nil {
+			return err
+		}
+	}
+	for _, v := range inv.VMs {
+		if v.Template || v.Name == "spare01" {
+			continue
+		}
+		if err := enter(tx, "web", v.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func enter(tx *fsm.Tx, group, name string) error {
+	return firstError(
+		fsm.Hosts.Put(tx, &schema.Host{Group: group, Name: name}),
+		fsm.Activate(tx, fsm.Activation{Machine: name, Group: group, Host: name}),
+	)
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clients are one manager's connections to the world.
+type clients struct{ w *fake.World }
+
+func (c clients) Hypervisor(_ context.Context, subsystem string) (drivers.Hypervisor, error) {
+	if subsystem != Subsystem {
+		return nil, &drivers.Error{Kind: drivers.KindNotFound, System: subsystem, Op: "connect", Object: subsystem, Err: fmt.Errorf("no such subsystem")}
+	}
+	return c.w.Hypervisor(), nil
+}
+
+func (c clients) Power(context.Context, string) (drivers.Power, error) { return c.w.Power(), nil }
+
+// Running is one scheduler in one term.
+type Running struct {
+	Node   string
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// Start lets a manager, a new one each time, lead in a new term.
+func (r *Rig) Start() *Running {
+	r.T.Helper()
+	r.Stop()
+	r.nodes++
+	run := &Running{Node: fmt.Sprintf("node%d", r.nodes), ended: make(chan struct{})}
+	var ctx context.Context
+	ctx, run.cancel = context.WithCancel(context.Background())
+	term := r.Cluster.NewTerm()
+	s := scheduler.New(scheduler.Config{
+		Store: r.Cluster.Store(), Drivers: clients{r.World}, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow,
+		Log: slog.New(slog.NewTextHandler(testWriter{r.T}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	go func() { // Stop waits for it
+		defer close(run.ended)
+		if err := s.Run(ctx, term); err != nil {
+			r.T.Errorf("scheduler: %v", err)
+		}
+	}()
+	r.running = run
+	return run
+}
+
+// Stop ends the running scheduler and waits for it.
+func (r *Rig) Stop() {
+	if r.running == nil {
+		return
+	}
+	r.running.cancel()
+	<-r.running.ended
+	r.running = nil
+}
+
+// Kill ends the running scheduler's leadership at once, without waiting: it is
+// for hooks, which run inside of its calls.
+func (r *Rig) Kill() {
+	r.Cluster.StepDown()
+	if r.running != nil {
+		r.running.cancel()
+	}
+}
+
+// Queue runs a request verb and returns the ids of its jobs.
+func (r *Rig) Queue(request func(tx *fsm.Tx) ([]string, error)) []string {
+	r.T.Helper()
+	var ids []string
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		var err error
+		ids, err = request(tx)
+		return err
+	})
+	return ids
+}
+
+// Rows is the current state.
+func (r *Rig) Rows() *fsm.View { return r.Cluster.Store().View() }
+
+// Job is a job's row.
+func (r *Rig) Job(id string) *schema.Job {
+	r.T.Helper()
+	j, err := fsm.JobRow(r.Rows(), id)
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	return j
+}
+
+// Machine is a machine's row; nil when there is none.
+func (r *Rig) Machine(name string) *schema.Machine {
+	m, _ := fsm.Machines.Get(r.Rows(), name)
+	return m
+}
+
+// Until waits until cond holds over the rows, moving the clock on when nothing
+// happens. The test fails when it takes too long.
+func (r *Rig) Until(what string, cond func(v *fsm.View) bool) {
+	r.T.Helper()
+	if !r.until(cond) {
+		r.T.Fatalf("waited in vain for %s\n%s", what, r.Dump())
+	}
+}
+
+// idle is the real time without any change of rows after which the clock
+// moves on, and patience the bound of all waiting.
+const (
+	idle     = time.Millisecond
+	patience = 20 * time.Second
+)
+
+func (r *Rig) until(cond func(v *fsm.View) bool) bool {
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	for {
+		changed := r.Cluster.Store().Watch()
+		if cond(r.Rows()) {
+			return true
+		}
+		still := time.NewTimer(idle)
+		select {
+		case <-changed:
+		case <-still.C:
+			r.Clock.Next()
+		case <-end.C:
+			still.Stop()
+			return false
+		}
+		still.Stop()
+	}
+}
+
+// Wait waits until a job has ended or is parked, and returns it.
+func (r *Rig) Wait(id string) *schema.Job {
+	r.T.Helper()
+	r.Until("the end of job "+id, func(v *fsm.View) bool {
+		j, ok := fsm.Jobs.Get(v, fsm.NumberKey(id))
+		return ok && (schema.JobEnded(j.State) || j.State == schema.JobParked)
+	})
+	return r.Job(id)
+}
+
+// MustSucceed waits for jobs and fails the test unless they succeed.
+func (r *Rig) MustSucceed(ids ...string) {
+	r.T.Helper()
+	for _, id := range ids {
+		if j := r.Wait(id); j.State != schema.JobSucceeded {
+			r.T.Fatalf("job %s is %s: %s %s\n%s", id, j.State, j.Error, j.Parked, r.Dump())
+		}
+	}
+}
+
+// Dump is jobs, steps and ledger as text, for failures.
+func (r *Rig) Dump() string {
+	v := r.Rows()
+	out := ""
+	for j := range fsm.Jobs.All(v) {
+		out += fmt.Sprintf("job %s %s %s %d%% by %s term %d waiting=%q parked=%q error=%q result=%q\n", j.Id, j.Sequence, j.State, j.Progress, j.Manager, j.Term, j.Waiting, j.Parked, j.Error, j.Result)
+		for _, l := range j.Log {
+			out += "    " + l + "\n"
+		}
+		for _, s := range fsm.StepsOf(v, j.Id) {
+			out += fmt.Sprintf("  %2d.%d %-22s %-8s %-8s try %d by %s %s%s%s undo=%s%s\n", s.Number, s.Lane, s.Name, s.Target, s.State, s.Attempt, s.Manager, s.Error, s.Skipped, s.Handle, s.UndoState, s.UndoError)
+		}
+	}
+	for _, e := range r.World.Ledger() {
+		out += fmt.Sprintf("ledger %s %s %s %s\n", e.System, e.Op, e.Object, e.Result)
+	}
+	return out
+}
+
+// testWriter sends a log to the test.
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Logf("%s", p)
+	return len(p), nil
+}

@@ -1,0 +1,153 @@
+package sequence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"yagura/drivers"
+	"yagura/fsm"
+	"yagura/fsm/schema"
+)
+
+const (
+	nameCheckServer = "check-vm-server"
+	nameFence       = "fence-vm-server"
+
+	argFencing = "fencing"
+	argBMC     = "bmc"
+	outProof   = "proof"
+)
+
+// checkVMServer reads whether the manager of a VM server reaches it.
+var checkVMServer = &Step{
+	Name: nameCheckServer,
+	Act: &Act{Do: func(ctx context.Context, e *Env) (drivers.Task, error) {
+		s, err := readServer(ctx, e, e.Step.Target)
+		if err != nil {
+			return drivers.Task{}, err
+		}
+		e.set(outConnected, fmt.Sprint(s.Connected))
+		e.set(outPower, string(s.Power))
+		return drivers.Done(""), nil
+	}},
+	Skip: func(e *Env) string {
+		if e.Job.Sequence == fsm.SeqMoveMachine && !e.failed(nameMigrate) {
+			return "the VM has been migrated"
+		}
+		if bulk(e) && len(unmoved(e)) == 0 && e.earlier(nameCheckServer) != nil {
+			return "no VM is left on it"
+		}
+		return ""
+	},
+	Commit: func(tx *fsm.Tx, e *Env) error {
+		return editMachine(tx, e.Step.Target, func(m *schema.Machine) { m.Connected = e.Out[outConnected] == "true" })
+	},
+	Timeout:  time.Minute,
+	ReadOnly: true,
+}
+
+// fenceArgs says how a VM server is proven off.
+func fenceArgs(r fsm.Reader, srv *schema.Machine) map[string]string {
+	fencing := schema.FencingBMC
+	if g, ok := fsm.Groups.Get(r, srv.Group); ok && g.Fencing != "" {
+		fencing = g.Fencing
+	}
+	return machineArgs(srv, argFencing, fencing, argBMC, srv.GetBmc().GetAddress())
+}
+
+// fenceVMServer proves a VM server off before its VMs start elsewhere, or
+// they might run twice on the same disks. Its management controller is asked;
+// it is forced off when it is on. With the group's fencing set to vcenter the
+// word of the server's manager is enough. When nothing proves it the job
+// parks: only a person who looked may say that it is off.
+var fenceVMServer = &Step{
+	Name: nameFence,
+	Act: &Act{
+		Do: func(ctx context.Context, e *Env) (drivers.Task, error) {
+			if e.arg(argFencing) == schema.FencingVCenter {
+				return drivers.Done(""), nil // the probe asks the manager
+			}
+			p, err := e.Drivers.Power(ctx, e.Step.Target)
+			if err != nil {
+				return drivers.Task{}, err
+			}
+			state, err := p.PowerState(ctx, e.Step.Target)
+			if err != nil {
+				return drivers.Task{}, err
+			}
+			if state == drivers.PowerOff {
+				return drivers.Done(""), nil
+			}
+			return p.SetPower(ctx, e.Call, e.Step.Target, drivers.OpPowerOff)
+		},
+		Probe: probeFence,
+	},
+	Skip: func(e *Env) string {
+		s := e.earlier(nameCheckServer)
+		switch {
+		case e.Job.Sequence == fsm.SeqMoveMachine && (e.succeeded(nameMigrate) || e.succeeded(nameMove)):
+			return "the VM has been moved"
+		case bulk(e) && len(unmoved(e)) == 0:
+			return "no VM is left on it"
+		case s == nil || s.Output[outConnected] == "true":
+			return "it is alive: its manager reaches it"
+		}
+		return ""
+	},
+	Commit: func(tx *fsm.Tx, e *Env) error {
+		if e.Out[outProof] == "" {
+			e.set(outProof, "the operator's word")
+			e.set(outPower, schema.PowerOff)
+		}
+		return editMachine(tx, e.Step.Target, func(m *schema.Machine) {
+			m.Connected = false
+			if e.Out[outPower] == schema.PowerOff {
+				m.Power = schema.PowerOff
+			}
+		})
+	},
+	Parked: func(e *Env, cause error) (string, []string) {
+		where := "it has no management controller"
+		if a := e.arg(argBMC); a != "" {
+			where = fmt.Sprintf("BMC at %s: %v", a, cause)
+		}
+		return fmt.Sprintf("%s can't be proven off: %s; switch it off by hand, then: pvmutl job resume %s off (or retry, to ask again)", e.Step.Target, where, e.Job.Id),
+			[]string{fsm.WordOff, fsm.WordRetry, fsm.WordFailed}
+	},
+	Timeout:  time.Minute,
+	Patience: 10 * time.Second,
+}
+
+// probeFence looks whether the VM server is proven off, and whether its
+// manager has noticed: it lets no VM go while it believes the server alive.
+func probeFence(ctx context.Context, e *Env) (Finding, error) {
+	if e.arg(argFencing) != schema.FencingVCenter {
+		p, err := e.Drivers.Power(ctx, e.Step.Target)
+		if err != nil {
+			return Finding{}, err
+		}
+		state, err := p.PowerState(ctx, e.Step.Target)
+		if err != nil || state != drivers.PowerOff {
+			return Finding{}, err
+		}
+		e.set(outProof, "its management controller reads off")
+		e.set(outPower, schema.PowerOff)
+	}
+	s, err := readServer(ctx, e, e.Step.Target)
+	if err != nil {
+		return Finding{}, err
+	}
+	if s.Connected {
+		if e.arg(argFencing) == schema.FencingVCenter {
+			return Finding{}, &drivers.Error{Kind: drivers.KindUnknown, System: e.Step.Subsystem, Op: nameFence, Object: e.Step.Target,
+				Err: errors.New("its manager reaches it again")}
+		}
+		return Finding{State: FoundRunning}, nil
+	}
+	if e.arg(argFencing) == schema.FencingVCenter {
+		e.set(outProof, e.Step.Subsystem+" doesn't reach it, and the group takes its word")
+	}
+	return Finding{State: FoundDone}, nil
+}

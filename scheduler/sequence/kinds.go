@@ -1,0 +1,60 @@
+package sequence
+
+import "yagura/fsm/schema"
+
+// kinds is THE list of action sequences.
+var kinds = []*Sequence{
+	startupMachine,
+	shutdownMachine,
+	rebootMachine,
+	suspendMachine,
+	moveMachine,
+	failoverVMServer,
+	evacuate,
+	createMachineToGroup,
+	moveMasterMachineToGroup,
+	deleteVirtualMachine,
+	moveFromGroupToManaged,
+	collect,
+}
+
+// steps is THE list of steps, by the catalog's names where it has one.
+var steps = []*Step{
+	startVMServer, startMachine, shutdownStep, rebootStep, suspendStep, checkPower, updateConfiguration,
+	migrate, move, failover, moveResult,
+	checkVMServer, planMigration, fenceVMServer, planFailover, failoverResult,
+	assignHostSetting, createVM, collectVM, registerDPM, distributeRun, distributeStandby, unregisterDPM, lbAdd, lbRemove,
+	releaseHostSetting, deleteVM,
+	collectInventory,
+}
+
+var byName = func() map[string]*Sequence {
+	m := map[string]*Sequence{}
+	for _, s := range kinds {
+		m[s.Name] = s
+	}
+	return m
+}()
+
+var stepByName = func() map[string]*Step {
+	m := map[string]*Step{}
+	for _, s := range steps {
+		if m[s.Name] != nil {
+			panic("sequence: two steps have one name: " + s.Name)
+		}
+		m[s.Name] = s
+	}
+	return m
+}()
+
+// Names are the names of all sequences.
+func Names() []string {
+	out := make([]string, 0, len(kinds))
+	for _, s := range kinds {
+		out = append(out, s.Name)
+	}
+	return out
+}
+
+// MachineKinds that a power operation takes.
+var powered = []string{schema.MachineVM, schema.MachineVMServer, schema.MachinePhysical}

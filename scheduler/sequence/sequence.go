@@ -1,0 +1,252 @@
+// Package sequence holds the action sequences: what each one locks, which
+// steps it has, and how each step acts on the outside world, looks whether its
+// effect is there, and takes it back. A sequence is data plus small functions;
+// it never waits, retries or writes a job row. That is the runner's part.
+//
+// A step is one of two kinds. A step of the world has an Act: Do asks another
+// system for an effect, Probe looks whether it is there. A step of the
+// database has a Commit alone: it happens in the very batch that ends the step
+// before it.
+package sequence
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"yagura/drivers"
+	"yagura/fsm"
+	"yagura/fsm/schema"
+)
+
+// Drivers opens the way to other systems by the names of rows.
+type Drivers interface {
+	// Hypervisor is a client of a subsystem. Errors are *drivers.Error.
+	Hypervisor(ctx context.Context, subsystem string) (drivers.Hypervisor, error)
+	// Power is a client of a machine's management controller. KindNotFound
+	// or KindUnsupported when the machine has none.
+	Power(ctx context.Context, machine string) (drivers.Power, error)
+}
+
+// Sequence is one action sequence [2.3].
+type Sequence struct {
+	Name string
+	// Log names the entries of our event log [event_log.csv].
+	Log LogIDs
+	// Plan decides what a job of this sequence does, in the batch that starts
+	// it: any choice (a host setting, a VM server) is made here, so that two
+	// jobs can't make the same one. An error ends the job before it begins.
+	Plan func(r fsm.Reader, j *schema.Job) (*Plan, error)
+}
+
+// Plan is what a job will do.
+type Plan struct {
+	Locks   []string // fsm.Exclusive and fsm.Shared
+	Steps   []*schema.Step
+	Targets []string // machines that the job holds while it runs
+	Group   string
+}
+
+// add appends a step of the main line.
+func (p *Plan) add(name, target string, args map[string]string) *schema.Step {
+	s := &schema.Step{
+		Number: int32(len(p.Steps) + 1), Name: name, Target: target, Args: args, State: schema.StepPending,
+		Subsystem: args[argSubsystem],
+	}
+	p.Steps = append(p.Steps, s)
+	return s
+}
+
+// Arguments and outputs of steps.
+const (
+	argSubsystem = "subsystem"
+	argServer    = "vm_server" // VM server that the step works on or to
+	argUUID      = "uuid"
+	argWas       = "was"    // power of the machine before the job
+	argForce     = "force"  // "true": without asking the guest
+	argWhy       = "why"    // reason of a choice
+	argFailed    = "failed" // why a choice couldn't be made
+	argFrom      = "from"
+	argDatastore = "datastore"
+	argTemplate  = "template"
+	outPower     = "power"
+	outConnected = "connected"
+	outBoot      = "boot_time"
+	outUUID      = "uuid"
+)
+
+// Step says how a step of one name is carried out.
+type Step struct {
+	Name string
+	// Act is the effect on the outside world; nil for a step of the database.
+	Act *Act
+	// Undo takes the effect back; nil when there is nothing to take back.
+	Undo *Act
+	// UndoCommit are the rows that change with the end of the undoing.
+	UndoCommit func(tx *fsm.Tx, e *Env) error
+	// UndoSkip returns why nothing has to be taken back, or "".
+	UndoSkip func(e *Env) string
+	// Skip returns why the step isn't needed, or "". It is asked in the batch
+	// that would start the step.
+	Skip func(e *Env) string
+	// Commit are the rows that change with the step's end. Its error fails the step.
+	Commit func(tx *fsm.Tx, e *Env) error
+	// Tolerant tells whether the job goes on after this step has failed.
+	Tolerant func(e *Env) bool
+	// Parked says what a person must look at when the outside doesn't tell,
+	// and the words with which the job goes on. nil: a general text.
+	Parked func(e *Env, cause error) (text string, words []string)
+	// Timeout is how long the effect may take once it was asked for.
+	Timeout time.Duration
+	// Patience is how long another system may be silent before the job parks; 0: the runner's own.
+	Patience time.Duration
+	// ReadOnly steps change nothing outside: they may be asked again at any time.
+	ReadOnly bool
+	// Interruptible steps may be given up while their effect is awaited.
+	Interruptible bool
+}
+
+// Act is one effect on the outside world.
+type Act struct {
+	// Do asks for the effect.
+	Do func(ctx context.Context, e *Env) (drivers.Task, error)
+	// Probe looks whether the effect is there. nil: Do's word is taken, and
+	// asking again is harmless.
+	Probe func(ctx context.Context, e *Env) (Finding, error)
+}
+
+// Finding is what a probe saw. An error of the probe means that it couldn't tell.
+type Finding struct {
+	State  FindingState
+	Handle string // FoundRunning: the task to wait for, if it has an id
+}
+
+// FindingState is what a probe saw.
+type FindingState int
+
+// What a probe may see.
+const (
+	NotStarted FindingState = iota // the effect isn't there, nor under way as far as can be seen
+	FoundRunning
+	FoundDone
+)
+
+// Env is what a step's functions work with.
+type Env struct {
+	Rows    fsm.Reader     // the state; the transaction itself in Skip, Commit and Tolerant
+	Job     *schema.Job    // not to be changed, except in Commit: Result
+	Step    *schema.Step   // not to be changed, except in Commit: Output
+	Steps   []*schema.Step // all steps of the job, in order
+	Call    drivers.Call
+	Drivers Drivers
+	// Out becomes the step's output when it is done.
+	Out map[string]string
+	// Answered tells a probe that the other system has said that the effect is there.
+	Answered bool
+	// Carry takes something too big for a row from Do to Commit.
+	Carry any
+}
+
+func (e *Env) set(key, value string) {
+	if e.Out == nil {
+		e.Out = map[string]string{}
+	}
+	e.Out[key] = value
+}
+
+func (e *Env) arg(key string) string { return e.Step.Args[key] }
+
+// hypervisor opens the subsystem of the step.
+func (e *Env) hypervisor(ctx context.Context) (drivers.Hypervisor, error) {
+	return e.Drivers.Hypervisor(ctx, e.Step.Subsystem)
+}
+
+// earlier returns the last step of this name before the current one, in its
+// lane or in the main line.
+func (e *Env) earlier(name string) *schema.Step {
+	for i := len(e.Steps) - 1; i >= 0; i-- {
+		s := e.Steps[i]
+		if s.Number < e.Step.Number && s.Name == name && (s.Lane == 0 || s.Lane == e.Step.Lane) {
+			return s
+		}
+	}
+	return nil
+}
+
+// succeeded tells whether an earlier step of this name is done.
+func (e *Env) succeeded(name string) bool {
+	s := e.earlier(name)
+	return s != nil && s.State == schema.StepDone
+}
+
+// failed tells whether an earlier step of this name has failed.
+func (e *Env) failed(name string) bool {
+	s := e.earlier(name)
+	return s != nil && s.State == schema.StepFailed
+}
+
+// tokens are those of all attempts of the step so far: an effect of any of
+// them is this step's own.
+func (e *Env) ownToken(token string) bool {
+	for n := int32(1); n <= max(e.Step.Attempt, 1); n++ {
+		if token == Token(e.Job.Id, e.Step.Number, n, false) {
+			return true
+		}
+	}
+	return false
+}
+
+// Find returns the sequence of this name.
+func Find(name string) (*Sequence, error) {
+	if s := byName[name]; s != nil {
+		return s, nil
+	}
+	return nil, schema.Errorf(schema.KindNotStarted, "action sequence "+name, "this version can't carry it out")
+}
+
+// StepOf returns how a step of this name is carried out.
+func StepOf(name string) (*Step, error) {
+	if s := stepByName[name]; s != nil {
+		return s, nil
+	}
+	return nil, schema.Errorf(schema.KindInternal, "step "+name, "this version can't carry it out")
+}
+
+// Keys are what a step of the world counts against while it is in flight: its
+// subsystem, and the VM server that it works on.
+func Keys(s *schema.Step) (subsystem, server string) {
+	return s.Subsystem, s.Args[argServer]
+}
+
+func machineRow(r fsm.Reader, name string) (*schema.Machine, error) {
+	m, ok := fsm.Machines.Get(r, name)
+	if !ok {
+		return nil, schema.Errorf(schema.KindTooFewMachines, "machine "+name, "there is no such machine").WithHint("pvmutl get machine lists them")
+	}
+	return m, nil
+}
+
+// editMachine changes a machine's row in a transaction; one that is gone meanwhile is left out.
+func editMachine(tx *fsm.Tx, name string, change func(*schema.Machine)) error {
+	m, ok := fsm.Machines.Edit(tx, name)
+	if !ok {
+		return nil
+	}
+	change(m)
+	return fsm.Machines.Put(tx, m)
+}
+
+// jobFailed is the error of a step that finds the job's aim not reached.
+func jobFailed(object, format string, args ...any) error {
+	return schema.Errorf(schema.KindJobFailed, object, "%s", fmt.Sprintf(format, args...))
+}
+
+// Partial is the error of a Commit whose rows are written although the step
+// has failed: what was reached stays told.
+type Partial struct{ Err error }
+
+// Error is the error within.
+func (p *Partial) Error() string { return p.Err.Error() }
+
+// Unwrap gives the error within.
+func (p *Partial) Unwrap() error { return p.Err }

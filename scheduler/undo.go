@@ -1,0 +1,165 @@
+package scheduler
+
+import (
+	"context"
+
+	"yagura/fsm"
+	"yagura/fsm/schema"
+	"yagura/scheduler/sequence"
+)
+
+// undo takes the job's steps back, the last one first, and ends the job. It
+// returns false when it must be taken up again.
+func (c *conductor) undo(ctx context.Context) bool {
+	if !c.beginUndo(ctx) {
+		return false
+	}
+	for {
+		job, steps := c.rows()
+		if ctx.Err() != nil || job == nil || job.State != schema.JobCancelling {
+			return true
+		}
+		st := lastToUndo(steps)
+		if st == nil {
+			return c.endUndo(ctx)
+		}
+		def, err := sequence.StepOf(st.Name)
+		if err != nil || def.Undo == nil {
+			if !c.undoRows(ctx, st.Number) {
+				return false
+			}
+			continue
+		}
+		r := newRunner(c, job, st)
+		r.undo, r.word = true, job.ResumeWord
+		switch o := r.run(ctx); o.kind {
+		case stepParked:
+			return c.park(ctx, []outcome{o})
+		case stepStopped:
+			return false
+		}
+	}
+}
+
+// beginUndo ends what was waiting or under way, and marks what needs no
+// taking back.
+func (c *conductor) beginUndo(ctx context.Context) bool {
+	err := c.t.update(ctx, "BeginUndo", func(tx *fsm.Tx) error {
+		js, err := c.t.load(tx, c.id)
+		if err != nil || js.job.State != schema.JobCancelling && js.job.State != schema.JobRunning {
+			return err
+		}
+		js.job.State, js.job.Undoing = schema.JobCancelling, true
+		why := schema.Errorf(schema.KindCancelled, "job "+c.id, "it is taken back")
+		for _, st := range js.steps {
+			def, err := sequence.StepOf(st.Name)
+			if err != nil {
+				return err
+			}
+			switch st.State {
+			case schema.StepPending:
+				st.State, st.Skipped = schema.StepSkipped, why.Msg
+			case schema.StepStarted, schema.StepHandled:
+				st.State, st.Error, st.ErrorKind = schema.StepFailed, "given up while it was under way: "+why.Msg, string(why.Kind)
+			}
+			if st.UndoState == "" && needsUndo(st, def) && def.UndoSkip != nil && def.UndoSkip(js.env(st)) != "" {
+				st.UndoState = schema.StepSkipped
+			}
+			if err := fsm.MoveStep(tx, st); err != nil {
+				return err
+			}
+		}
+		return js.save()
+	})
+	return err == nil
+}
+
+// needsUndo tells whether a step has, or may have, an effect that can be taken back.
+func needsUndo(st *schema.Step, def *sequence.Step) bool {
+	if def.Undo == nil && def.UndoCommit == nil {
+		return false
+	}
+	return st.State == schema.StepDone || st.State == schema.StepFailed && st.Attempt > 0 && st.Output[outNothing] != "true"
+}
+
+// lastToUndo is the last step that must still be taken back.
+func lastToUndo(steps []*schema.Step) *schema.Step {
+	for i := len(steps) - 1; i >= 0; i-- {
+		def, err := sequence.StepOf(steps[i].Name)
+		if err == nil && needsUndo(steps[i], def) && !schema.StepEnded(steps[i].UndoState) {
+			return steps[i]
+		}
+	}
+	return nil
+}
+
+// undoRows takes a step of the database back.
+func (c *conductor) undoRows(ctx context.Context, number int32) bool {
+	write := func(failure error) error {
+		return c.t.update(ctx, "UndoStep", func(tx *fsm.Tx) error {
+			js, err := c.t.load(tx, c.id)
+			if err != nil {
+				return err
+			}
+			st, err := js.step(number)
+			if err != nil {
+				return err
+			}
+			if failure != nil {
+				// Nothing was begun outside; the state goes by way of started.
+				js.attempt(st, true)
+				if err := fsm.MoveStep(tx, st); err != nil {
+					return err
+				}
+				st.UndoState, st.UndoError = schema.StepFailed, failure.Error()
+				return fsm.MoveStep(tx, st)
+			}
+			def, err := sequence.StepOf(st.Name)
+			if err != nil {
+				return err
+			}
+			return js.endUndo(def, st)
+		})
+	}
+	err := write(nil)
+	if err != nil && !lost(err) {
+		err = write(err)
+	}
+	return err == nil
+}
+
+// endUndo notes that a step is taken back.
+func (js *jobState) endUndo(def *sequence.Step, st *schema.Step) error {
+	if def.UndoCommit != nil {
+		if err := def.UndoCommit(js.tx, js.env(st)); err != nil {
+			return err
+		}
+	}
+	st.UndoState, st.Manager = schema.StepDone, js.t.Node
+	if err := fsm.MoveStep(js.tx, st); err != nil {
+		return err
+	}
+	return js.save()
+}
+
+// endUndo ends the job after its steps are taken back: as cancelled, or as
+// failed when one of them couldn't be.
+func (c *conductor) endUndo(ctx context.Context) bool {
+	err := c.t.update(ctx, "EndJob", func(tx *fsm.Tx) error {
+		js, err := c.t.load(tx, c.id)
+		if err != nil || js.job.State != schema.JobCancelling {
+			return err
+		}
+		for _, st := range js.steps {
+			if st.UndoState == schema.StepFailed {
+				return js.endJob(schema.JobFailed, schema.Errorf(schema.KindJobFailed, "job "+c.id, "step %d (%s %s) couldn't be taken back: %s", st.Number, st.Name, st.Target, st.UndoError))
+			}
+		}
+		by := js.job.CancelBy
+		if by == "" {
+			by = "the operator"
+		}
+		return js.endJob(schema.JobCancelled, schema.Errorf(schema.KindCancelled, "job "+c.id, "%s had it taken back", by))
+	})
+	return err == nil
+}
