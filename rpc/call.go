@@ -65,14 +65,13 @@ func (s *Server) newCall(ctx context.Context, name string, m api.Method) (*call,
 	c := &call{name: name, method: m, edge: s.node}
 	md, _ := metadata.FromIncomingContext(ctx)
 	trusted := s.origin(ctx, c)
-	for key, to := range map[string]*string{api.KeyRequestID: &c.request, api.KeyReason: &c.reason, api.KeyConsistency: &c.level, api.KeyAuthorization: &c.token} {
-		*to = first(md, key)
-	}
+	c.request, c.reason, c.level = first(md, api.KeyRequestID), first(md, api.KeyReason), first(md, api.KeyConsistency)
+	bearer := first(md, api.KeyAuthorization)
 	if trusted {
 		c.readOrigin(md)
 	}
-	if c.token != "" {
-		scheme, token, _ := strings.Cut(c.token, " ")
+	if bearer != "" {
+		scheme, token, _ := strings.Cut(bearer, " ")
 		if !strings.EqualFold(scheme, strings.TrimSpace(api.BearerPrefix)) || token == "" {
 			return nil, schema.Errorf(schema.KindUnauthenticated, "authorization", "not a bearer token").WithHint("log in and send %q", api.BearerPrefix+"TOKEN")
 		}

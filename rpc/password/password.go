@@ -65,13 +65,15 @@ func Check(password string) error {
 // milliseconds of a core.
 type Hasher struct {
 	slots chan struct{} // a token for each computation in flight
-	dummy []byte        // hash of nothing anybody knows, for unknown accounts
+	dummy []byte        // hash that no password has, for unknown accounts
 }
 
 // NewHasher makes a Hasher that runs at most n computations at once.
 func NewHasher(n int) *Hasher {
 	h := &Hasher{slots: make(chan struct{}, max(n, 1))}
-	h.dummy = compute(rand.Text())
+	key := make([]byte, keyLength)
+	rand.Read(key)
+	h.dummy = format(newSalt(), key)
 	return h
 }
 
@@ -117,9 +119,18 @@ func (h *Hasher) leave() { <-h.slots }
 
 // compute makes a hash with a fresh salt.
 func compute(password string) []byte {
+	salt := newSalt()
+	return format(salt, argon2.IDKey([]byte(password), salt, passes, memoryKiB, threads, keyLength))
+}
+
+func newSalt() []byte {
 	salt := make([]byte, saltLength)
 	rand.Read(salt)
-	key := argon2.IDKey([]byte(password), salt, passes, memoryKiB, threads, keyLength)
+	return salt
+}
+
+// format writes the PHC string of a hash made with the parameters of now.
+func format(salt, key []byte) []byte {
 	b64 := base64.RawStdEncoding
 	return fmt.Appendf(nil, "$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, memoryKiB, passes, threads, b64.EncodeToString(salt), b64.EncodeToString(key))
 }
