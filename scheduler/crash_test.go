@@ -1,0 +1,51 @@
+package scheduler_test
+
+import (
+	"testing"
+
+	"yagura/drivers"
+	"yagura/fsm"
+	"yagura/scheduler/schedulertest"
+)
+
+func TestCrashEverywhere(t *testing.T) {
+	off := func(name string) func(*schedulertest.Rig) {
+		return func(r *schedulertest.Rig) {
+			r.World.SetVMState(name, drivers.PowerOff)
+			r.Cluster.Do(func(tx *fsm.Tx) error {
+				m, _ := fsm.Machines.Edit(tx, name)
+				m.Power = "off"
+				return fsm.Machines.Put(tx, m)
+			})
+		}
+	}
+	for name, c := range map[string]schedulertest.Case{
+		"StartupMachine": {Setup: off("web01"), Request: power("poweron", "web", "web01")},
+		"StartupMachine by optimal start": {
+			Setup: func(r *schedulertest.Rig) {
+				off("web01")(r)
+				r.World.HostMaintenance("esx01", true)
+				r.Cluster.Do(func(tx *fsm.Tx) error {
+					m, _ := fsm.Machines.Edit(tx, "esx01")
+					m.VmMaintenance = true
+					return fsm.Machines.Put(tx, m)
+				})
+			},
+			Request: power("poweron", "web", "web01"),
+		},
+		"ShutdownMachine": {Request: power("shutdown", "web", "web01")},
+		"RebootMachine":   {Setup: func(r *schedulertest.Rig) { r.Clock.Advance(1e9) }, Request: power("reboot", "web", "web01")},
+		"SuspendMachine":  {Request: power("suspend", "web", "web01")},
+		"MoveMachine": {Request: func(tx *fsm.Tx) ([]string, error) {
+			return fsm.RequestMigrateVM(tx, fsm.MigrateVM{Group: "web", Host: "web01", VMServer: "esx02"})
+		}},
+		"FailoverVMServer":       {Setup: func(r *schedulertest.Rig) { r.World.HostDown("esx02", false) }, Request: evacuate("esx02", true)},
+		"Evacuate":               {Request: evacuate("esx02", false)},
+		"CreateMachineToGroup":   {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestAddVM(tx, fsm.AddVM{Group: "web", VM: "web20"}) }},
+		"DeleteVirtualMachine":   {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestDeleteVM(tx, "web", "web01", false) }},
+		"MoveFromGroupToManaged": {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestDeleteVM(tx, "web", "web01", true) }},
+		"Collect":                {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, "vc1") }},
+	} {
+		t.Run(name, func(t *testing.T) { schedulertest.CrashEverywhere(t, c) })
+	}
+}
