@@ -111,16 +111,22 @@ func (s *Sim) order() []*machine {
 
 // spawn runs f in a goroutine that Close waits for, unless Close has begun.
 func (s *Sim) spawn(f func()) {
+	if s.hold(&s.wg) {
+		go func() {
+			defer s.wg.Done()
+			f()
+		}()
+	}
+}
+
+// hold adds one to a group that Close waits for, unless Close has begun.
+func (s *Sim) hold(wg *sync.WaitGroup) bool {
 	s.gate.Lock()
 	defer s.gate.Unlock()
-	if s.closing {
-		return
+	if !s.closing {
+		wg.Add(1)
 	}
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
-		f()
-	}()
+	return !s.closing
 }
 
 // Close stops serving, ends running tasks where they are, waits for every

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/simulator/vpx"
@@ -113,7 +114,10 @@ func (v *vcenter) listen() error {
 	mux := v.svc.ServeMux
 	mux.HandleFunc(v.reg.Path+"/vimServiceVersions.xml", v.svc.ServiceVersions)
 	v.srv = serveOn(ln, conf, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v.active.Add(1)
+		if !v.sim.hold(&v.active) {
+			http.Error(w, "the simulator stops", http.StatusServiceUnavailable)
+			return
+		}
 		defer v.active.Done()
 		mux.ServeHTTP(w, r)
 	}))
@@ -140,14 +144,34 @@ func (v *vcenter) close() error {
 	var err error
 	if v.srv != nil {
 		err = v.srv.close()
+		v.endWaits()
+	}
+	return errors.Join(err, os.RemoveAll(v.dir))
+}
+
+// endWaits cancels the waits of property collectors until no request is left.
+// It asks again and again, because a wait that has just begun isn't yet ready
+// to be cancelled.
+func (v *vcenter) endWaits() {
+	idle := make(chan struct{})
+	go func() {
+		v.active.Wait()
+		close(idle)
+	}()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
 		v.waitMu.Lock()
 		for pc := range v.waits {
 			pc.CancelWaitForUpdates(&types.CancelWaitForUpdates{This: pc.Self})
 		}
 		v.waitMu.Unlock()
-		v.active.Wait()
+		select {
+		case <-idle:
+			return
+		case <-tick.C:
+		}
 	}
-	return errors.Join(err, os.RemoveAll(v.dir))
 }
 
 // call returns a context for one call into vcsim. The context is also the
