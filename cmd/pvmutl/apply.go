@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"yagura/fsm/schema"
 	"yagura/rpc/api"
 	"yagura/rpc/client"
 )
@@ -43,6 +45,9 @@ only printed.`,
 			if err := in.load(f, a.stdin); err != nil {
 				return err
 			}
+		}
+		if len(in.documents) == 0 {
+			return schema.Errorf(schema.KindInvalid, strings.Join(*files, ", "), "there is no document in it")
 		}
 		return a.online(func(ctx context.Context, c *client.Client, _ []string) error {
 			return a.apply(ctx, c, &in, *dryRun)

@@ -189,9 +189,7 @@ func (a *app) explain(err error) error {
 	}
 	switch e.Kind {
 	case schema.KindUnauthenticated:
-		if e.Hint == "" {
-			e.Hint = "run pvmutl login, or give --user and --password-file, or --cert and --key"
-		}
+		e.Hint = "run pvmutl login, or give --user and --password-file, or --cert and --key"
 	case schema.KindUnavailable, schema.KindNoLeader, schema.KindTimeout:
 		e.Hint = strings.TrimPrefix(e.Hint+"; tried "+strings.Join(a.options.servers, ", "), "; ")
 	}

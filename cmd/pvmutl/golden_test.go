@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -22,6 +24,7 @@ var goldens = []struct {
 	args  string // words, split at spaces
 	stdin string
 	tty   bool
+	watch bool // ends by Ctrl-C after the first output
 }{
 	{file: "list_group", args: "list group"},
 	{file: "list_group_json", args: "list group -o json"},
@@ -62,6 +65,7 @@ var goldens = []struct {
 	{file: "changepassword", args: "changepassword user01 pvmuser1 pvmuser2"},
 	{file: "apply", args: "apply -f -", stdin: "kind: group\nname: web\nspec: {priority: 3}\n"},
 	{file: "apply_dry_json", args: "apply -f - --dry-run -o json", stdin: "kind: Group\nname: web\n"},
+	{file: "apply_empty", args: "apply -f -", stdin: "# nothing\n---\n"},
 	{file: "apply_nofile", args: "apply"},
 	{file: "get_category", args: "get categories"},
 	{file: "get_group", args: "get group"},
@@ -94,8 +98,8 @@ var goldens = []struct {
 	{file: "event_list", args: "event list"},
 	{file: "event_list_json", args: "event list -o json"},
 	{file: "event_show", args: "event show 42"},
-	{file: "event_watch", args: "event watch --timeout 100ms"},
-	{file: "event_watch_json", args: "event watch -o json --timeout 100ms"},
+	{file: "event_watch", args: "event watch", watch: true},
+	{file: "event_watch_json", args: "event watch -o json", watch: true},
 	{file: "lock_list", args: "lock list"},
 	{file: "lock_list_json", args: "lock list -o json"},
 	{file: "audit_list", args: "audit list"},
@@ -138,7 +142,13 @@ func TestGolden(t *testing.T) {
 		t.Run(g.file, func(t *testing.T) {
 			c := consoleFor(t, f)
 			c.stdin, c.tty = g.stdin, g.tty
-			code := c.run(strings.Fields(g.args)...)
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			a := c.app()
+			if g.watch {
+				a.stdout = io.MultiWriter(&c.stdout, &signalWriter{written: cancel})
+			}
+			code := a.run(ctx, strings.Fields(g.args))
 			got := fmt.Sprintf("$ pvmutl %s\nexit code %d\n--- stdout\n%s--- stderr\n%s", g.args, code, c.stdout.String(), c.stderr.String())
 			got = strings.ReplaceAll(got, f.address, "FAKE")
 			compareGolden(t, g.file, got)

@@ -147,8 +147,24 @@ func TestExitCodes(t *testing.T) {
 		if code := c.run("job", "show", "11"); code != apierr.Lookup(kind).Exit || code == 0 {
 			t.Errorf("%s: exit code %d", kind, code)
 		}
-		if got := c.stderr.String(); !strings.HasPrefix(got, "pvmutl: job 00011: so it is; do that") || strings.Count(got, "\n") != 1 {
+		hint := "do that"
+		if kind == schema.KindUnauthenticated {
+			hint = "run pvmutl login"
+		}
+		if got := c.stderr.String(); !strings.HasPrefix(got, "pvmutl: job 00011: so it is; "+hint) || strings.Count(got, "\n") != 1 {
 			t.Errorf("%s: message %q", kind, got)
+		}
+	}
+}
+
+// TestEmptyLists holds what a list without entries looks like in each format.
+func TestEmptyLists(t *testing.T) {
+	f := newFake(t)
+	f.answers["List Group"] = &api.ListReply{}
+	for format, want := range map[string]string{"table": "NAME  CATEGORY  KIND  PRIORITY  POLICY  DESCRIPTION\n", "json": "[]\n", "yaml": ""} {
+		c := consoleFor(t, f)
+		if code := c.run("get", "group", "-o", format); code != 0 || c.stdout.String() != want {
+			t.Errorf("%s: exit code %d, %q %s", format, code, c.stdout.String(), c.stderr.String())
 		}
 	}
 }
@@ -158,7 +174,7 @@ func TestNobodyAnswers(t *testing.T) {
 	f := newFake(t)
 	c := consoleFor(t, f)
 	c.env["PVMUTL_SERVERS"] = "127.0.0.1:1,127.0.0.1:2"
-	code := c.run("node", "list", "--timeout", "200ms")
+	code := c.run("node", "list", "--timeout", "1s")
 	if got := c.stderr.String(); code != 27 || !strings.Contains(got, "connection refused") || !strings.Contains(got, "tried 127.0.0.1:1, 127.0.0.1:2") {
 		t.Errorf("exit code %d: %s", code, got)
 	}

@@ -51,6 +51,9 @@ func blockStyle(n *yaml.Node) {
 }
 
 func encodeYAML(w io.Writer, nodes ...*yaml.Node) error {
+	if len(nodes) == 0 {
+		return nil // the encoder would complain
+	}
 	enc := yaml.NewEncoder(w)
 	enc.SetIndent(2)
 	for _, n := range nodes {
