@@ -78,7 +78,7 @@ func (a *app) finish(ctx context.Context, c *client.Client, ids []string) error 
 	}
 	code := 0
 	for i, info := range infos {
-		err := errs[i]
+		err := a.explain(errs[i])
 		if err == nil {
 			err = outcome(info)
 		}
@@ -88,7 +88,7 @@ func (a *app) finish(ctx context.Context, c *client.Client, ids []string) error 
 		if parent.Err() != nil {
 			return a.stoppedWaiting(ids)
 		}
-		a.complain("%s", a.explain(err))
+		a.complain("%s", err)
 		if code == 0 {
 			code = apierr.ExitCode(err)
 		}

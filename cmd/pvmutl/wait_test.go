@@ -169,7 +169,7 @@ func TestTimeoutOfWait(t *testing.T) {
 	c := consoleFor(t, f)
 	started := time.Now()
 	code := c.run("reboot", "web", "--timeout", "1500ms")
-	if code != 26 || !strings.Contains(c.stderr.String(), "it is still running at 50 %; the cluster goes on with it: pvmutl job show 7") {
+	if code != 26 || !strings.Contains(c.stderr.String(), "it is still running at 50 %; the cluster goes on with it: pvmutl job show 7\n") {
 		t.Errorf("exit code %d: %s", code, c.stderr.String())
 	}
 	if took := time.Since(started); took < 1500*time.Millisecond || took > 10*time.Second {
