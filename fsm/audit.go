@@ -11,7 +11,8 @@ import (
 // Audits are the changes made: who, from where, what, why; by number.
 var Audits = &Table[*schema.Audit]{
 	number: 17, name: "audit",
-	key: func(a *schema.Audit) string { return numberKey(a.Id) },
+	key:  func(a *schema.Audit) string { return numberKey(a.Id) },
+	late: true,
 }
 
 // maxAuditObjects bounds the objects named in one audit row.
@@ -19,9 +20,12 @@ const maxAuditObjects = 64
 
 // audit writes the audit row of the verb that has run in tx.
 func audit(tx *Tx, base uint64) error {
-	last, ok := Audits.Last(tx)
+	if tx.b.nextAudit == 0 {
+		last, ok := Audits.Last(tx)
+		tx.b.nextAudit = nextNumber(last.GetId(), ok)
+	}
 	a := &schema.Audit{
-		Id: strconv.FormatUint(nextNumber(last.GetId(), ok), 10), Time: timestamppb.New(tx.now), User: tx.why.User, From: tx.why.From,
+		Id: strconv.FormatUint(tx.b.nextAudit, 10), Time: timestamppb.New(tx.Now()), User: tx.why.User, From: tx.why.From,
 		Node: tx.why.Node, Op: tx.why.Op, Reason: tx.why.Reason, Index: base,
 	}
 	for _, id := range tx.order {
@@ -34,10 +38,14 @@ func audit(tx *Tx, base uint64) error {
 		}
 		c := tx.changes[id]
 		name := tableByNumber[id.table].Name() + "/" + id.key
-		if c.Delete {
+		if c.rec == nil {
 			name = "-" + name
 		}
 		a.Objects = append(a.Objects, name)
 	}
-	return Audits.Put(tx, a)
+	if err := Audits.Put(tx, a); err != nil {
+		return err
+	}
+	tx.b.nextAudit++
+	return nil
 }

@@ -29,7 +29,7 @@ func ParentCategory(path string) string {
 func SetArmed(tx *Tx, category string, disarm bool) error {
 	var d *schema.Disarm
 	if disarm {
-		d = &schema.Disarm{Since: timestamp(tx.now), By: tx.why.User, Reason: tx.why.Reason}
+		d = &schema.Disarm{Since: timestamp(tx.Now()), By: tx.why.User, Reason: tx.why.Reason}
 	}
 	if category == "" {
 		s, ok := SettingsTable.Edit(tx, schema.SettingsKey)

@@ -36,7 +36,7 @@ func Collected(tx *Tx, subsystem string, machines []*schema.Machine, complete bo
 	if c.err == nil && complete {
 		c.markGone()
 		c.checkDatacenters()
-		s.Collected, s.Error = timestamp(tx.now), ""
+		s.Collected, s.Error = timestamp(tx.Now()), ""
 		c.fail(Subsystems.Put(tx, s))
 	}
 	return c.problems, c.err
@@ -264,7 +264,7 @@ func (c *collector) add(in *schema.Machine) error {
 	if err := c.giveWay(in, ""); err != nil {
 		return err
 	}
-	in.Subsystem, in.Collected = c.sub.Name, timestamp(c.tx.now)
+	in.Subsystem, in.Collected = c.sub.Name, timestamp(c.tx.Now())
 	in.HardwareStatus, in.Status = schema.HardwareUnknown, schema.StatusReady
 	in.Managed = c.sub.AutoManage && in.CheckManageable() == nil
 	c.seen[in.Name] = true
@@ -296,7 +296,7 @@ func (c *collector) update(old, in *schema.Machine) error {
 	if old.Subsystem != c.sub.Name && c.sub.AutoManage && m.CheckManageable() == nil {
 		m.Managed = true
 	}
-	m.Subsystem, m.Gone, m.Collected = c.sub.Name, false, timestamp(c.tx.now)
+	m.Subsystem, m.Gone, m.Collected = c.sub.Name, false, timestamp(c.tx.Now())
 	if m.Name != old.Name {
 		return renameMachine(c.tx, old, m)
 	}

@@ -19,7 +19,7 @@ func PutManager(tx *Tx, m *schema.Manager) error {
 	}
 	row := &schema.Manager{
 		Id: m.Id, ApiAddress: m.ApiAddress, HttpAddress: m.HttpAddress, RaftAddress: m.RaftAddress,
-		Version: m.Version, Feature: m.Feature, Voter: m.Voter, Joined: timestamp(tx.now),
+		Version: m.Version, Feature: m.Feature, Voter: m.Voter, Joined: timestamp(tx.Now()),
 	}
 	if old, ok := Managers.Get(tx, m.Id); ok && old.Joined != nil {
 		row.Joined = old.Joined

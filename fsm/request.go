@@ -9,7 +9,8 @@ import (
 // Requests remember writes that carried a request id, by that id.
 var Requests = &Table[*schema.Request]{
 	number: 19, name: "request",
-	key: func(r *schema.Request) string { return r.Id },
+	key:  func(r *schema.Request) string { return r.Id },
+	late: true,
 }
 
 // maxRequestID bounds a request id, bytes.
@@ -42,6 +43,6 @@ func remember(tx *Tx, base uint64) error {
 		return nil
 	}
 	return Requests.Put(tx, &schema.Request{
-		Id: tx.why.Request, Index: base, Result: tx.result, Time: timestamppb.New(tx.now), User: tx.why.User, Op: tx.why.Op,
+		Id: tx.why.Request, Index: base, Result: tx.result, Time: timestamppb.New(tx.Now()), User: tx.why.User, Op: tx.why.Op,
 	})
 }

@@ -28,7 +28,7 @@ func Retain(tx *Tx) (more bool, err error) {
 	if days == 0 {
 		days = defaultAgeDays
 	}
-	before := tx.now.Add(-days * 24 * time.Hour)
+	before := tx.Now().Add(-days * 24 * time.Hour)
 	r := &retainer{tx: tx, left: maxRetained}
 	retain(r, Events, int(s.MaxEvents), defaultMaxEvents, before,
 		func(e *schema.Event) *timestamppb.Timestamp { return e.Time },
@@ -100,7 +100,7 @@ func (r *retainer) deleteSteps(j *schema.Job) error {
 
 func (r *retainer) requests() {
 	surplus := Requests.Len(r.tx) - maxRequests
-	before := r.tx.now.Add(-requestMaxAge)
+	before := r.tx.Now().Add(-requestMaxAge)
 	for q := range Requests.All(r.tx) {
 		if r.left <= 0 {
 			return
@@ -126,7 +126,7 @@ func (r *retainer) tokens() {
 		if r.left <= 0 {
 			return
 		}
-		if !t.Expires.AsTime().After(r.tx.now) {
+		if !t.Expires.AsTime().After(r.tx.Now()) {
 			r.take(Tokens.Delete(r.tx, t.Hash))
 		}
 	}

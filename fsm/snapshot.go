@@ -158,7 +158,11 @@ func readSnapshot(r io.Reader, each func(TableRef, *schema.Change) error) (*View
 		if t == nil {
 			return nil, head, corruptSnapshot("row %d is of table %d, which this version doesn't know", rows+1, c.Table)
 		}
-		if err := insertRecord(txn, t, c.Key, c.Row, &v.digest); err != nil {
+		rec, err := newRecord(t, c.Key, c.Row, true)
+		if err != nil {
+			return nil, head, corruptSnapshot("row %d: %v", rows+1, err)
+		}
+		if err := replaceRecord(txn, t, first(txn, t, c.Key), rec, &v.digest); err != nil {
 			return nil, head, corruptSnapshot("row %d: %v", rows+1, err)
 		}
 		if each != nil {

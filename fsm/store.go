@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-memdb"
+
 	"yagura/fsm/schema"
 	"yagura/fsm/seal"
 )
@@ -60,6 +62,7 @@ type Options struct {
 type Store struct {
 	opt   Options
 	state atomic.Pointer[View]
+	made  atomic.Pointer[preparedState] // what the committer has proposed last
 
 	queue chan *update
 	stop  chan struct{}
@@ -252,6 +255,7 @@ func (s *Store) commitOnce(group []*update) (rest []*update, err error) {
 		if err != nil {
 			return nil, schema.Errorf(schema.KindInternal, "log entry", "%v", err)
 		}
+		s.made.Store(b.state(data))
 		i, resp, err := p.Propose(data)
 		if err != nil {
 			return nil, err
@@ -270,17 +274,31 @@ func (s *Store) commitOnce(group []*update) (rest []*update, err error) {
 	return group[len(b.outcomes):], nil
 }
 
+// preparedState is the state that an entry leads to.
+type preparedState struct {
+	data    []byte
+	term    uint64
+	base    *View
+	view    *View // its index is set when the entry has one
+	changed uint64
+}
+
 // batch is a batch in the making.
 type batch struct {
-	base     *View
-	term     uint64
-	feature  uint32
-	now      time.Time
-	why      []*schema.Why
-	order    []rowID
-	changes  map[rowID]*schema.Change
-	size     int
-	outcomes []outcome
+	base      *View
+	term      uint64
+	feature   uint32
+	now       time.Time
+	why       []*schema.Why
+	db        *memdb.MemDB // private copy of the state
+	baseTxn   *memdb.Txn   // reads the state
+	txn       *memdb.Txn   // writes the private copy
+	sum       Digest
+	order     []rowID
+	changes   map[rowID]*change
+	size      int
+	nextAudit uint64
+	outcomes  []outcome
 }
 
 type outcome struct {
@@ -293,12 +311,14 @@ type outcome struct {
 // before it made, until the batch is full.
 func (s *Store) prepare(group []*update, term uint64) *batch {
 	base := s.View()
-	b := &batch{base: base, term: term, changes: map[rowID]*schema.Change{}, now: s.opt.Now()}
+	db := base.db.Snapshot()
+	b := &batch{
+		base: base, term: term, feature: Settings(base).Feature, now: s.opt.Now().Round(0), db: db, baseTxn: base.txn(), txn: db.Txn(true),
+		sum: base.digest, changes: map[rowID]*change{},
+	}
 	if b.now.Before(base.time) {
 		b.now = base.time // the leader's clock may be behind the last one's
 	}
-	b.feature = Settings(base).Feature
-	db := base.db.Snapshot()
 	for _, u := range group {
 		if b.size >= maxBatch {
 			break
@@ -309,26 +329,34 @@ func (s *Store) prepare(group []*update, term uint64) *batch {
 			b.outcomes = append(b.outcomes, o)
 			continue
 		}
-		tx := &Tx{t: db.Txn(true), why: u.why, now: b.now, sealer: s.opt.Sealer, changes: map[rowID]*schema.Change{}}
-		o.res, o.err = runVerb(tx, u, base.index)
-		if o.err != nil || o.res.Replayed {
-			tx.t.Abort()
-		} else {
-			tx.t.Commit()
+		tx := &Tx{b: b, why: u.why, sealer: s.opt.Sealer, changes: map[rowID]*change{}}
+		o.res, o.err = runVerb(tx, u)
+		if o.err == nil && !o.res.Replayed {
 			b.take(tx)
+		} else if err := tx.undo(); err != nil {
+			o.err = schema.Errorf(schema.KindInternal, "write "+u.why.Op, "its changes can't be taken back: %v", err)
 		}
 		b.outcomes = append(b.outcomes, o)
 	}
 	return b
 }
 
+// find looks at the changes so far, then at the state.
+func (b *batch) find(t TableRef, key string) *record {
+	if c, ok := b.changes[rowID{t.Number(), key}]; ok {
+		return c.rec
+	}
+	return first(b.baseTxn, t, key)
+}
+
 // runVerb runs one verb in its transaction, with request id and audit row.
-func runVerb(tx *Tx, u *update, base uint64) (res Result, err error) {
+func runVerb(tx *Tx, u *update) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = schema.Errorf(schema.KindInternal, "write "+u.why.Op, "the verb panicked: %v", p).WithHint("this is a defect; nothing was written")
 		}
 	}()
+	base := tx.b.base.index
 	old, err := replay(tx)
 	if err != nil {
 		return res, err
@@ -348,11 +376,7 @@ func runVerb(tx *Tx, u *update, base uint64) (res Result, err error) {
 			return res, err
 		}
 	}
-	size := 0
-	for _, c := range tx.changes {
-		size += len(c.Row) + len(c.Key)
-	}
-	if size > maxVerbBytes {
+	if size := tx.size(); size > maxVerbBytes {
 		return res, schema.Errorf(schema.KindTooLarge, "write "+u.why.Op, "it changes %d bytes of rows, the limit is %d; nothing was written", size, maxVerbBytes)
 	}
 	return Result{Value: tx.result}, nil
@@ -365,16 +389,27 @@ func (b *batch) take(tx *Tx) {
 	}
 	for _, id := range tx.order {
 		c := tx.changes[id]
+		b.size += changeSize(id, c.rec)
 		if old, ok := b.changes[id]; ok {
-			b.size -= len(old.Row) + len(old.Key)
-		} else {
-			b.order = append(b.order, id)
+			b.size -= changeSize(id, old.rec)
+			old.rec = c.rec
+			continue
 		}
+		b.order = append(b.order, id)
 		b.changes[id] = c
-		b.size += len(c.Row) + len(c.Key)
 	}
 	w := tx.why
 	b.why = append(b.why, &schema.Why{User: w.User, From: w.From, Node: w.Node, Op: w.Op, Reason: w.Reason, Request: w.Request, Internal: w.Internal})
+}
+
+// state is the state that the batch, encoded as data, leads to.
+func (b *batch) state(data []byte) *preparedState {
+	b.txn.Commit()
+	p := &preparedState{data: data, term: b.term, base: b.base, view: &View{db: b.db, digest: b.sum, time: b.now}}
+	for _, id := range b.order {
+		p.changed |= 1 << id.table
+	}
+	return p
 }
 
 // message is the batch as it goes into the log.
@@ -384,7 +419,13 @@ func (b *batch) message() *schema.Batch {
 		Term: b.term, Time: timestamp(b.now), Why: b.why, Changes: make([]*schema.Change, 0, len(b.order)),
 	}
 	for _, id := range b.order {
-		m.Changes = append(m.Changes, b.changes[id])
+		c := &schema.Change{Table: id.table, Key: id.key}
+		if rec := b.changes[id].rec; rec != nil {
+			c.Row = rec.raw
+		} else {
+			c.Delete = true
+		}
+		m.Changes = append(m.Changes, c)
 	}
 	return m
 }

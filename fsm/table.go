@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/hashicorp/go-memdb"
 	"google.golang.org/protobuf/proto"
@@ -13,12 +14,29 @@ import (
 
 // record is a row as the database holds it: the raw bytes of the log, so that
 // snapshots and digests never depend on how a library encodes, and the
-// decoded message beside them. A record is never changed once it is made.
+// decoded message beside them. A record is never changed once it is made, but
+// for the message of a late table, which is decoded when it is first read.
 type record struct {
-	key string
-	raw []byte
-	msg proto.Message
-	sum Digest
+	key  string
+	raw  []byte
+	sum  Digest
+	once sync.Once
+	msg  proto.Message
+}
+
+// message is the decoded row.
+func (r *record) message(t TableRef) proto.Message {
+	r.once.Do(func() {
+		if r.msg != nil {
+			return
+		}
+		msg, _, err := t.RowKey(r.raw)
+		if err != nil {
+			panic(fmt.Sprintf("fsm: table %s, row %q doesn't decode: %v", t.Name(), r.key, err)) // it was checked when it was written or restored
+		}
+		r.msg = msg
+	})
+	return r.msg
 }
 
 // Index is a secondary index of a table.
@@ -36,6 +54,9 @@ type Table[T proto.Message] struct {
 	key     func(T) string
 	check   func(T) error
 	indexes []Index[T]
+	// late rows are decoded when they are first read: for tables that are
+	// written all the time, read seldom, and have no index but their key.
+	late bool
 }
 
 // TableRef is a table of any type, for Watch and for tools.
@@ -45,6 +66,7 @@ type TableRef interface {
 	// RowKey decodes a row and returns it with its key.
 	RowKey(raw []byte) (proto.Message, string, error)
 	schema() *memdb.TableSchema
+	decodedLate() bool
 }
 
 // Number is the table's number in log and snapshot; it never changes.
@@ -52,6 +74,8 @@ func (t *Table[T]) Number() uint32 { return t.number }
 
 // Name is the table's name.
 func (t *Table[T]) Name() string { return t.name }
+
+func (t *Table[T]) decodedLate() bool { return t.late }
 
 // RowKey decodes a row and returns it with its key.
 func (t *Table[T]) RowKey(raw []byte) (proto.Message, string, error) {
@@ -67,17 +91,18 @@ func (t *Table[T]) RowKey(raw []byte) (proto.Message, string, error) {
 // before changing it.
 func (t *Table[T]) Get(r Reader, key string) (T, bool) {
 	var zero T
-	rec := t.record(r, key)
+	rec := r.find(t, key)
 	if rec == nil {
 		return zero, false
 	}
-	return rec.msg.(T), true
+	return rec.message(t).(T), true
 }
 
-func (t *Table[T]) record(r Reader, key string) *record {
-	obj, err := r.txn().First(t.name, "id", key)
+// first looks a row up in a transaction by its key; nil when there is none.
+func first(txn *memdb.Txn, t TableRef, key string) *record {
+	obj, err := txn.First(t.Name(), "id", key)
 	if err != nil {
-		panic(fmt.Sprintf("fsm: table %s: %v", t.name, err)) // only an unknown table or index can fail
+		panic(fmt.Sprintf("fsm: table %s: %v", t.Name(), err)) // only an unknown table or index can fail
 	}
 	if obj == nil {
 		return nil
@@ -145,7 +170,7 @@ func (t *Table[T]) walk(open func() (memdb.ResultIterator, error)) iter.Seq[T] {
 			panic(fmt.Sprintf("fsm: table %s: %v", t.name, err))
 		}
 		for obj := it.Next(); obj != nil; obj = it.Next() {
-			if !yield(obj.(*record).msg.(T)) {
+			if !yield(obj.(*record).message(t).(T)) {
 				return
 			}
 		}
@@ -180,7 +205,7 @@ func (t *Table[T]) Put(tx *Tx, row T) error {
 	if len(raw) > maxRow {
 		return schema.Errorf(schema.KindTooLarge, t.name+" "+key, "the row has %d bytes, the limit is %d", len(raw), maxRow)
 	}
-	if old := t.record(tx, key); old != nil && bytes.Equal(old.raw, raw) {
+	if old := tx.find(t, key); old != nil && bytes.Equal(old.raw, raw) {
 		return nil
 	}
 	for _, ix := range t.indexes {
@@ -202,9 +227,6 @@ func (t *Table[T]) Put(tx *Tx, row T) error {
 
 // Delete removes a row; a row that isn't there is no error.
 func (t *Table[T]) Delete(tx *Tx, key string) error {
-	if t.record(tx, key) == nil {
-		return nil
-	}
 	return tx.delete(t, key)
 }
 
@@ -234,6 +256,7 @@ type valueIndexer[T proto.Message] struct{ values func(T) []string }
 
 func (v valueIndexer[T]) FromObject(obj any) (bool, [][]byte, error) {
 	var out [][]byte
+	// A table with an index isn't late: its messages are there from the start.
 	for _, s := range v.values(obj.(*record).msg.(T)) {
 		if s != "" {
 			out = append(out, append([]byte(s), 0))
@@ -259,38 +282,40 @@ func newDB() *memdb.MemDB {
 	return db
 }
 
-// insertRecord decodes a row and puts it into a transaction, keeping the digest in step.
-func insertRecord(txn *memdb.Txn, t TableRef, key string, raw []byte, sum *Digest) error {
+// newRecord makes a record of a row. A row of a late table is decoded now only
+// if check says so, which what comes from a file must be.
+func newRecord(t TableRef, key string, raw []byte, check bool) (*record, error) {
+	rec := &record{key: key, raw: raw, sum: rowDigest(t.Number(), key, raw)}
+	if t.decodedLate() && !check {
+		return rec, nil
+	}
 	msg, k, err := t.RowKey(raw)
 	if err != nil {
-		return fmt.Errorf("table %s, row %q doesn't decode: %w", t.Name(), key, err)
+		return nil, fmt.Errorf("table %s, row %q doesn't decode: %w", t.Name(), key, err)
 	}
 	if k != key {
-		return fmt.Errorf("table %s: row %q has the key %q", t.Name(), key, k)
+		return nil, fmt.Errorf("table %s: row %q has the key %q", t.Name(), key, k)
 	}
-	rec := &record{key: key, raw: raw, msg: msg, sum: rowDigest(t.Number(), key, raw)}
-	if err := dropDigest(txn, t, key, sum); err != nil {
-		return err
+	if !t.decodedLate() {
+		rec.msg = msg
 	}
-	sum.add(rec.sum)
-	return txn.Insert(t.Name(), rec)
+	return rec, nil
 }
 
-// deleteRecord takes a row out of a transaction, keeping the digest in step.
-func deleteRecord(txn *memdb.Txn, t TableRef, key string, sum *Digest) error {
-	if err := dropDigest(txn, t, key, sum); err != nil {
-		return err
+// replaceRecord puts rec in the place of old; either may be nil. It keeps the
+// digest in step.
+func replaceRecord(txn *memdb.Txn, t TableRef, old, rec *record, sum *Digest) error {
+	if old != nil {
+		sum.sub(old.sum)
 	}
-	_, err := txn.DeleteAll(t.Name(), "id", key)
-	return err
-}
-
-func dropDigest(txn *memdb.Txn, t TableRef, key string, sum *Digest) error {
-	old, err := txn.First(t.Name(), "id", key)
-	if err == nil && old != nil {
-		sum.sub(old.(*record).sum)
+	if rec != nil {
+		sum.add(rec.sum)
+		return txn.Insert(t.Name(), rec)
 	}
-	return err
+	if old != nil {
+		return txn.Delete(t.Name(), old)
+	}
+	return nil
 }
 
 // walkRecords walks a table's records in key order.

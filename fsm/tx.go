@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-memdb"
@@ -11,7 +12,10 @@ import (
 
 // Reader is a View or a Tx: something that tables can be read from.
 type Reader interface {
+	// txn is a transaction to walk tables in.
 	txn() *memdb.Txn
+	// find looks one row up by its key.
+	find(t TableRef, key string) *record
 }
 
 // View is the state at one log index. It never changes and may be used by many
@@ -25,6 +29,8 @@ type View struct {
 
 func (v *View) txn() *memdb.Txn { return v.db.Txn(false) }
 
+func (v *View) find(t TableRef, key string) *record { return first(v.db.Txn(false), t, key) }
+
 // Index is the log index of the last batch in this state.
 func (v *View) Index() uint64 { return v.index }
 
@@ -37,13 +43,19 @@ func (v *View) Time() time.Time { return v.time }
 // Tx is the private transaction of one verb. It is a Reader that sees the
 // verb's own writes. It must not be used after the verb has returned.
 type Tx struct {
-	t       *memdb.Txn
+	b       *batch
 	why     Why
-	now     time.Time
 	sealer  *seal.Sealer
 	result  []byte
 	order   []rowID
-	changes map[rowID]*schema.Change
+	changes map[rowID]*change
+}
+
+// change is what a verb made of one row; rec is nil for a deleted one, old for
+// a new one.
+type change struct {
+	table    TableRef
+	old, rec *record
 }
 
 type rowID struct {
@@ -51,11 +63,21 @@ type rowID struct {
 	key   string
 }
 
-func (tx *Tx) txn() *memdb.Txn { return tx.t }
+func (tx *Tx) txn() *memdb.Txn { return tx.b.txn }
+
+// find looks at the verb's own changes, then at those of the verbs before it,
+// then at the state. A look into the batch's transaction would be dearer: it
+// copies what it has changed so far.
+func (tx *Tx) find(t TableRef, key string) *record {
+	if c, ok := tx.changes[rowID{t.Number(), key}]; ok {
+		return c.rec
+	}
+	return tx.b.find(t, key)
+}
 
 // Now is the leader's time of this batch. Verbs take the time from here, so
 // that all rows of a batch agree.
-func (tx *Tx) Now() time.Time { return tx.now }
+func (tx *Tx) Now() time.Time { return tx.b.now }
 
 // Why tells who asked for this verb, and why.
 func (tx *Tx) Why() Why { return tx.why }
@@ -71,27 +93,58 @@ func (tx *Tx) SetResult(b []byte) { tx.result = b }
 func (tx *Tx) Changed() bool { return len(tx.changes) > 0 }
 
 func (tx *Tx) put(t TableRef, key string, raw []byte) error {
-	var ignored Digest // the digest is kept by Apply alone
-	if err := insertRecord(tx.t, t, key, raw, &ignored); err != nil {
+	rec, err := newRecord(t, key, raw, false)
+	if err != nil {
 		return schema.Errorf(schema.KindInternal, t.Name()+" "+key, "%v", err)
 	}
-	tx.note(t, key, &schema.Change{Table: t.Number(), Key: key, Row: raw})
-	return nil
+	return tx.set(t, key, rec)
 }
 
 func (tx *Tx) delete(t TableRef, key string) error {
-	var ignored Digest
-	if err := deleteRecord(tx.t, t, key, &ignored); err != nil {
+	if tx.find(t, key) == nil {
+		return nil
+	}
+	return tx.set(t, key, nil)
+}
+
+func (tx *Tx) set(t TableRef, key string, rec *record) error {
+	old := tx.find(t, key)
+	if err := replaceRecord(tx.b.txn, t, old, rec, &tx.b.sum); err != nil {
 		return schema.Errorf(schema.KindInternal, t.Name()+" "+key, "%v", err)
 	}
-	tx.note(t, key, &schema.Change{Table: t.Number(), Key: key, Delete: true})
+	id := rowID{t.Number(), key}
+	if c, ok := tx.changes[id]; ok {
+		c.rec = rec
+		return nil
+	}
+	tx.order = append(tx.order, id)
+	tx.changes[id] = &change{table: t, old: old, rec: rec}
 	return nil
 }
 
-func (tx *Tx) note(t TableRef, key string, c *schema.Change) {
-	id := rowID{t.Number(), key}
-	if _, ok := tx.changes[id]; !ok {
-		tx.order = append(tx.order, id)
+// undo takes the verb's changes back.
+func (tx *Tx) undo() error {
+	for _, id := range slices.Backward(tx.order) {
+		c := tx.changes[id]
+		if err := replaceRecord(tx.b.txn, c.table, c.rec, c.old, &tx.b.sum); err != nil {
+			return err
+		}
 	}
-	tx.changes[id] = c
+	return nil
+}
+
+// size is the bytes of the verb's changes.
+func (tx *Tx) size() int {
+	n := 0
+	for id, c := range tx.changes {
+		n += changeSize(id, c.rec)
+	}
+	return n
+}
+
+func changeSize(id rowID, rec *record) int {
+	if rec == nil {
+		return len(id.key)
+	}
+	return len(id.key) + len(rec.raw)
 }

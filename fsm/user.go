@@ -37,12 +37,12 @@ func noAccount(name string) error {
 func SetUser(tx *Tx, u *schema.User) error {
 	row, ok := Users.Edit(tx, u.Name)
 	if !ok {
-		row = &schema.User{Name: u.Name, Created: timestamp(tx.now)}
+		row = &schema.User{Name: u.Name, Created: timestamp(tx.Now())}
 	}
 	ends := u.Disabled || row.Role != u.Role || len(u.PasswordHash) > 0
 	row.Role, row.Disabled, row.Description = u.Role, u.Disabled, u.Description
 	if len(u.PasswordHash) > 0 {
-		row.PasswordHash, row.Changed = u.PasswordHash, timestamp(tx.now)
+		row.PasswordHash, row.Changed = u.PasswordHash, timestamp(tx.Now())
 	}
 	if err := Users.Put(tx, row); err != nil {
 		return err
@@ -61,7 +61,7 @@ func SetPasswordHash(tx *Tx, name string, hash []byte) error {
 	if !ok {
 		return noAccount(name)
 	}
-	u.PasswordHash, u.Changed = hash, timestamp(tx.now)
+	u.PasswordHash, u.Changed = hash, timestamp(tx.Now())
 	if err := Users.Put(tx, u); err != nil {
 		return err
 	}
