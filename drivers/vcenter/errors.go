@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/vmware/govmomi/task"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"yagura/drivers"
@@ -97,7 +98,7 @@ func (d *Driver) taskError(r request, e *types.LocalizedMethodFault) error {
 		return d.errorf(drivers.KindFailed, r, "the task failed without a reason")
 	}
 	k := kindOfFault(e.Fault, drivers.KindFailed)
-	return d.errorf(k, r, "%s: %s", faultName(e.Fault), e.LocalizedMessage)
+	return d.errorf(k, r, "%s: %w", faultName(e.Fault), task.Error{LocalizedMethodFault: e})
 }
 
 // refusal is why the driver doesn't send a request.

@@ -55,6 +55,20 @@ func TestFailoverRegistersAnewWhenRelocationNeedsTheDeadServer(t *testing.T) {
 	}
 }
 
+// The refusal comes as the end of a task: a power-off, which the simulated
+// vCenter refuses on a dead server, stands for the relocation.
+func TestFailoverRegistersAnewWhenTheTaskFails(t *testing.T) {
+	s, x, d, v := deadServer(t, "")
+	x.on("RelocateVM_Task", x.instead("RelocateVM_Task", "PowerOffVM_Task"))
+	task, err := failoverTo(d, v, "esx02", "")
+	if err != nil || task.State != drivers.TaskDone || task.Result != v.UUID {
+		t.Fatalf("%+v %v", task, err)
+	}
+	if x.seen("UnregisterVM") != 1 || count(t, s, "register", "web01") != 1 {
+		t.Fatal("the record was not taken away and made anew once")
+	}
+}
+
 func TestFailoverDoesNotRegisterAnewForOtherFaults(t *testing.T) {
 	s, _, d, v := deadServer(t, "InsufficientResourcesFault")
 	_, err := failoverTo(d, v, "esx02", "")

@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 
@@ -117,6 +118,27 @@ func answerFault(name string) http.HandlerFunc {
 <faultcode>ServerFaultCode</faultcode><faultstring>as the test wants</faultstring>
 <detail><Fault xmlns="urn:vim25" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="%s"></Fault></detail>
 </soapenv:Fault></soapenv:Body></soapenv:Envelope>`, name)
+	}
+}
+
+// instead forwards another method of the same object without parameters, and
+// gives its answer as that of the method that was asked for.
+func (x *tap) instead(asked, other string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		this := regexp.MustCompile(`<_this[^>]*>[^<]*</_this>`).Find(body)
+		request := fmt.Sprintf(`<?xml version="1.0"?><Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/" `+
+			`xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><Body><%s xmlns="urn:vim25">%s</%s></Body></Envelope>`, other, this, other)
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(request)), int64(len(request))
+		rec := httptest.NewRecorder()
+		x.forward.ServeHTTP(rec, r)
+		answer := strings.ReplaceAll(rec.Body.String(), other+"Response", asked+"Response")
+		w.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
+		w.WriteHeader(rec.Code)
+		fmt.Fprint(w, answer)
 	}
 }
 
