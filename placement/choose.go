@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"math"
 	"slices"
 )
 
@@ -100,17 +99,11 @@ func (g *gather) emptiestFirst() *filled {
 	return g.measure(st)
 }
 
-// polish tries to empty servers of a result one by one.
-func (g *gather) polish(f *filled) *filled {
-	st := f.st.clone()
-	g.placed = make([][]int32, len(st.target))
-	for u := range g.units {
-		if h := st.host[g.units[u].vms[0]]; int(h) != g.units[u].home {
-			g.placed[h] = append(g.placed[h], int32(u))
-		}
-	}
-	g.emptyInTurn(st, math.MaxInt64)
-	return g.measure(st)
+// polish empties more servers of a result by ejection chains.
+func (g *gather) polish(f *filled, bound int) *filled {
+	ch := newChain(g, f.st.clone())
+	ch.emptyMore(bound)
+	return g.measure(ch.st)
 }
 
 // polishTries bounds the servers that emptyInTurn tries in vain.

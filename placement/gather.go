@@ -12,6 +12,7 @@ type gather struct {
 	c       *Cluster
 	base    *state // present places, free room cut to the proper range
 	units   []gatherUnit
+	fixed   []bool    // per unit: it can not be moved
 	on      [][]int32 // per server the units there that are on
 	open    []int     // servers that run and are in the game, by number
 	mayStop []bool

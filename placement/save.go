@@ -130,7 +130,9 @@ func (g *gather) findUnits() {
 		u.kind = g.kindOf(vms, kindOf)
 		g.units = append(g.units, u)
 		g.on[h] = append(g.on[h], int32(len(g.units)-1))
-		if r, no := g.pl.unitStays(vms); no && g.mayStop[h] {
+		r, no := g.pl.unitStays(vms)
+		g.fixed = append(g.fixed, no)
+		if no && g.mayStop[h] {
 			g.mayStop[h] = false
 			g.pl.stays[h] = Rejection{Server: c.serverName(int(h)), VM: r.VM, Rule: NoFixedVM, Subject: r.Sentence()}
 		}
@@ -310,8 +312,12 @@ func (g *gather) search(bound int) *filled {
 			break
 		}
 	}
-	if g.budget == 0 && best.running > bound && g.pl.ctx.Err() == nil {
-		keep(g.polish(best))
+	filled := best
+	if filled.running > bound {
+		keep(g.polish(filled, bound))
+	}
+	if g.budget > 0 && filled != now && best.running > bound {
+		keep(g.polish(now, bound))
 	}
 	if best == now {
 		return nil
