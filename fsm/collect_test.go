@@ -138,7 +138,9 @@ func TestExchangedNames(t *testing.T) {
 
 func TestJobKeepsItsMachine(t *testing.T) {
 	c := demo(t)
-	c.Do(func(tx *fsm.Tx) error { return fsm.Locks.Put(tx, &schema.Lock{Object: fsm.MachineLock("web01"), Job: "00007"}) })
+	c.Do(func(tx *fsm.Tx) error {
+		return fsm.Locks.Put(tx, &schema.Lock{Object: fsm.MachineLock("web01"), Job: "00007"})
+	})
 	problems := collect(t, c, changed("web01", func(m *schema.Machine) { m.Name, m.Power = "other", "off" }))
 	if len(problems) != 1 || !strings.Contains(problems[0], "00007") {
 		t.Error(problems)

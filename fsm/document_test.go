@@ -199,9 +199,20 @@ func TestDocumentsExchangeUniqueValues(t *testing.T) {
 	}
 	apply(t, c, host("a", "10.0.0.1"), host("b", "10.0.0.2"), doc("Group", "g", `{}`))
 	apply(t, c, host("a", "10.0.0.2"), host("b", "10.0.0.1"))
-	h, _ := fsm.Hosts.One(c.Store().View(), fsm.ByAddress, "10.0.0.1")
-	if h.GetName() != "b" {
-		t.Errorf("10.0.0.1 is of %v", h)
+	for i, s := range c.Stores() {
+		for ip, want := range map[string]string{"10.0.0.1": "b", "10.0.0.2": "a"} {
+			if h, _ := fsm.Hosts.One(s.View(), fsm.ByAddress, ip); h.GetName() != want {
+				t.Errorf("replica %d: %s is of %v", i, ip, h)
+			}
+		}
+	}
+	// A verb that fails after an exchange leaves the index whole, too.
+	refuse(t, c, schema.KindInvalid, []string{"nowhere"}, host("a", "10.0.0.1"), host("b", "10.0.0.2"), doc("Group", "x", `{'category':'nowhere'}`))
+	apply(t, c, doc("Category", "later", `{}`))
+	for ip, want := range map[string]string{"10.0.0.1": "b", "10.0.0.2": "a"} {
+		if h, _ := fsm.Hosts.One(c.Store().View(), fsm.ByAddress, ip); h.GetName() != want {
+			t.Errorf("after a refusal %s is of %v", ip, h)
+		}
 	}
 	// Equal addresses are found in every spelling.
 	apply(t, c, host("a", "2001:DB8:0::1"))

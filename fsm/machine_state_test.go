@@ -149,7 +149,9 @@ func TestMachineDocumentsOfPhysicalMachines(t *testing.T) {
 
 func TestHeldMachineIsLeftAlone(t *testing.T) {
 	c := demo(t)
-	c.Do(func(tx *fsm.Tx) error { return fsm.Locks.Put(tx, &schema.Lock{Object: fsm.MachineLock("web01"), Job: "00001"}) })
+	c.Do(func(tx *fsm.Tx) error {
+		return fsm.Locks.Put(tx, &schema.Lock{Object: fsm.MachineLock("web01"), Job: "00001"})
+	})
 	refuse(t, c, schema.KindConflict, []string{"job 00001"}, doc("Machine", "web01", `{'group':null}`))
 	apply(t, c, doc("Machine", "web01", `{'maintenance':true,'tags':['x']}`))
 }

@@ -34,7 +34,9 @@ func TestBootstrap(t *testing.T) {
 		t.Errorf("%d trap rules", n)
 	}
 	// A second one does nothing, whoever asks.
-	c.Do(func(tx *fsm.Tx) error { return fsm.Bootstrap(tx, fsm.BootstrapSpec{Admin: "eve", AdminHash: []byte("x")}) })
+	c.Do(func(tx *fsm.Tx) error {
+		return fsm.Bootstrap(tx, fsm.BootstrapSpec{Admin: "eve", AdminHash: []byte("x")})
+	})
 	if c.Store().View().Index() != v.Index() {
 		t.Error("a second bootstrap changed something")
 	}

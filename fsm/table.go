@@ -235,7 +235,9 @@ func (t *Table[T]) schema() *memdb.TableSchema {
 		"id": {Name: "id", Unique: true, Indexer: keyIndexer{}},
 	}}
 	for _, ix := range t.indexes {
-		s.Indexes[ix.Name] = &memdb.IndexSchema{Name: ix.Name, Unique: ix.Unique, AllowMissing: true, Indexer: valueIndexer[T]{ix.Values}}
+		// To memdb no index is unique: it would lose the entry of a value that
+		// two rows of one batch exchange. Put sees to it that values are unique.
+		s.Indexes[ix.Name] = &memdb.IndexSchema{Name: ix.Name, AllowMissing: true, Indexer: valueIndexer[T]{ix.Values}}
 	}
 	return s
 }

@@ -67,3 +67,6 @@ const (
 	ByEvent    = "event"
 	ByOrigin   = "origin"
 )
+
+// Tables lists all tables in the order of their numbers.
+func Tables() []TableRef { return append([]TableRef(nil), tables...) }

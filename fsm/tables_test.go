@@ -1,0 +1,47 @@
+package fsm
+
+import (
+	"go/parser"
+	"go/token"
+	"strconv"
+	"testing"
+)
+
+// TestTableNumbers pins the numbers: they stand in every log and snapshot. A new
+// table is appended here and in tables.go; nothing else may ever change.
+func TestTableNumbers(t *testing.T) {
+	want := []string{
+		"category", "group", "model", "host", "machine", "subsystem", "software", "policy", "trap-rule", "event",
+		"job", "step", "lock", "user", "token", "manager", "audit", "intake", "request", "settings",
+	}
+	if len(tables) != len(want) {
+		t.Fatalf("%d tables, %d are pinned", len(tables), len(want))
+	}
+	for i, table := range tables {
+		if table.Name() != want[i] || table.Number() != uint32(i+1) {
+			t.Errorf("table %d is %s with number %d, pinned is %s with %d", i, table.Name(), table.Number(), want[i], i+1)
+		}
+		if table.Number() >= 64 {
+			t.Errorf("table %s: Watch has a bit for numbers below 64 only", table.Name())
+		}
+	}
+}
+
+// TestApplyIsDeterministic holds that the files which Apply runs through can
+// reach neither a clock nor chance nor the machine that they run on.
+func TestApplyIsDeterministic(t *testing.T) {
+	forbidden := map[string]bool{
+		"time": true, "math/rand": true, "math/rand/v2": true, "crypto/rand": true, "os": true, "net": true, "os/exec": true, "maps": true,
+	}
+	for _, name := range []string{"fsm.go", "batch.go", "digest.go", "snapshot.go", "table.go", "tables.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range file.Imports {
+			if path, err := strconv.Unquote(imp.Path.Value); err != nil || forbidden[path] {
+				t.Errorf("%s imports %s (%v)", name, imp.Path.Value, err)
+			}
+		}
+	}
+}
