@@ -53,6 +53,9 @@ func (n *Node) watchLeader(ctx context.Context) {
 	}
 }
 
+// Watchers is how many managers would notice the end of this process at once.
+func (n *Node) Watchers() int { return int(n.layer.watchers.Load()) }
+
 // holdWatch holds a connection until it ends by itself (true), or until there
 // is no use for it any more. A dial that fails counts as an end, too.
 func (n *Node) holdWatch(ctx context.Context, addr string, changed <-chan struct{}) bool {

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	raftwal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 	"go.etcd.io/bbolt"
 
 	"yagura/fsm/schema"
@@ -86,12 +87,17 @@ func (s *stores) openLog(dir, kind string, log raftLogger) error {
 	if err := os.MkdirAll(walDir, 0o700); err != nil {
 		return err
 	}
-	w, err := raftwal.Open(walDir, raftwal.WithLogger(log.hc()))
+	// The log doesn't close a meta store that it opened itself (v0.4.0), so it
+	// is given one.
+	meta := &metadb.BoltMetaDB{}
+	w, err := raftwal.Open(walDir, raftwal.WithLogger(log.hc()), raftwal.WithMetaStore(meta))
 	if err != nil {
+		meta.Close()
 		return schema.Errorf(schema.KindCorrupt, "raft log "+walDir, "%v", err).
 			WithHint("empty this manager's data directory and let it join again, or restore the disk")
 	}
-	s.log, s.closeLog = w, w.Close
+	s.log = w
+	s.closeLog = func() error { return errors.Join(w.Close(), meta.Close()) }
 	return nil
 }
 

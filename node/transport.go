@@ -65,6 +65,7 @@ type streamLayer struct {
 	// has taken it in anew.
 	open atomic.Bool
 
+	watchers  atomic.Int32 // managers that hold a connection to this process
 	raftConns chan net.Conn
 	pending   chan struct{} // bounds handshakes
 	ctx       context.Context
@@ -150,7 +151,9 @@ func (s *streamLayer) serve(raw net.Conn) {
 		}
 	case protoWatch:
 		// The watcher sends nothing; the read ends when either side goes.
+		s.watchers.Add(1)
 		_, _ = tc.Read(make([]byte, 1))
+		s.watchers.Add(-1)
 		tc.Close()
 	}
 }

@@ -191,6 +191,25 @@ func (c *Cluster) Kill(i int) {
 	})
 }
 
+// Leave takes manager i out of the cluster for good.
+func (c *Cluster) Leave(i int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), Bound)
+	defer cancel()
+	err := c.Node(i).LeaveCluster(ctx)
+	if err == nil {
+		c.take(i)
+	}
+	return err
+}
+
+// WaitWatched waits until the others hold a connection to manager i's process,
+// by which they notice its end.
+func (c *Cluster) WaitWatched(i int) {
+	c.T.Helper()
+	others := len(c.Running()) - 1
+	c.Wait("connections to "+ID(i)+"'s process", func() bool { return c.Node(i).Watchers() >= others })
+}
+
 // Gone waits until killed managers have let go of their files and ports.
 func (c *Cluster) Gone() { c.ends.Wait() }
 
