@@ -83,6 +83,11 @@ func RecordEvents(tx *Tx, node string, events []*schema.Event) (uint64, error) {
 	return in.Sequence, Intakes.Put(tx, in)
 }
 
+// RaiseEvent records an event that this cluster itself has seen, such as a VM
+// server that its manager reaches no more: the verb that sees the change raises
+// it in the same batch.
+func RaiseEvent(tx *Tx, e *schema.Event) error { return recordEvent(tx, tx.Why().Node, e) }
+
 func recordEvent(tx *Tx, node string, received *schema.Event) error {
 	e := &schema.Event{
 		Time: timestamppb.New(tx.Now()), Node: node, Sequence: received.Sequence, Notifier: clip(received.Notifier), Source: clip(received.Source),
@@ -135,7 +140,7 @@ func sameEvent(tx *Tx, e *schema.Event) *schema.Event {
 			break
 		}
 		switch {
-		case old.EventId == e.EventId && old.Text == e.Text && same == nil:
+		case old.EventId == e.EventId && same == nil:
 			same = old
 		case old.Severity != e.Severity:
 			others = append(others, old)

@@ -265,7 +265,7 @@ func (js *jobState) logLane(st *schema.Step) error {
 	if err != nil {
 		return err
 	}
-	return seq.Log.Record(js.tx, js.job, sequence.PhaseFailed, st.Target, st.Error)
+	return seq.Record(js.tx, js.job, sequence.PhaseFailed, st.Target, st.Error)
 }
 
 // kindOf is the kind of an error for rows: drivers' kinds become ours.
@@ -335,7 +335,7 @@ func (js *jobState) endJob(state string, cause error) error {
 		if cause != nil {
 			detail = cause.Error()
 		}
-		if err := seq.Log.Record(js.tx, j, phase, firstTarget(j), detail); err != nil {
+		if err := seq.Record(js.tx, j, phase, firstTarget(j), detail); err != nil {
 			return err
 		}
 	}

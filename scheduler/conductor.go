@@ -220,7 +220,7 @@ func (c *conductor) park(ctx context.Context, parked []outcome) bool {
 			}
 		}
 		if seq, err := sequence.Find(j.Sequence); err == nil {
-			if err := seq.Log.Record(tx, j, sequence.PhaseOther, firstTarget(j), "parked: "+j.Parked); err != nil {
+			if err := seq.Record(tx, j, sequence.PhaseOther, firstTarget(j), "parked: "+j.Parked); err != nil {
 				return err
 			}
 		}

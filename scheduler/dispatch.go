@@ -231,7 +231,7 @@ func (js *jobState) start(ahead reservations) (bool, error) {
 		}
 	}
 	js.steps = plan.Steps
-	if err := seq.Log.Record(js.tx, j, sequence.PhaseStarted, firstTarget(j), j.Reason); err != nil {
+	if err := seq.Record(js.tx, j, sequence.PhaseStarted, firstTarget(j), j.Reason); err != nil {
 		return false, err
 	}
 	if err := js.holdTargets(); err != nil {

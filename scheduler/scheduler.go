@@ -61,6 +61,10 @@ func (s *Scheduler) Run(ctx context.Context, term uint64) error {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { t.dispatch(ctx) })
+	wg.Go(func() { t.intake(ctx) })
+	if !s.cfg.NoFollow {
+		wg.Go(func() { t.followAll(ctx) })
+	}
 	wg.Wait()
 	return nil
 }

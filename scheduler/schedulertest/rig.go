@@ -52,6 +52,7 @@ func demoRows(tx *fsm.Tx, w *fake.World) error {
 		return err
 	}
 	return firstError(
+		fsm.SettingsTable.Put(tx, &schema.Settings{Key: schema.SettingsKey, Cluster: "test"}),
 		fsm.Categories.Put(tx, &schema.Category{Path: "infra"}),
 		fsm.Categories.Put(tx, &schema.Category{Path: "shop"}),
 		fsm.Groups.Put(tx, &schema.Group{Name: "vmservers", Category: "infra", Kind: schema.MachineVMServer}),

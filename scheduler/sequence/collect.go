@@ -45,7 +45,7 @@ var collectInventory = &Step{
 	Commit: func(tx *fsm.Tx, e *Env) error {
 		inv := e.Carry.(*drivers.Inventory)
 		rows := MachinesOf(e.Step.Target, inv)
-		problems, err := fsm.Collected(tx, e.Step.Target, rows, !inv.Truncated)
+		problems, err := Merge(tx, e.Step.Target, rows, !inv.Truncated)
 		if err != nil {
 			return err
 		}

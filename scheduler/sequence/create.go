@@ -27,16 +27,16 @@ const (
 )
 
 var createMachineToGroup = &Sequence{
-	Name: fsm.SeqCreateMachineToGroup,
-	Log:  LogIDs{"create-machine-to-group", "2054", "2055", "2056", "2057", "Creation of a VM in a group"},
+	Name:      fsm.SeqCreateMachineToGroup,
+	Operation: "create-machine-to-group", Purpose: "Creation of a VM in a group",
 	Plan: planCreate,
 }
 
 // moveMasterMachineToGroup takes an existing VM into a group as it is: nothing
 // is distributed and nothing personalised [1.5.9, 1.11.8].
 var moveMasterMachineToGroup = &Sequence{
-	Name: fsm.SeqMoveMasterMachineToGroup,
-	Log:  LogIDs{"move-to-group", "2033", "2034", "2035", "2036", "Bringing a machine into operation in a group"},
+	Name:      fsm.SeqMoveMasterMachineToGroup,
+	Operation: "move-to-group", Purpose: "Bringing a machine into operation in a group",
 	Plan: planMaster,
 }
 

@@ -2,22 +2,13 @@ package sequence
 
 import (
 	"fmt"
-	"strings"
 
 	"yagura/fsm"
+	"yagura/fsm/catalog"
 	"yagura/fsm/schema"
 )
 
-// LogIDs are the ids under which a sequence writes to our event log
-// (event_log.csv). A sequence that the catalog gives none uses 502, the entry
-// for actions of a policy.
-type LogIDs struct {
-	Operation                             string
-	Started, Completed, Failed, Cancelled string
-	Text                                  string // what it does, such as "Start of a machine"
-}
-
-// Phases of an entry.
+// Phases of an entry of our event log.
 const (
 	PhaseStarted   = "started"
 	PhaseCompleted = "completed"
@@ -26,45 +17,51 @@ const (
 	PhaseOther     = "other"
 )
 
-// NotifyID is the id of notifications and of actions without ids of their own.
-const NotifyID = "502"
+// OpPolicyAction is the operation of an action that the catalog gives no
+// entries of its own, OpNotification that of a notification.
+const (
+	OpPolicyAction = "policy-action"
+	OpNotification = "notification"
+)
 
-func policyActionLog(text string) LogIDs {
-	return LogIDs{Operation: "policy-action", Started: NotifyID, Completed: NotifyID, Failed: NotifyID, Cancelled: NotifyID, Text: text}
-}
-
-// Record writes the entry for a phase of a job; detail may be empty.
-func (l LogIDs) Record(tx *fsm.Tx, j *schema.Job, phase, target, detail string) error {
-	id, severity := l.Started, "info"
-	switch phase {
-	case PhaseCompleted:
-		id = l.Completed
-	case PhaseFailed:
-		id, severity = l.Failed, "warning"
-	case PhaseCancelled:
-		id = l.Cancelled
-	case PhaseOther:
-		id, severity = NotifyID, "warning"
+// Record writes the entry of our event log for a phase of a job, about target;
+// both target and detail may be empty.
+func (s *Sequence) Record(tx *fsm.Tx, j *schema.Job, phase, target, detail string) error {
+	if s.Operation == "" {
+		return nil // housekeeping
 	}
-	if id == "" {
-		return nil
+	operation := s.Operation
+	entry, ok := catalog.LogEntry(operation, phase)
+	if !ok {
+		operation = OpPolicyAction
+		if entry, ok = catalog.LogEntry(operation, phase); !ok {
+			entry, _ = catalog.LogEntry(OpNotification, PhaseOther)
+		}
 	}
-	text := fmt.Sprintf("%s: %s, job %s", l.Text, phase, j.Id)
+	text := entry.Text
+	if operation != s.Operation || operation == OpPolicyAction {
+		text = s.Purpose + ": " + phase
+	}
+	text += ", job " + j.Id
 	if target != "" {
 		text += ", " + target
 	}
 	if detail != "" {
 		text += ": " + detail
 	}
+	severity := entry.Severity
+	if phase == PhaseFailed || phase == PhaseOther {
+		severity = "warning"
+	}
 	return fsm.LogEvent(tx, &schema.Event{
-		EventId: id, Severity: severity, Text: text, Target: target, Group: j.Group, Operation: l.Operation, Phase: phase, Job: j.Id,
+		EventId: entry.ID, Severity: severity, Text: text, Target: target, Group: j.Group, Operation: s.Operation, Phase: phase, Job: j.Id,
 	})
 }
 
-// Describe is a job in a few words, for texts: its sequence and targets.
-func Describe(j *schema.Job) string {
-	if len(j.Targets) == 0 {
-		return j.Sequence
-	}
-	return j.Sequence + " " + strings.Join(j.Targets, " ")
+// Notify writes a notification of a policy.
+func Notify(tx *fsm.Tx, e *schema.Event, format string, args ...any) error {
+	entry, _ := catalog.LogEntry(OpNotification, PhaseOther)
+	return fsm.LogEvent(tx, &schema.Event{
+		EventId: entry.ID, Severity: entry.Severity, Text: fmt.Sprintf(format, args...), Target: e.Target, Group: e.Group, Operation: OpNotification, Phase: PhaseOther,
+	})
 }

@@ -22,15 +22,15 @@ const (
 // lane of its own, so that several are on their way at once and the trouble of
 // one holds up none of the others.
 var failoverVMServer = &Sequence{
-	Name: fsm.SeqFailoverVMServer,
-	Log:  policyActionLog("Failover of the VMs of a VM server"),
+	Name:      fsm.SeqFailoverVMServer,
+	Operation: OpPolicyAction, Purpose: "Failover of the VMs of a VM server",
 	Plan: planEmpty,
 }
 
 // evacuate takes all VMs off a live VM server by migration.
 var evacuate = &Sequence{
-	Name: fsm.SeqEvacuate,
-	Log:  policyActionLog("Evacuation of a VM server"),
+	Name:      fsm.SeqEvacuate,
+	Operation: OpPolicyAction, Purpose: "Evacuation of a VM server",
 	Plan: planEmpty,
 }
 

@@ -42,7 +42,14 @@ var checkVMServer = &Step{
 		return ""
 	},
 	Commit: func(tx *fsm.Tx, e *Env) error {
-		return editMachine(tx, e.Step.Target, func(m *schema.Machine) { m.Connected = e.Out[outConnected] == "true" })
+		m, ok := fsm.Machines.Edit(tx, e.Step.Target)
+		if !ok || e.Out[outConnected] == "true" {
+			return nil
+		}
+		if err := disconnected(tx, m); err != nil {
+			return err
+		}
+		return fsm.Machines.Put(tx, m)
 	},
 	Timeout:  time.Minute,
 	ReadOnly: true,
@@ -101,12 +108,17 @@ var fenceVMServer = &Step{
 			e.set(outProof, "the operator's word")
 			e.set(outPower, schema.PowerOff)
 		}
-		return editMachine(tx, e.Step.Target, func(m *schema.Machine) {
-			m.Connected = false
-			if e.Out[outPower] == schema.PowerOff {
-				m.Power = schema.PowerOff
-			}
-		})
+		m, ok := fsm.Machines.Edit(tx, e.Step.Target)
+		if !ok {
+			return nil
+		}
+		if err := disconnected(tx, m); err != nil {
+			return err
+		}
+		if e.Out[outPower] == schema.PowerOff {
+			m.Power = schema.PowerOff
+		}
+		return fsm.Machines.Put(tx, m)
 	},
 	Parked: func(e *Env, cause error) (string, []string) {
 		where := "it has no management controller"

@@ -14,8 +14,8 @@ const nameMoveResult = "verify-move"
 // failover; then, as the last resort, by deleting it and creating it anew.
 // Each only if asked for [1.11.10, 3.2.20].
 var moveMachine = &Sequence{
-	Name: fsm.SeqMoveMachine,
-	Log:  LogIDs{"move-machine", "2062", "2063", "2064", "2065", "Move of a VM to another VM server"},
+	Name:      fsm.SeqMoveMachine,
+	Operation: "move-machine", Purpose: "Move of a VM to another VM server",
 	Plan: planMove,
 }
 

@@ -24,26 +24,26 @@ const (
 )
 
 var startupMachine = &Sequence{
-	Name: fsm.SeqStartupMachine,
-	Log:  LogIDs{"startup-machine", "2021", "2022", "2023", "2024", "Start of a machine"},
+	Name:      fsm.SeqStartupMachine,
+	Operation: "startup-machine", Purpose: "Start of a machine",
 	Plan: planStartup,
 }
 
 var shutdownMachine = &Sequence{
-	Name: fsm.SeqShutdownMachine,
-	Log:  LogIDs{"shutdown-machine", "2025", "2026", "2027", "2028", "Shutdown of a machine"},
+	Name:      fsm.SeqShutdownMachine,
+	Operation: "shutdown-machine", Purpose: "Shutdown of a machine",
 	Plan: func(r fsm.Reader, j *schema.Job) (*Plan, error) { return planPower(r, j, nameShutdown) },
 }
 
 var rebootMachine = &Sequence{
-	Name: fsm.SeqRebootMachine,
-	Log:  LogIDs{"reboot-machine", "2029", "2030", "2031", "2032", "Reboot of a machine"},
+	Name:      fsm.SeqRebootMachine,
+	Operation: "reboot-machine", Purpose: "Reboot of a machine",
 	Plan: func(r fsm.Reader, j *schema.Job) (*Plan, error) { return planPower(r, j, nameCheckPower, nameReboot) },
 }
 
 var suspendMachine = &Sequence{
-	Name: fsm.SeqSuspendMachine,
-	Log:  LogIDs{"suspend-machine", "2080", "2081", "2082", "2083", "Suspend of a machine"},
+	Name:      fsm.SeqSuspendMachine,
+	Operation: "suspend-machine", Purpose: "Suspend of a machine",
 	Plan: func(r fsm.Reader, j *schema.Job) (*Plan, error) {
 		p, err := planPower(r, j, nameSuspend)
 		if err != nil {

@@ -73,7 +73,7 @@ var migrate = &Step{
 		if err := arrived(tx, e); err != nil || !bulk(e) {
 			return err
 		}
-		return moveMachine.Log.Record(tx, e.Job, PhaseCompleted, e.Step.Target, "migrated to "+e.arg(argServer))
+		return moveMachine.Record(tx, e.Job, PhaseCompleted, e.Step.Target, "migrated to "+e.arg(argServer))
 	},
 	Tolerant: func(e *Env) bool {
 		return bulk(e) || e.Job.Params[fsm.ParamMove] == "true" || e.Job.Params[fsm.ParamFailover] == "true"
@@ -119,7 +119,7 @@ var failover = &Step{
 		if err := arrived(tx, e); err != nil || !bulk(e) {
 			return err
 		}
-		return moveMachine.Log.Record(tx, e.Job, PhaseCompleted, e.Step.Target, "failed over to "+e.arg(argServer))
+		return moveMachine.Record(tx, e.Job, PhaseCompleted, e.Step.Target, "failed over to "+e.arg(argServer))
 	},
 	Tolerant: func(e *Env) bool { return e.Job.Sequence == fsm.SeqMoveMachine },
 	Timeout:  10 * time.Minute,

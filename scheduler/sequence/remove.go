@@ -20,14 +20,14 @@ const (
 )
 
 var deleteVirtualMachine = &Sequence{
-	Name: fsm.SeqDeleteVirtualMachine,
-	Log:  LogIDs{"delete-virtual-machine", "2037", "2038", "2040", "2041", "Removing a running VM from its group and deleting it"},
+	Name:      fsm.SeqDeleteVirtualMachine,
+	Operation: "delete-virtual-machine", Purpose: "Removing a running VM from its group and deleting it",
 	Plan: func(r fsm.Reader, j *schema.Job) (*Plan, error) { return planRemove(r, j, true) },
 }
 
 var moveFromGroupToManaged = &Sequence{
-	Name: fsm.SeqMoveFromGroupToManaged,
-	Log:  LogIDs{"move-from-group", "2037", "2038", "2040", "2041", "Putting a running machine on standby"},
+	Name:      fsm.SeqMoveFromGroupToManaged,
+	Operation: "move-from-group", Purpose: "Putting a running machine on standby",
 	Plan: func(r fsm.Reader, j *schema.Job) (*Plan, error) { return planRemove(r, j, false) },
 }
 

@@ -31,8 +31,10 @@ type Drivers interface {
 // Sequence is one action sequence [2.3].
 type Sequence struct {
 	Name string
-	// Log names the entries of our event log [event_log.csv].
-	Log LogIDs
+	// Operation names the entries of our event log (manual 7.1); empty for
+	// housekeeping, which leaves none.
+	Operation string
+	Purpose   string // what it does, for entries that the catalog has no text for
 	// Plan decides what a job of this sequence does, in the batch that starts
 	// it: any choice (a host setting, a VM server) is made here, so that two
 	// jobs can't make the same one. An error ends the job before it begins.
