@@ -120,7 +120,7 @@ type RelocateMode string
 const (
 	RelocateMigrate  RelocateMode = "migrate"  // shared storage: hot when on, cold when off
 	RelocateMove     RelocateMode = "move"     // a stopped VM together with its disks
-	RelocateFailover RelocateMode = "failover" // its VM server is dead: take the record to another one, power not changed
+	RelocateFailover RelocateMode = "failover" // its VM server is dead: take the record to another one, where it is off
 )
 
 // RelocateSpec asks for a VM to be on another VM server.
@@ -178,18 +178,24 @@ type Hypervisor interface {
 	VMByName(ctx context.Context, name string) (VM, error)
 	// Server reads one VM server afresh.
 	Server(ctx context.Context, name string) (VMServer, error)
-	// SetVMPower asks for a VM's power.
+	// SetVMPower asks for a VM's power. Reboot and reset are acts: compare
+	// VM.BootTime before asking again.
 	SetVMPower(ctx context.Context, call Call, uuid string, op PowerOp) (Task, error)
-	// Relocate asks for a VM on another VM server.
+	// Relocate asks for a VM on another VM server. KindRefused when the rules of
+	// the mode aren't met, such as a failover away from a live VM server.
 	Relocate(ctx context.Context, call Call, spec RelocateSpec) (Task, error)
-	// Clone asks for a VM made from a template; Task.Result is its UUID.
+	// Clone asks for a VM made from a template; Task.Result is its UUID. A VM of
+	// that name with this call's token is its result; with another, KindRefused.
 	Clone(ctx context.Context, call Call, spec CloneSpec) (Task, error)
-	// Destroy asks for a stopped VM to be gone, disks included.
+	// Destroy asks for a stopped VM to be gone, disks included. One that doesn't
+	// exist is gone; a template is refused.
 	Destroy(ctx context.Context, call Call, uuid string) (Task, error)
 	// SetMaintenance asks for a VM server in or out of maintenance mode.
+	// KindRefused while VMs run on it.
 	SetMaintenance(ctx context.Context, call Call, server string, on bool) (Task, error)
 	// SetServerPower asks for a VM server's power through its manager:
-	// OpPowerOn (leave standby), OpShutdown, OpReboot.
+	// OpPowerOn (leave standby), OpShutdown, OpReboot. KindRefused while VMs run
+	// on it, or when the manager doesn't reach it.
 	SetServerPower(ctx context.Context, call Call, server string, op PowerOp) (Task, error)
 	// Task takes one look at a task. State TaskUnknown when the id isn't known.
 	Task(ctx context.Context, id string) (Task, error)

@@ -2,6 +2,7 @@ package vcenter
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -28,9 +29,11 @@ type Config struct {
 	// CAFile names a PEM file of the authorities that may have signed the
 	// server's certificate; empty: those of the operating system.
 	CAFile string
+	// CAs are the authorities themselves; when set, CAFile isn't used.
+	CAs *x509.CertPool
 	// Thumbprint is the SHA-256 digest of the server's certificate in hex, with
 	// or without colons. When set, exactly that certificate is accepted and
-	// CAFile isn't used.
+	// CAs and CAFile aren't used.
 	Thumbprint string
 	// Insecure accepts any certificate. For laboratories only.
 	Insecure bool
@@ -72,7 +75,7 @@ func (c *Config) prepare() (*url.URL, *tls.Config, error) {
 	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
 	c.Wait = orDefault(c.Wait, DefaultWait)
 	c.FailoverWait = orDefault(c.FailoverWait, DefaultFailoverWait)
-	t, err := trust.Server{CAFile: c.CAFile, Thumbprint: c.Thumbprint, Insecure: c.Insecure}.Config(u.Hostname())
+	t, err := trust.Server{CAFile: c.CAFile, CAs: c.CAs, Thumbprint: c.Thumbprint, Insecure: c.Insecure}.Config(u.Hostname())
 	return u, t, err
 }
 
