@@ -18,6 +18,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"yagura/fsm"
 	"yagura/fsm/schema"
 	"yagura/fsm/seal"
 	"yagura/node/tlsutil"
@@ -81,8 +82,8 @@ type Config struct {
 	Log     *slog.Logger `yaml:"-"`
 	// Dial replaces the network between managers in tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) `yaml:"-"`
-	// Drivers replaces the drivers of driversOf in tests.
-	Drivers DriverSource `yaml:"-"`
+	// Drivers replaces the drivers in tests; it is asked anew in each term.
+	Drivers func(*fsm.Store) DriverSource `yaml:"-"`
 }
 
 // RaftConfig are Raft's settings.

@@ -6,13 +6,28 @@ import (
 	"yagura/fsm"
 	"yagura/fsm/schema"
 	"yagura/rpc/password"
+	"yagura/scheduler"
 )
 
 // duties is THE list of the leader's duties.
 func (n *Node) duties() []duty {
 	return []duty{
+		{"scheduler", n.schedule},
 		{"housekeeping", n.housekeeping},
 	}
+}
+
+// schedule runs jobs, event intake and the followers of subsystems. The
+// connections to other systems live as long as the term.
+func (n *Node) schedule(ctx context.Context, term uint64) error {
+	var d DriverSource
+	if n.cfg.Drivers != nil {
+		d = n.cfg.Drivers(n.store)
+	} else {
+		d = newRowDrivers(n.store, n.ident.CAPEM, n.log)
+	}
+	defer d.Close()
+	return scheduler.New(scheduler.Config{Store: n.store, Drivers: d, Node: n.id, Log: n.log}).Run(ctx, term)
 }
 
 // housekeeping lets rows past their retention go, and raises the feature level

@@ -1,6 +1,7 @@
 package redfish
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -21,10 +22,11 @@ type Machine struct {
 	Password string
 	// System is the Id of the machine among the BMC's systems; empty: its only one.
 	System string
-	// CAFile, Thumbprint and Insecure say which certificate to trust: a PEM file
-	// of authorities (empty: the operating system's), or the SHA-256 digest of
-	// the BMC's own, or any at all.
+	// CAFile, CAs, Thumbprint and Insecure say which certificate to trust: a PEM
+	// file of authorities or these themselves (neither: the operating system's),
+	// or the SHA-256 digest of the BMC's own, or any at all.
 	CAFile     string
+	CAs        *x509.CertPool
 	Thumbprint string
 	Insecure   bool
 }
@@ -48,5 +50,5 @@ func (m Machine) address() (*url.URL, error) {
 }
 
 func (m Machine) trust() trust.Server {
-	return trust.Server{CAFile: m.CAFile, Thumbprint: m.Thumbprint, Insecure: m.Insecure}
+	return trust.Server{CAFile: m.CAFile, CAs: m.CAs, Thumbprint: m.Thumbprint, Insecure: m.Insecure}
 }

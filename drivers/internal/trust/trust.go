@@ -18,9 +18,11 @@ type Server struct {
 	// CAFile names a PEM file of the authorities that may have signed the
 	// server's certificate.
 	CAFile string
+	// CAs are the authorities that may have signed it. When set, CAFile isn't used.
+	CAs *x509.CertPool
 	// Thumbprint is the SHA-256 digest of the server's certificate in hex, with
 	// or without colons. When set, exactly that certificate is accepted and
-	// CAFile isn't used.
+	// CAs and CAFile aren't used.
 	Thumbprint string
 	// Insecure accepts any certificate.
 	Insecure bool
@@ -46,6 +48,8 @@ func (s Server) Config(host string) (*tls.Config, error) {
 		}
 	case s.Insecure:
 		t.InsecureSkipVerify = true
+	case s.CAs != nil:
+		t.RootCAs = s.CAs
 	case s.CAFile != "":
 		pem, err := os.ReadFile(s.CAFile)
 		if err != nil {
