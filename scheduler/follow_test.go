@@ -22,7 +22,7 @@ func TestFollowerKeepsRowsUpToDate(t *testing.T) {
 	})
 	r.World.HostDown("esx03", false)
 	r.Until("the alarm", func(v *fsm.View) bool {
-		es := faults(v)
+		es := eventsOf(v, schema.NotifierVMware)
 		return len(es) == 1 && es[0].Target == "esx03" && es[0].State == schema.EventHandled &&
 			es[0].EventId == "Alarm Host connection state on VMS changed from green to red"
 	})
@@ -37,7 +37,7 @@ func TestFollowerKeepsRowsUpToDate(t *testing.T) {
 	r.World.HostUp("esx03")
 	r.World.SystemDown(r.World.System(), false)
 	r.Until("the recovery", func(v *fsm.View) bool {
-		es := faults(v)
+		es := eventsOf(v, schema.NotifierVMware)
 		s, _ := fsm.Subsystems.Get(v, schedulertest.Subsystem)
 		return len(es) == 2 && es[1].EventId == "Alarm Host connection state on VMS changed from red to green" && s.Error == ""
 	})

@@ -50,10 +50,12 @@ func vmsPolicy(t *testing.T, r *schedulertest.Rig, suppress int32) {
 	})
 }
 
-// faults are the events that came from outside, oldest first.
-func faults(v fsm.Reader) (out []*schema.Event) {
+// faults are the events that came as traps, oldest first.
+func faults(v fsm.Reader) []*schema.Event { return eventsOf(v, schema.NotifierESMPRO) }
+
+func eventsOf(v fsm.Reader, notifier string) (out []*schema.Event) {
 	for e := range fsm.Events.All(v) {
-		if e.Notifier != schema.NotifierPVM {
+		if e.Notifier == notifier {
 			out = append(out, e)
 		}
 	}
