@@ -141,9 +141,17 @@ func TestStateDirectory(t *testing.T) {
 	if string(again.sim.CAPEM()) != ca {
 		t.Error("the CA changed at the second start")
 	}
-	left, err := filepath.Glob(filepath.Join(cfg.StateDir, "sim-datastores-*"))
-	if err != nil || len(left) != 1 {
-		t.Errorf("datastores left over: %v %v", left, err)
+	if s, err := Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "runs already") {
+		t.Errorf("two simulators in one state directory: %v", err)
+		if err == nil {
+			_ = s.Close()
+		}
+	}
+	if err := again.sim.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(cfg.StateDir, "sim-datastores")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("datastores left over: %v", err)
 	}
 }
 

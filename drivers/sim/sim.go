@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -21,7 +22,8 @@ type Sim struct {
 	ca     *authority
 	ledger *ledger
 	rules  *rules
-	remove func() // removes a temporary state directory
+	remove func()   // removes a temporary state directory
+	lock   *os.File // keeps other simulators out of the state directory
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -65,6 +67,9 @@ func (s *Sim) start(ctx context.Context) error {
 	var err error
 	if s.layout, err = s.world.layout(); err != nil {
 		return &UsageError{Msg: fmt.Sprintf("world: %v", err)}
+	}
+	if s.lock, err = lockState(s.path(lockFile)); err != nil {
+		return err
 	}
 	if s.ca, err = loadAuthority(s.cfg.CACertFile, s.cfg.CAKeyFile, s.cfg.StateDir); err != nil {
 		return err
@@ -151,6 +156,9 @@ func (s *Sim) Close() error {
 		if s.ledger != nil {
 			errs = append(errs, s.ledger.close())
 		}
+		if s.lock != nil {
+			errs = append(errs, s.lock.Close())
+		}
 		s.remove()
 		s.err = errors.Join(errs...)
 	})
@@ -179,6 +187,7 @@ const (
 	bmcPasswordFile = "sim.bmc-password"
 	tokenFile       = "sim.token"
 	caFile          = "sim-ca.pem"
+	lockFile        = "sim.lock"
 )
 
 func (s *Sim) path(name string) string { return filepath.Join(s.cfg.StateDir, name) }
@@ -219,6 +228,19 @@ func (s *Sim) writeEndpoints() error {
 		return err
 	}
 	return writeFile(s.path(endpointsFile), append(data, '\n'), 0o644)
+}
+
+// lockState takes the lock of a state directory; closing the file gives it back.
+func lockState(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the state directory: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		err = fmt.Errorf("a simulator runs already with the state directory %s", filepath.Dir(path))
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // writeFile replaces a file at once, so that a reader never sees half of it.

@@ -44,10 +44,7 @@ type vcenter struct {
 	// busy holds the running task of each VM: vCenter refuses a second one.
 	busy map[types.ManagedObjectReference]types.ManagedObjectReference
 
-	waitMu sync.Mutex // guards waits
-	// waits holds the property collectors that were asked to wait, so that
-	// Close can end the waiting.
-	waits map[*simulator.PropertyCollector]struct{}
+	collectors collectors
 
 	loadMu sync.Mutex      // guards loads
 	loads  map[string]load // VM or server name to what ctl set
@@ -64,14 +61,16 @@ const maxCollectors = 1024
 
 func newVCenter(ctx context.Context, s *Sim) (*vcenter, error) {
 	v := &vcenter{
-		sim: s, hosts: map[string]*simulator.HostSystem{},
+		sim: s, dir: s.path("sim-datastores"), hosts: map[string]*simulator.HostSystem{},
 		busy:   map[types.ManagedObjectReference]types.ManagedObjectReference{},
-		waits:  map[*simulator.PropertyCollector]struct{}{},
 		loads:  map[string]load{},
 		graves: map[string]*simulator.VirtualMachine{},
 	}
 	var err error
-	if v.dir, err = os.MkdirTemp(s.cfg.StateDir, "sim-datastores-"); err != nil {
+	if err = os.RemoveAll(v.dir); err == nil { // of a simulator that was killed
+		err = os.Mkdir(v.dir, 0o700)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("make the datastores: %w", err)
 	}
 	sctx, instance := simulator.NewServiceInstance(simulator.NewContext(), vpx.ServiceContent, vpx.RootFolder)
@@ -87,6 +86,7 @@ func newVCenter(ctx context.Context, s *Sim) (*vcenter, error) {
 		"Datacenter": soapMethods(&dcFace{}),
 	}
 	v.reg.Handler = v.dispatch
+	s.spawn(func() { v.collectors.run(s.ctx) })
 	return v, v.listen()
 }
 
@@ -161,11 +161,7 @@ func (v *vcenter) endWaits() {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		v.waitMu.Lock()
-		for pc := range v.waits {
-			pc.CancelWaitForUpdates(&types.CancelWaitForUpdates{This: pc.Self})
-		}
-		v.waitMu.Unlock()
+		v.collectors.cancelWaits()
 		select {
 		case <-idle:
 			return
@@ -197,8 +193,11 @@ func (v *vcenter) dispatch(ctx *simulator.Context, m *simulator.Method) (mo.Refe
 		}
 		return nil, nil
 	}
-	if strings.HasPrefix(m.Name, "WaitForUpdates") {
-		v.trackWait(ctx, m.This)
+	if ref := v.missing(m.Body); ref != nil {
+		return nil, &types.ManagedObjectNotFound{Obj: *ref}
+	}
+	if m.This.Type == "PropertyCollector" {
+		v.collectors.note(ctx, m)
 		return nil, nil
 	}
 	if !v.faces[m.This.Type][m.Name] {
@@ -221,21 +220,6 @@ func (v *vcenter) dispatch(ctx *simulator.Context, m *simulator.Method) (mo.Refe
 	// here, so This must name nothing that it knows.
 	m.This.Value += ".face"
 	return face, nil
-}
-
-func (v *vcenter) trackWait(ctx *simulator.Context, ref types.ManagedObjectReference) {
-	pc, ok := ctx.Session.Get(ref).(*simulator.PropertyCollector)
-	if !ok {
-		return
-	}
-	v.waitMu.Lock()
-	defer v.waitMu.Unlock()
-	for old := range v.waits {
-		if ctx.Session.Get(old.Self) == nil && len(v.waits) > maxCollectors {
-			delete(v.waits, old)
-		}
-	}
-	v.waits[pc] = struct{}{}
 }
 
 // soapMethods lists the SOAP names of the methods that a face has.

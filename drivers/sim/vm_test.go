@@ -4,9 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vmware/govmomi/event"
 	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/property"
+	"github.com/vmware/govmomi/view"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -217,21 +221,80 @@ func TestPowerOnSeveral(t *testing.T) {
 
 func TestUnknownReferences(t *testing.T) {
 	e := start(t, quick())
-	bad := types.ManagedObjectReference{Type: "HostSystem", Value: "host-999999"}
-	if got := e.fault(e.vm("web01").Relocate(e.ctx, types.VirtualMachineRelocateSpec{Host: &bad}, "")); got == "" {
-		t.Error("no fault")
+	ref := func(kind, value string) *types.ManagedObjectReference {
+		return &types.ManagedObjectReference{Type: kind, Value: value}
 	}
-	folder := object.NewFolder(e.client, types.ManagedObjectReference{Type: "Folder", Value: "group-999999"})
 	h := e.host("esx01")
 	pool, err := h.ResourcePool(e.ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := e.fault(e.vm("tmpl-web").Clone(e.ctx, folder, "x", types.VirtualMachineCloneSpec{
-		Location: types.VirtualMachineRelocateSpec{Pool: types.NewReference(pool.Reference())},
-	}))
-	if got != "ManagedObjectNotFound" {
-		t.Errorf("clone into an unknown folder: %s", got)
+	pools := types.NewReference(pool.Reference())
+	c := e.client
+	for what, call := range map[string]func() error{
+		"relocate to a server": func() error {
+			_, err := e.vm("web01").Relocate(e.ctx, types.VirtualMachineRelocateSpec{Host: ref("HostSystem", "host-9"), Pool: pools}, "")
+			return err
+		},
+		"relocate to a datastore": func() error {
+			_, err := e.vm("web01").Relocate(e.ctx, types.VirtualMachineRelocateSpec{Datastore: ref("Datastore", "datastore-9")}, "")
+			return err
+		},
+		"clone into a folder": func() error {
+			_, err := e.vm("tmpl-web").Clone(e.ctx, object.NewFolder(c, *ref("Folder", "group-v9")), "x",
+				types.VirtualMachineCloneSpec{Location: types.VirtualMachineRelocateSpec{Pool: pools}})
+			return err
+		},
+		"power on a VM": func() error {
+			_, err := object.NewVirtualMachine(c, *ref("VirtualMachine", "vm-9")).PowerOn(e.ctx)
+			return err
+		},
+		"a view of a container": func() error {
+			_, err := view.NewManager(c).CreateContainerView(e.ctx, *ref("Datacenter", "datacenter-9"), nil, true)
+			return err
+		},
+		"properties": func() error {
+			var m mo.VirtualMachine
+			return property.DefaultCollector(c).RetrieveOne(e.ctx, *ref("VirtualMachine", "vm-9"), []string{"name"}, &m)
+		},
+		"events of an object": func() error {
+			_, err := event.NewManager(c).QueryEvents(e.ctx, types.EventFilterSpec{
+				Entity: &types.EventFilterSpecByEntity{Entity: *ref("HostSystem", "host-9"), Recursion: types.EventFilterSpecRecursionOptionAll},
+			})
+			return err
+		},
+	} {
+		err := call()
+		if err == nil || !soap.IsSoapFault(err) || faultName(soap.ToSoapFault(err).VimFault()) != "ManagedObjectNotFound" {
+			t.Errorf("%s that doesn't exist: %v", what, err)
+		}
 	}
 	e.must(e.vm("spare01").PowerOn(e.ctx)) // all still works
+}
+
+func TestIdleCollectorsAreDestroyed(t *testing.T) {
+	e := start(t, quick())
+	pc, err := property.DefaultCollector(e.client).Create(e.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func() error {
+		var m mo.HostSystem
+		return pc.RetrieveOne(e.ctx, e.host("esx01").Reference(), []string{"name"}, &m)
+	}
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	if n := e.sim.vc.collectors.sweep(time.Now()); n != 0 {
+		t.Errorf("%d collectors in use were destroyed", n)
+	}
+	if n := e.sim.vc.collectors.sweep(time.Now().Add(2 * collectorIdle)); n == 0 {
+		t.Error("no idle collector was destroyed")
+	}
+	if err := look(); err == nil {
+		t.Error("the collector still works")
+	}
+	if got := e.vmProps("web01").Name; got != "web01" { // the session's own collector does
+		t.Errorf("name %q", got)
+	}
 }

@@ -57,8 +57,8 @@ type VMSpec struct {
 }
 
 // DemoWorld is the world of `make demo`: esx01 to esx04 on shared01, three of
-// web01 to web12 on each, spare01 switched off, the template tmpl-web, and the
-// physical machines ph01 to ph04.
+// web01 to web12 on each, spare01 switched off and the template tmpl-web on
+// esx01, and the physical machines ph01 to ph04.
 func DemoWorld() World {
 	return World{
 		VCenter:          "vc1",
@@ -69,8 +69,8 @@ func DemoWorld() World {
 		Machines:         []MachineSpec{{Name: "ph%02d", Count: 4}},
 		VMs: []VMSpec{
 			{Name: "web%02d", Count: 12},
-			{Name: "spare01", Off: true},
-			{Name: "tmpl-web", Template: true, Off: true},
+			{Name: "spare01", Server: "esx01", Off: true},
+			{Name: "tmpl-web", Server: "esx01", Template: true},
 		},
 	}
 }
@@ -85,7 +85,7 @@ func LargeWorld(hosts, vms int) World {
 		VMServers:        []MachineSpec{{Name: "esx%04d", Count: hosts, CPUs: 64, MemoryGiB: 1024}},
 		VMs: []VMSpec{
 			{Name: "vm%05d", Count: vms},
-			{Name: "tmpl-web", Template: true, Off: true},
+			{Name: "tmpl-web", Template: true},
 		},
 	}
 }
