@@ -273,6 +273,23 @@ func TestDeclaredMachineIsRecognised(t *testing.T) {
 	}
 }
 
+func TestSubsystemErrorIsNotedUntilACompleteReport(t *testing.T) {
+	c := demo(t)
+	note := func() string {
+		s, _ := fsm.Subsystems.Get(c.Store().View(), "vc1")
+		return s.Error
+	}
+	c.Do(func(tx *fsm.Tx) error { return fsm.SetSubsystemError(tx, "vc1", "refused") })
+	index := c.Store().View().Index()
+	c.Do(func(tx *fsm.Tx) error { return fsm.SetSubsystemError(tx, "vc1", "refused") })
+	if note() != "refused" || c.Store().View().Index() != index {
+		t.Errorf("noted %q, written twice: %v", note(), c.Store().View().Index() != index)
+	}
+	if collect(t, c, report()); note() != "" {
+		t.Errorf("still %q after a complete report", note())
+	}
+}
+
 func TestAutoManage(t *testing.T) {
 	c := bootstrapped(t)
 	apply(t, c, doc("Subsystem", "vc1", `{'address':'h','auto_manage':true}`))

@@ -315,6 +315,10 @@ func TestUnset(t *testing.T) {
 			t.Errorf("%s that isn't there: %v, want %s", kind, err, want)
 		}
 	}
+	apply(t, c, doc("Policy", "mine", `{}`), doc("Group", "user", `{'policy':'mine','kind':'vm'}`))
+	if err := unset("Policy", "mine"); schema.KindOf(err) != schema.KindConflict || !strings.Contains(err.Error(), "group user") {
+		t.Errorf("policy in use: %v", err)
+	}
 	apply(t, c, doc("Group", "empty", `{}`), doc("Host", "empty/h", `{}`), doc("Machine", "spare01", `{'managed':true,'description':'x'}`))
 	for _, o := range [][2]string{{"Host", "empty/h"}, {"Group", "empty"}, {"Machine", "spare01"}} {
 		if err := unset(o[0], o[1]); err != nil {

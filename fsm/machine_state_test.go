@@ -258,3 +258,17 @@ func TestArmedState(t *testing.T) {
 		t.Error(kind)
 	}
 }
+
+func TestDeleteMachineFreesItsHost(t *testing.T) {
+	c := demo(t)
+	c.Do(func(tx *fsm.Tx) error { return fsm.DeleteMachine(tx, "web01") })
+	v := c.Store().View()
+	h, _ := fsm.Hosts.Get(v, "web/web01")
+	if _, ok := fsm.Machines.Get(v, "web01"); ok || h.Machine != "" {
+		t.Errorf("still there: %v, host of %q", ok, h.Machine)
+	}
+	c.Do(func(tx *fsm.Tx) error { return fsm.DeleteMachine(tx, "web01") })
+	if c.Store().View().Index() != v.Index() {
+		t.Error("deleting what isn't there changed something")
+	}
+}

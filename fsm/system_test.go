@@ -153,7 +153,17 @@ func TestUsersAndTokens(t *testing.T) {
 	if k := token(1, "op"); k != schema.KindAccount || tokens() != 0 {
 		t.Errorf("disabled: %q, %d sessions", k, tokens())
 	}
+	c.Do(func(tx *fsm.Tx) error { return fsm.SetUser(tx, &schema.User{Name: "op", Role: schema.RoleObserver}) })
+	token(1, "op")
+	c.Do(func(tx *fsm.Tx) error { return fsm.DeleteToken(tx, hash(1)) })
+	if tokens() != 0 {
+		t.Error("the session is still there")
+	}
+	token(2, "op")
 	c.Do(func(tx *fsm.Tx) error { return fsm.DeleteUser(tx, "op") })
+	if tokens() != 0 {
+		t.Error("a deleted account left a session")
+	}
 	if k := try(func(tx *fsm.Tx) error { return fsm.SetPasswordHash(tx, "op", []byte("x")) }); k != schema.KindAccount {
 		t.Errorf("password of nobody: %q", k)
 	}
