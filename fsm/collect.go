@@ -42,16 +42,6 @@ func Collected(tx *Tx, subsystem string, machines []*schema.Machine, complete bo
 	return c.problems, c.err
 }
 
-// CollectedOne merges one machine whose change a subsystem has told, see
-// Collected. problem is empty when it was merged.
-func CollectedOne(tx *Tx, subsystem string, m *schema.Machine) (problem string, err error) {
-	problems, err := Collected(tx, subsystem, []*schema.Machine{m}, false)
-	if len(problems) > 0 {
-		problem = problems[0]
-	}
-	return problem, err
-}
-
 // CollectedGone notes that a machine of a subsystem exists no more. id is its
 // UUID or its name; one that isn't known is no error.
 func CollectedGone(tx *Tx, subsystem, id string) error {

@@ -72,7 +72,7 @@ func TestUnchangedMachinesAreNotWritten(t *testing.T) {
 	// A single machine without change writes nothing at all.
 	before = len(c.Log())
 	c.Do(func(tx *fsm.Tx) error {
-		_, err := fsm.CollectedOne(tx, "vc1", report()[0])
+		_, err := fsm.Collected(tx, "vc1", report()[:1], false)
 		return err
 	})
 	if len(c.Log()) != before {
@@ -83,7 +83,8 @@ func TestUnchangedMachinesAreNotWritten(t *testing.T) {
 func TestCollectedFactsAreWrittenAndSettingsKept(t *testing.T) {
 	c := demo(t)
 	c.Do(func(tx *fsm.Tx) error {
-		_, err := fsm.CollectedOne(tx, "vc1", changed("web01", func(m *schema.Machine) { m.Power, m.VmServer, m.Nics[0].Mac = "off", "esx04", "52-54-00-00-02-01" })[4])
+		off := changed("web01", func(m *schema.Machine) { m.Power, m.VmServer, m.Nics[0].Mac = "off", "esx04", "52-54-00-00-02-01" })
+		_, err := fsm.Collected(tx, "vc1", off[4:5], false)
 		return err
 	})
 	m := machine(t, c, "web01")
@@ -217,9 +218,9 @@ func TestDoubleRegistration(t *testing.T) {
 	// The same VM server in two vCenters.
 	apply(t, c, doc("Subsystem", "vc2", `{'address':'h'}`))
 	c.Do(func(tx *fsm.Tx) error {
-		problem, err := fsm.CollectedOne(tx, "vc2", report()[0])
-		if !strings.Contains(problem, "vc1") {
-			t.Errorf("problem %q", problem)
+		problems, err := fsm.Collected(tx, "vc2", report()[:1], false)
+		if len(problems) != 1 || !strings.Contains(problems[0], "vc1") {
+			t.Errorf("problems %v", problems)
 		}
 		return err
 	})
@@ -273,20 +274,16 @@ func TestDeclaredMachineIsRecognised(t *testing.T) {
 	}
 }
 
-func TestSubsystemErrorIsNotedUntilACompleteReport(t *testing.T) {
+func TestCompleteReportClearsTheError(t *testing.T) {
 	c := demo(t)
-	note := func() string {
-		s, _ := fsm.Subsystems.Get(c.Store().View(), "vc1")
-		return s.Error
-	}
-	c.Do(func(tx *fsm.Tx) error { return fsm.SetSubsystemError(tx, "vc1", "refused") })
-	index := c.Store().View().Index()
-	c.Do(func(tx *fsm.Tx) error { return fsm.SetSubsystemError(tx, "vc1", "refused") })
-	if note() != "refused" || c.Store().View().Index() != index {
-		t.Errorf("noted %q, written twice: %v", note(), c.Store().View().Index() != index)
-	}
-	if collect(t, c, report()); note() != "" {
-		t.Errorf("still %q after a complete report", note())
+	c.Do(func(tx *fsm.Tx) error {
+		s, _ := fsm.Subsystems.Edit(tx, "vc1")
+		s.Error = "refused"
+		return fsm.Subsystems.Put(tx, s)
+	})
+	collect(t, c, report())
+	if s, _ := fsm.Subsystems.Get(c.Store().View(), "vc1"); s.Error != "" {
+		t.Errorf("still %q", s.Error)
 	}
 }
 

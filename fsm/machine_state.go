@@ -243,16 +243,6 @@ func Release(tx *Tx, machine string) error {
 	return Machines.Put(tx, m)
 }
 
-// Return takes a running machine out of its group to where it came from: the
-// group's pool, or the common pool [1.11.3].
-func Return(tx *Tx, machine string) error {
-	m, ok := Machines.Get(tx, machine)
-	if ok && m.Group != "" && m.Origin == m.Group {
-		return StandBy(tx, machine)
-	}
-	return Release(tx, machine)
-}
-
 // DeleteMachine ends a machine that exists no more, such as a VM that a job
 // has destroyed: its binding, and its row. One that isn't there is no error.
 func DeleteMachine(tx *Tx, machine string) error {

@@ -78,10 +78,10 @@ func TestStateTransitions(t *testing.T) {
 		{"8: out of the pool", pool(fsm.RemoveFromPool, "a"), "", schema.StateManaged},
 		{"5: straight into a", activate("a", "h2", false), "", schema.StateRunning},
 		{"10: no standby for it", one(fsm.StandBy), schema.KindConflict, schema.StateRunning},
-		{"10: back to the common pool", one(fsm.Return), "", schema.StateManaged},
+		{"10: back to the common pool", one(fsm.Release), "", schema.StateManaged},
 		{"3: into the pool of a again", pool(fsm.AddToPool, "a"), "", schema.StatePool},
 		{"a master machine", activate("a", "h1", true), "", schema.StateRunning},
-		{"returns to the common pool", one(fsm.Return), "", schema.StateManaged},
+		{"returns to the common pool", one(fsm.Release), "", schema.StateManaged},
 		{"9: out of management", one(fsm.Unmanage), "", schema.StateKnown},
 	} {
 		if kind := try(step.verb); kind != step.kind {

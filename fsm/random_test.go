@@ -109,7 +109,7 @@ func randomVerb(rt *rapid.T) func(*fsm.Tx) error {
 	case "standby":
 		return func(tx *fsm.Tx) error { return fsm.StandBy(tx, m) }
 	case "release":
-		return func(tx *fsm.Tx) error { return fsm.Return(tx, m) }
+		return func(tx *fsm.Tx) error { return fsm.Release(tx, m) }
 	case "pool":
 		return func(tx *fsm.Tx) error { return fsm.AddToPool(tx, m, group) }
 	case "collect":

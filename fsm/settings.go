@@ -21,39 +21,22 @@ var errNoSettings = schema.Errorf(schema.KindConflict, "cluster", "it hasn't bee
 	WithHint("wait until the first managers have formed the cluster")
 
 // RaiseFeature puts the highest feature level into force that this program and
-// all managers of the cluster speak. It never goes down, since rows of the
-// level in force may exist already. Called by the leader after a manager has
-// joined, left or been upgraded.
-func RaiseFeature(tx *Tx) error {
+// all of these managers speak, by their ids; one without a row has not told yet,
+// and nothing is raised. The level never goes down, since rows of the one in
+// force may exist already. The leader calls it with all managers that apply the log.
+func RaiseFeature(tx *Tx, managers []string) error {
 	level := uint32(MaxFeature)
-	for m := range Managers.All(tx) {
+	for _, id := range managers {
+		m, ok := Managers.Get(tx, id)
+		if !ok {
+			return nil
+		}
 		level = min(level, m.Feature)
 	}
-	if level <= Settings(tx).Feature {
-		return nil
-	}
-	return SetFeature(tx, level)
-}
-
-// SetFeature puts a feature level into force. KindConflict when it is lower
-// than the present one, or when this program or a manager doesn't speak it.
-func SetFeature(tx *Tx, level uint32) error {
 	s, ok := SettingsTable.Edit(tx, schema.SettingsKey)
 	if !ok {
 		return errNoSettings
 	}
-	if level < s.Feature {
-		return schema.Errorf(schema.KindConflict, "cluster", "feature level %d is in force and can't be lowered to %d", s.Feature, level)
-	}
-	if level > MaxFeature {
-		return schema.Errorf(schema.KindConflict, "cluster", "this version speaks feature level %d, not %d", MaxFeature, level)
-	}
-	for m := range Managers.All(tx) {
-		if m.Feature < level {
-			return schema.Errorf(schema.KindConflict, "manager "+m.Id, "it speaks feature level %d, not %d", m.Feature, level).
-				WithHint("upgrade it, or remove it from the cluster")
-		}
-	}
-	s.Feature = level
+	s.Feature = max(s.Feature, level)
 	return SettingsTable.Put(tx, s)
 }

@@ -33,14 +33,3 @@ func checkSubsystem(s *schema.Subsystem) error {
 	}
 	return nil
 }
-
-// SetSubsystemError notes why the last contact with a subsystem failed; empty
-// when it went well. Nothing is written when it is noted already.
-func SetSubsystemError(tx *Tx, subsystem, text string) error {
-	s, ok := Subsystems.Edit(tx, subsystem)
-	if !ok {
-		return schema.Errorf(schema.KindNotFound, "subsystem "+subsystem, "there is no such subsystem")
-	}
-	s.Error = text
-	return Subsystems.Put(tx, s)
-}

@@ -44,47 +44,38 @@ func TestBootstrap(t *testing.T) {
 
 func TestFeatureLevel(t *testing.T) {
 	c := bootstrapped(t)
-	kind := func(verb func(*fsm.Tx) error) schema.Kind {
-		_, err := c.Try(verb)
-		return schema.KindOf(err)
+	level := func() uint32 { return fsm.Settings(c.Store().View()).Feature }
+	raise := func(ids ...string) {
+		t.Helper()
+		c.Do(func(tx *fsm.Tx) error { return fsm.RaiseFeature(tx, ids) })
 	}
-	set := func(level uint32) func(*fsm.Tx) error {
-		return func(tx *fsm.Tx) error { return fsm.SetFeature(tx, level) }
-	}
-	if k := kind(set(0)); k != schema.KindConflict {
-		t.Errorf("lowered: %q", k)
-	}
-	if k := kind(set(fsm.MaxFeature + 1)); k != schema.KindConflict {
-		t.Errorf("above what the program speaks: %q", k)
-	}
-	if k := kind(func(tx *fsm.Tx) error { return fsm.PutManager(tx, &schema.Manager{Id: "old", Feature: 0}) }); k != schema.KindConflict {
-		t.Errorf("a manager that can't apply the log joined: %q", k)
+	_, err := c.Try(func(tx *fsm.Tx) error { return fsm.PutManager(tx, &schema.Manager{Id: "old", Feature: 0}) })
+	if schema.KindOf(err) != schema.KindConflict {
+		t.Errorf("a manager that can't apply the log joined: %v", err)
 	}
 	// A cluster that began at a lower level is raised to what all speak.
-	d := c.Do(func(tx *fsm.Tx) error {
+	c.Do(func(tx *fsm.Tx) error {
 		s, _ := fsm.SettingsTable.Edit(tx, schema.SettingsKey)
 		s.Feature = 0
-		if err := fsm.SettingsTable.Put(tx, s); err != nil {
-			return err
-		}
-		if err := fsm.PutManager(tx, &schema.Manager{Id: "a", Feature: 9}); err != nil {
-			return err
-		}
-		return fsm.PutManager(tx, &schema.Manager{Id: "b", Feature: 0})
+		return firstErr(fsm.SettingsTable.Put(tx, s),
+			fsm.PutManager(tx, &schema.Manager{Id: "a", Feature: 9}), fsm.PutManager(tx, &schema.Manager{Id: "b", Feature: 0}))
 	})
-	if k := kind(fsm.RaiseFeature); k != "" || fsm.Settings(c.Store().View()).Feature != 0 {
-		t.Errorf("raised above manager b: %q after %d", k, d.Index)
+	if raise("a", "b"); level() != 0 {
+		t.Error("raised above what b speaks")
 	}
-	if k := kind(set(1)); k != schema.KindConflict {
-		t.Errorf("set above manager b: %q", k)
+	if raise("a", "c"); level() != 0 {
+		t.Error("raised although c hasn't told what it speaks")
+	}
+	if raise("a"); level() != fsm.MaxFeature {
+		t.Errorf("level %d", level())
+	}
+	if raise("a", "b"); level() != fsm.MaxFeature {
+		t.Error("lowered")
 	}
 	c.Do(func(tx *fsm.Tx) error { return fsm.RemoveManager(tx, "b") })
-	c.Do(fsm.RaiseFeature)
-	if f := fsm.Settings(c.Store().View()).Feature; f != fsm.MaxFeature {
-		t.Errorf("level %d", f)
-	}
-	if k := kind(func(tx *fsm.Tx) error { return fsm.RemoveManager(tx, "b") }); k != schema.KindNotFound {
-		t.Errorf("removed twice: %q", k)
+	_, err = c.Try(func(tx *fsm.Tx) error { return fsm.RemoveManager(tx, "b") })
+	if schema.KindOf(err) != schema.KindNotFound {
+		t.Errorf("removed twice: %v", err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"yagura/fsm"
-	"yagura/fsm/schema"
 	"yagura/rpc/password"
 	"yagura/scheduler"
 )
@@ -51,29 +50,17 @@ func (n *Node) housekeeping(ctx context.Context, term uint64) error {
 	}
 }
 
-// raiseFeature puts the level in force up to what every manager speaks. It
-// never goes down: rows of the newer level may exist.
+// raiseFeature puts the level in force up to what every manager speaks.
 func (n *Node) raiseFeature(ctx context.Context, term uint64) error {
 	c, err := n.configuration()
 	if err != nil {
 		return err
 	}
-	_, err = n.store.Update(ctx, n.internal("feature level", term), func(tx *fsm.Tx) error {
-		level := uint32(fsm.MaxFeature)
-		for _, s := range c.Servers {
-			m, ok := fsm.Managers.Get(tx, string(s.ID))
-			if !ok {
-				return nil // it has not told yet what it speaks
-			}
-			level = min(level, m.Feature)
-		}
-		set, ok := fsm.SettingsTable.Edit(tx, schema.SettingsKey)
-		if !ok || set.Feature >= level {
-			return nil
-		}
-		set.Feature = level
-		return fsm.SettingsTable.Put(tx, set)
-	})
+	ids := make([]string, 0, len(c.Servers))
+	for _, s := range c.Servers {
+		ids = append(ids, string(s.ID))
+	}
+	_, err = n.store.Update(ctx, n.internal("feature level", term), func(tx *fsm.Tx) error { return fsm.RaiseFeature(tx, ids) })
 	return err
 }
 

@@ -12,7 +12,7 @@ func TestLists(t *testing.T) {
 		"actions":     {len(ActionSlugs()), 21},
 		"sequences":   {len(Sequences()), 23},
 		"policies":    {len(Policies()), 3},
-		"log entries": {len(LogEntries()), 85},
+		"log entries": {len(entries), 85},
 	} {
 		if n[0] != n[1] {
 			t.Errorf("%d %s, want %d", n[0], name, n[1])
@@ -38,7 +38,7 @@ func TestLists(t *testing.T) {
 		}
 	}
 	severities := []string{"info", "warning", "error"}
-	for _, e := range LogEntries() {
+	for _, e := range entries {
 		if !slices.Contains(severities, e.Severity) || e.ID == "" || e.Operation == "" || e.Phase == "" || e.Text == "" {
 			t.Errorf("incomplete: %+v", e)
 		}

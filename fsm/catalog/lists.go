@@ -120,6 +120,3 @@ func LogEntry(operation, phase string) (Entry, bool) {
 	}
 	return Entry{}, false
 }
-
-// LogEntries are all entries of the event log, in the order of their ids.
-func LogEntries() []Entry { return append([]Entry(nil), entries...) }
