@@ -118,6 +118,9 @@ func (n *Node) Status(context.Context) (*api.StatusReply, error) {
 	ok, why := n.Ready()
 	r := &api.StatusReply{Node: n.id, Leader: l.ID, LeaderAddress: l.Address, Ready: ok, Reason: why,
 		AppliedIndex: n.raft.AppliedIndex(), Term: n.raft.CurrentTerm()}
+	if n.traps != nil {
+		r.TrapsReceived, r.TrapsDropped = n.traps.Received(), n.traps.Dropped()
+	}
 	return r, nil
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"yagura/fsm"
 	"yagura/node/tlsutil"
+	"yagura/node/trap"
 	"yagura/rpc"
 )
 
@@ -34,6 +35,8 @@ type Node struct {
 	transport transport
 	gossip    *gossip
 	server    *rpc.Server
+	traps     *trap.Sink // nil when off
+	rules     atomic.Pointer[trap.Rules]
 	peers     *peers
 	metrics   *prometheus.Registry
 	started   time.Time
@@ -140,6 +143,10 @@ func Start(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, fmt.Errorf("gossip port: %w", err)
 	}
 	begun(func() { n.gossip.close(false) })
+	if err := n.openTraps(); err != nil {
+		return nil, fmt.Errorf("snmp port: %w", err)
+	}
+	begun(func() { n.closeTraps() })
 	if err := n.serveAPI(ctx); err != nil {
 		return nil, err
 	}
@@ -172,6 +179,9 @@ func (n *Node) peerTLS() *tls.Config {
 
 // serveAPI opens the API's listeners.
 func (n *Node) serveAPI(ctx context.Context) (err error) {
+	if err := n.registerMetrics(); err != nil {
+		return err
+	}
 	n.server, err = rpc.NewServer(rpc.Config{
 		Store: n.store, Cluster: n, Log: n.log, Metrics: n.metrics, PeerTLS: n.peerTLS(),
 		TLS: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{n.ident.Certificate}, ClientCAs: n.ident.Pool},
@@ -230,6 +240,9 @@ func (n *Node) run() {
 	n.wg.Go(func() { n.leadLoop(ctx) })
 	n.wg.Go(func() { n.watchLeader(ctx) })
 	n.wg.Go(func() { n.membershipLoop(ctx) })
+	if n.traps != nil {
+		n.wg.Go(func() { n.trapLoop(ctx) })
+	}
 }
 
 // notify tells those who wait on LeaderChanged.
@@ -278,14 +291,14 @@ func (n *Node) LeaveCluster(ctx context.Context) error {
 
 // stop ends all parts, those that take work first.
 func (n *Node) stop(ctx context.Context, left bool) error {
+	err := n.closeTraps()
 	n.server.Shutdown(ctx)
 	n.cancel()
 	n.gossip.close(ctx.Err() == nil)
 	n.wg.Wait()
 	// Raft answers the store's last write before it ends.
 	n.store.Close()
-	err := n.raft.Shutdown().Error()
-	err = errors.Join(err, n.transport.Close())
+	err = errors.Join(err, n.raft.Shutdown().Error(), n.transport.Close())
 	n.peers.close()
 	err = errors.Join(err, n.stores.close())
 	if left {

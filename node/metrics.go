@@ -1,0 +1,72 @@
+package node
+
+import (
+	"github.com/hashicorp/raft"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// nodeMetrics shows a manager's state at the time of the scrape.
+type nodeMetrics struct{ n *Node }
+
+var (
+	descLeader = prometheus.NewDesc("yagura_raft_leader", "1 on the manager that leads.", nil, nil)
+	descTerm   = prometheus.NewDesc("yagura_raft_term", "Raft term.", nil, nil)
+	descCommit = prometheus.NewDesc("yagura_raft_commit_index", "Highest log index known to be committed.", nil, nil)
+	descApply  = prometheus.NewDesc("yagura_raft_applied_index", "Highest log index applied to the database.", nil, nil)
+	descReady  = prometheus.NewDesc("yagura_ready", "1 when the manager is caught up and knows a leader.", nil, nil)
+	descAlive  = prometheus.NewDesc("yagura_gossip_alive", "Managers that gossip holds for alive.", nil, nil)
+	descTraps  = prometheus.NewDesc("yagura_traps_received_total", "SNMP datagrams received.", nil, nil)
+	descDup    = prometheus.NewDesc("yagura_traps_duplicate_total", "Retransmitted informs.", nil, nil)
+	descWait   = prometheus.NewDesc("yagura_traps_waiting", "Events that the leader hasn't recorded yet.", nil, nil)
+	descDrop   = prometheus.NewDesc("yagura_traps_dropped_total", "SNMP notifications dropped.", []string{"reason"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descLeader, descTerm, descCommit, descApply, descReady, descAlive, descTraps, descDup, descWait, descDrop} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
+	n := m.n
+	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
+	flag := func(d *prometheus.Desc, b bool) {
+		if b {
+			gauge(d, 1)
+		} else {
+			gauge(d, 0)
+		}
+	}
+	ready, _ := n.Ready()
+	flag(descLeader, n.raft.State() == raft.Leader)
+	flag(descReady, ready)
+	gauge(descTerm, float64(n.raft.CurrentTerm()))
+	gauge(descCommit, float64(n.raft.CommitIndex()))
+	gauge(descApply, float64(n.raft.AppliedIndex()))
+	gauge(descAlive, float64(len(n.gossip.alive())))
+	if n.traps == nil {
+		return
+	}
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	count(descTraps, n.traps.Received())
+	count(descDup, n.traps.Duplicates())
+	gauge(descWait, float64(n.traps.Waiting()))
+	for reason, v := range n.traps.Dropped() {
+		count(descDrop, v, reason)
+	}
+}
+
+// registerMetrics adds this manager's metrics to those of the API.
+func (n *Node) registerMetrics() error {
+	for _, c := range []prometheus.Collector{nodeMetrics{n}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+		if err := n.metrics.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package node
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+
+	"yagura/fsm"
+	"yagura/fsm/schema"
+	"yagura/node/trap"
+	"yagura/rpc/api"
+)
+
+// openTraps opens the trap sink, unless it is off.
+func (n *Node) openTraps() error {
+	if n.cfg.SNMP.Off() {
+		return nil
+	}
+	cfg := n.cfg.SNMP
+	if cfg.Bind == "" {
+		cfg.Bind = n.cfg.Bind
+	}
+	n.compileRules()
+	sink, err := trap.Open(trap.Options{
+		Config: cfg, Dir: filepath.Join(n.cfg.DataDir, "traps"), Node: n.id, Log: n.log,
+		Rules: n.rules.Load, Deliver: n.deliverEvents,
+	})
+	if err != nil {
+		return err
+	}
+	n.traps = sink
+	return nil
+}
+
+func (n *Node) closeTraps() error {
+	if n.traps == nil {
+		return nil
+	}
+	return n.traps.Close()
+}
+
+// trapLoop keeps the mapping rules as the database has them, and makes the sink
+// try again when the leader changes.
+func (n *Node) trapLoop(ctx context.Context) {
+	for {
+		rules, leader := n.store.Watch(fsm.TrapRules), n.LeaderChanged()
+		n.compileRules()
+		n.traps.Retry()
+		select {
+		case <-rules:
+		case <-leader:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *Node) compileRules() {
+	rules, problems := trap.Compile(slices.Collect(fsm.TrapRules.All(n.store.View())))
+	for _, p := range problems {
+		n.log.Error("trap rule can't be used", "err", p)
+	}
+	n.rules.Store(rules)
+}
+
+// deliverEvents implements trap.Deliver: the leader records, here or there.
+func (n *Node) deliverEvents(ctx context.Context, events []*schema.Event) (uint64, error) {
+	l := n.Leader()
+	switch {
+	case l.Self:
+		var seq uint64
+		_, err := n.store.Update(ctx, n.internal("record events", 0), func(tx *fsm.Tx) (err error) {
+			seq, err = fsm.RecordEvents(tx, n.id, events)
+			return err
+		})
+		return seq, err
+	case l.Address == "" || l.ID == n.id:
+		return 0, n.errNotLeader()
+	}
+	rep, err := callPeer(ctx, n.peers, l.Address, &api.RecordEventsRequest{Node: n.id, Events: events}, api.PeerClient.RecordEvents)
+	if err != nil {
+		return 0, err
+	}
+	return rep.Sequence, nil
+}
