@@ -2,6 +2,7 @@ package scheduler_test
 
 import (
 	"testing"
+	"time"
 
 	"yagura/drivers"
 	"yagura/fsm"
@@ -46,6 +47,23 @@ func TestCrashEverywhere(t *testing.T) {
 		"MoveFromGroupToManaged": {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestDeleteVM(tx, "web", "web01", true) }},
 		"Collect":                {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, "vc1") }},
 	} {
-		t.Run(name, func(t *testing.T) { schedulertest.CrashEverywhere(t, c) })
+		t.Run(name+" at once", func(t *testing.T) {
+			t.Parallel()
+			schedulertest.CrashEverywhere(t, c)
+		})
+		// The same with effects that take time, so that there are tasks to attach to.
+		slow := c
+		slow.Setup = func(r *schedulertest.Rig) {
+			if c.Setup != nil {
+				c.Setup(r)
+			}
+			for _, op := range []string{"power-on", "shutdown", "power-off", "reboot", "suspend", "migrate", "move", "register", "clone", "destroy", "host-power-off"} {
+				r.World.Delay(op, 1500*time.Millisecond)
+			}
+		}
+		t.Run(name+" with tasks", func(t *testing.T) {
+			t.Parallel()
+			schedulertest.CrashEverywhere(t, slow)
+		})
 	}
 }

@@ -504,7 +504,7 @@ func (r *runner) probe(ctx context.Context) *outcome {
 			return r.confirm(ctx, false)
 		default:
 			r.silent = time.Time{}
-			fence := r.deadline().Add(skewMargin)
+			fence := r.deadline().Add(max(skewMargin, r.def.Settle))
 			left := fence.Sub(r.t.Clock.Now())
 			if left <= 0 {
 				return r.again(ctx, true)

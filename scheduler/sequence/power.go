@@ -409,6 +409,7 @@ var rebootStep = &Step{
 	},
 	Commit:        setRowPower(schema.PowerOn),
 	Timeout:       10 * time.Minute,
+	Settle:        2 * time.Minute,
 	Interruptible: true,
 }
 

@@ -102,6 +102,10 @@ type Step struct {
 	Timeout time.Duration
 	// Patience is how long another system may be silent before the job parks; 0: the runner's own.
 	Patience time.Duration
+	// Settle is how long the effect of a call whose answer was lost may take to
+	// show. Only an act that isn't a state, such as a reboot, needs it: asked
+	// for twice it happens twice, so the next attempt waits that long.
+	Settle time.Duration
 	// ReadOnly steps change nothing outside: they may be asked again at any time.
 	ReadOnly bool
 	// Interruptible steps may be given up while their effect is awaited.
