@@ -30,9 +30,12 @@ func hostArgument(host *simulator.HostSystem) *types.HostEventArgument {
 	return &types.HostEventArgument{Host: host.Self, EntityEventArgument: types.EntityEventArgument{Name: host.Name}}
 }
 
-func (v *vcenter) hostEvent(host *simulator.HostSystem) types.HostEvent {
+// hostEvent is an event of a server. vcsim puts its own text in for the types
+// that it has one for.
+func (v *vcenter) hostEvent(host *simulator.HostSystem, text string) types.HostEvent {
 	return types.HostEvent{Event: types.Event{
-		Datacenter: v.dcArgument(),
+		FullFormattedMessage: fmt.Sprintf("%s in %s: %s", host.Name, v.sim.world.Datacenter, text),
+		Datacenter:           v.dcArgument(),
 		ComputeResource: &types.ComputeResourceEventArgument{
 			ComputeResource: *host.Parent, EntityEventArgument: types.EntityEventArgument{Name: host.Name},
 		},
@@ -42,9 +45,23 @@ func (v *vcenter) hostEvent(host *simulator.HostSystem) types.HostEvent {
 
 // vmEvent is the event of a VM on a host.
 func (v *vcenter) vmEvent(ctx *simulator.Context, vm *simulator.VirtualMachine, host *simulator.HostSystem) types.VmEvent {
-	e := types.VmEvent{Event: v.hostEvent(host).Event}
-	e.Vm = &types.VmEventArgument{Vm: vm.Self, EntityEventArgument: types.EntityEventArgument{Name: v.vmName(ctx, vm)}}
+	e := types.VmEvent{Event: v.hostEvent(host, "").Event}
+	ctx.WithLock(vm, func() {
+		e.Vm = &types.VmEventArgument{Vm: vm.Self, EntityEventArgument: types.EntityEventArgument{Name: vm.Name}}
+		if len(vm.Datastore) > 0 {
+			e.Ds = v.dsArgument(vm.Datastore[0])
+		}
+		e.FullFormattedMessage = fmt.Sprintf("%s on %s in %s", vm.Name, host.Name, v.sim.world.Datacenter)
+	})
 	return e
+}
+
+func (v *vcenter) dsArgument(ref types.ManagedObjectReference) *types.DatastoreEventArgument {
+	ds, ok := v.reg.Get(ref).(*simulator.Datastore)
+	if !ok {
+		return nil
+	}
+	return &types.DatastoreEventArgument{Datastore: ref, EntityEventArgument: types.EntityEventArgument{Name: ds.Name}}
 }
 
 func (v *vcenter) vmName(ctx *simulator.Context, vm *simulator.VirtualMachine) (name string) {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,10 +78,16 @@ func TestFailoverOfAServer(t *testing.T) {
 		t.Errorf("alarms of esx02: %+v", h.TriggeredAlarmState)
 	}
 	e.wantLedger("vc1 power-off web02 failed: HostNotConnected", "vc1 register web02 ok", "vc1 power-on web02 ok")
-	events := e.eventTypes()
-	for _, want := range []string{"HostConnectionLostEvent", "HostConnectedEvent", "EventEx", "AlarmStatusChangedEvent", "VmRegisteredEvent"} {
-		if !slices.Contains(events, want) {
-			t.Errorf("no %s among the events", want)
+	e.must(e.relocate("web02", "esx04"))
+	e.must(e.relocate("web06", "esx04"))
+	events := e.events()
+	for kind, text := range map[string]string{
+		"HostConnectionLostEvent": "esx02", "HostConnectedEvent": "esx02", "EventEx": "Host connection state",
+		"AlarmStatusChangedEvent": "Alarm 'Host connection state' on esx02 changed from ", "VmRegisteredEvent": "web02",
+		"VmPoweredOnEvent": "web02", "VmMigratedEvent": "esx04",
+	} {
+		if got, ok := events[kind]; !ok || !strings.Contains(got, text) {
+			t.Errorf("%s (there: %t): %q lacks %q", kind, ok, got, text)
 		}
 	}
 }

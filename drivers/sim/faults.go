@@ -133,7 +133,7 @@ func (v *vcenter) showLoad(name string, percent int) error {
 	if host := v.hosts[name]; host != nil {
 		from, to := v.setLoad(name, percent)
 		v.showHostLoad(ctx, host)
-		v.alarm(ctx, alarmHostCPU, v.hostEvent(host).Event, host, name, from, to)
+		v.alarm(ctx, alarmHostCPU, v.hostEvent(host, "load").Event, host, name, from, to)
 		return nil
 	}
 	vm := v.vmNamed(ctx, name)

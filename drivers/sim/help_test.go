@@ -133,17 +133,17 @@ func (e *env) hostVMs(server string) []string {
 	return out
 }
 
-// eventTypes are the types of all events so far, oldest first.
-func (e *env) eventTypes() []string {
+// events are all events so far, by type, with the text of the last one of a type.
+func (e *env) events() map[string]string {
 	e.Helper()
-	req := types.QueryEvents{This: *e.client.ServiceContent.EventManager, Filter: types.EventFilterSpec{}}
+	req := types.QueryEvents{This: *e.client.ServiceContent.EventManager, Filter: types.EventFilterSpec{MaxCount: 1000}}
 	res, err := methods.QueryEvents(e.ctx, e.client, &req)
 	if err != nil {
 		e.Fatal(err)
 	}
-	var out []string
-	for _, ev := range res.Returnval {
-		out = append(out, faultName(ev))
+	out := map[string]string{}
+	for _, ev := range slices.Backward(res.Returnval) { // newest first
+		out[faultName(ev)] = ev.GetEvent().FullFormattedMessage
 	}
 	return out
 }

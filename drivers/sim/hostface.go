@@ -55,7 +55,7 @@ func (f *hostFace) EnterMaintenanceModeTask(ctx *simulator.Context, req *types.E
 		if fault != nil || there {
 			return fault
 		}
-		f.v.post(ctx, &types.EnteringMaintenanceModeEvent{HostEvent: f.v.hostEvent(f.host)})
+		f.v.post(ctx, &types.EnteringMaintenanceModeEvent{HostEvent: f.v.hostEvent(f.host, "entering maintenance mode")})
 		return f.v.empty(f, req.Timeout, cancelled)
 	}
 	j.run = func(ctx *simulator.Context, j *job) (types.AnyType, types.BaseMethodFault) {
@@ -70,7 +70,7 @@ func (f *hostFace) EnterMaintenanceModeTask(ctx *simulator.Context, req *types.E
 			return nil, new(types.InvalidState)
 		}
 		f.setMaintenance(ctx, true)
-		f.v.post(ctx, &types.EnteredMaintenanceModeEvent{HostEvent: f.v.hostEvent(f.host)})
+		f.v.post(ctx, &types.EnteredMaintenanceModeEvent{HostEvent: f.v.hostEvent(f.host, "entered maintenance mode")})
 		return nil, nil
 	}
 	body := new(methods.EnterMaintenanceMode_TaskBody)
@@ -130,7 +130,7 @@ func (f *hostFace) ExitMaintenanceModeTask(ctx *simulator.Context, _ *types.Exit
 			return nil, nil
 		}
 		f.setMaintenance(ctx, false)
-		f.v.post(ctx, &types.ExitMaintenanceModeEvent{HostEvent: f.v.hostEvent(f.host)})
+		f.v.post(ctx, &types.ExitMaintenanceModeEvent{HostEvent: f.v.hostEvent(f.host, "left maintenance mode")})
 		return nil, nil
 	}
 	body := new(methods.ExitMaintenanceMode_TaskBody)
@@ -204,7 +204,7 @@ func (f *hostFace) PowerUpHostFromStandByTask(ctx *simulator.Context, _ *types.P
 			return nil, new(types.HostPowerOpFailed)
 		default:
 			f.v.sim.powerOn(m)
-			f.v.post(ctx, &types.ExitedStandbyModeEvent{HostEvent: f.v.hostEvent(f.host)})
+			f.v.post(ctx, &types.ExitedStandbyModeEvent{HostEvent: f.v.hostEvent(f.host, "left standby")})
 		}
 		return nil, nil
 	}
@@ -275,7 +275,7 @@ func (f *hostFace) DisconnectHostTask(ctx *simulator.Context, _ *types.Disconnec
 		}
 		m.detached, m.detachedAt = true, m.turn
 		f.v.hostGone(m, types.HostSystemPowerStateUnknown)
-		f.v.post(ctx, &types.HostDisconnectedEvent{HostEvent: f.v.hostEvent(f.host), Reason: "user"})
+		f.v.post(ctx, &types.HostDisconnectedEvent{HostEvent: f.v.hostEvent(f.host, "disconnected"), Reason: "user"})
 		return nil, nil
 	}
 	body := new(methods.DisconnectHost_TaskBody)
@@ -309,7 +309,7 @@ func (f *hostFace) ReconnectHostTask(ctx *simulator.Context, _ *types.ReconnectH
 		for _, vm := range f.v.vmsOn(ctx, f.host) {
 			f.v.showVMBack(ctx, vm, false)
 		}
-		f.v.post(ctx, &types.HostConnectedEvent{HostEvent: f.v.hostEvent(f.host)})
+		f.v.post(ctx, &types.HostConnectedEvent{HostEvent: f.v.hostEvent(f.host, "connected")})
 		return nil, nil
 	}
 	body := new(methods.ReconnectHost_TaskBody)

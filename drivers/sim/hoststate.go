@@ -63,14 +63,14 @@ func (v *vcenter) hostGone(m *machine, seen types.HostSystemPowerState) {
 func (v *vcenter) hostLost(m *machine, seen types.HostSystemPowerState) {
 	v.hostGone(m, seen)
 	ctx, host := v.call(), v.hosts[m.name]
-	event := v.hostEvent(host)
 	switch seen {
 	case types.HostSystemPowerStateStandBy:
-		v.post(ctx, &types.EnteredStandbyModeEvent{HostEvent: event})
+		v.post(ctx, &types.EnteredStandbyModeEvent{HostEvent: v.hostEvent(host, "entered standby")})
 		return
 	case types.HostSystemPowerStatePoweredOff:
-		v.post(ctx, &types.HostShutdownEvent{HostEvent: event, Reason: "ordered by a user"})
+		v.post(ctx, &types.HostShutdownEvent{HostEvent: v.hostEvent(host, "shut down"), Reason: "ordered by a user"})
 	}
+	event := v.hostEvent(host, "the host doesn't respond")
 	v.post(ctx, &types.HostConnectionLostEvent{HostEvent: event})
 	v.alarm(ctx, alarmConnection, event.Event, host, host.Name, types.ManagedEntityStatusGreen, types.ManagedEntityStatusRed)
 }
@@ -85,7 +85,7 @@ func (v *vcenter) hostBack(m *machine) {
 		v.showVMBack(ctx, vm, true)
 	}
 	v.showHostLoad(ctx, host)
-	event := v.hostEvent(host)
+	event := v.hostEvent(host, "connected")
 	v.post(ctx, &types.HostConnectedEvent{HostEvent: event})
 	v.alarm(ctx, alarmConnection, event.Event, host, host.Name, types.ManagedEntityStatusRed, types.ManagedEntityStatusGreen)
 }

@@ -236,7 +236,7 @@ func (v *vcenter) carryOut(ctx *simulator.Context, r *relocation) {
 		return
 	}
 	v.post(ctx, &types.VmMigratedEvent{
-		VmEvent: event, SourceHost: *hostArgument(r.from), SourceDatacenter: v.dcArgument(),
+		VmEvent: event, SourceHost: *hostArgument(r.from), SourceDatacenter: v.dcArgument(), SourceDatastore: v.dsArgument(left[0]),
 	})
 }
 

@@ -83,17 +83,17 @@ func TestIdentitiesAreStable(t *testing.T) {
 
 func TestLargerWorld(t *testing.T) {
 	cfg := quick()
-	w := LargeWorld(20, 200)
+	w := LargeWorld(10, 80)
 	cfg.World = &w
 	e := start(t, cfg)
-	if n := len(e.sim.Status().VMs); n != 201 {
+	if n := len(e.sim.Status().VMs); n != 81 {
 		t.Errorf("%d VMs", n)
 	}
 	e.down("esx0007", false)
 	for _, vm := range e.hostVMs("esx0007") {
 		e.must(e.relocate(vm, "esx0008"))
 	}
-	if n := len(e.hostVMs("esx0008")); n < 20 {
+	if n := len(e.hostVMs("esx0008")); n < 16 {
 		t.Errorf("esx0008 has %d VMs", n)
 	}
 }
