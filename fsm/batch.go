@@ -16,7 +16,7 @@ const (
 	batchMagic   = "YB"
 	batchHead    = 2 + 1 + 4
 	maxRow       = 1 << 20 // bytes of one row
-	maxBatch     = 4 << 20 // bytes of changes after which a batch takes no further verb
+	maxBatch     = 1 << 20 // bytes of changes after which a batch takes no further verb
 	maxGroup     = 1024    // verbs in one batch
 	maxVerbBytes = 32 << 20
 )

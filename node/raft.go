@@ -24,6 +24,7 @@ const (
 	// to serve a follower that is behind at a third more than the default, 64.
 	maxAppendEntries = 512
 	snapshotsKept    = 2
+	logCacheEntries  = 32
 	storeLockTimeout = 2 * time.Second
 )
 

@@ -23,7 +23,7 @@ const (
 	// may grow further before a collection, up to the limit; above that the
 	// collector works as hard as it must. GOGC and GOMEMLIMIT still count.
 	gcPercent   = 400
-	memoryLimit = 200 << 20
+	memoryLimit = 180 << 20
 )
 
 // newServeCmd runs a manager. Every key of the file is a flag, too
