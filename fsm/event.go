@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"yagura/fsm/catalog"
 	"yagura/fsm/schema"
 )
 
@@ -95,6 +97,7 @@ func recordEvent(tx *Tx, node string, received *schema.Event) error {
 		Text: clip(received.Text), Category: received.Category, Varbinds: clipMap(received.Varbinds), Received: received.Received,
 		From: received.From, State: schema.EventNew, Count: 1,
 	}
+	classify(e)
 	if e.Received == nil || e.Received.AsTime().After(tx.Now()) {
 		e.Received = e.Time // a node's clock that runs ahead mustn't order events
 	}
@@ -104,6 +107,14 @@ func recordEvent(tx *Tx, node string, received *schema.Event) error {
 		return Events.Put(tx, old)
 	}
 	return putEvent(tx, e)
+}
+
+// classify brings an event's id into its usual form, and gives it the category
+// and the severity of the catalog where its sender said none.
+func classify(e *schema.Event) {
+	e.EventId = catalog.NormalEventID(e.Notifier, e.EventId)
+	e.Category = cmp.Or(e.Category, catalog.CategoryOf(e.Notifier, e.Source, e.EventId))
+	e.Severity = cmp.Or(e.Severity, catalog.Severity(e.Notifier, e.Source, e.EventId), "info")
 }
 
 // LogEvent records an entry of our own event log.

@@ -9,6 +9,7 @@ import (
 	"embed"
 	"encoding/csv"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -69,6 +70,18 @@ func NormalID(id string) string {
 	return "0x" + strings.Repeat("0", 8-len(digits)) + strings.ToUpper(digits)
 }
 
+// NormalEventID is NormalID for an event of a notifier. An ESMPRO id is a 32-bit
+// number that agents send as hexadecimal text or as a number: decimal digits
+// become 0x and 8 hexadecimal digits.
+func NormalEventID(notifier, id string) string {
+	if notifier == notifierESMPRO {
+		if n, err := strconv.ParseUint(strings.TrimSpace(id), 10, 32); err == nil {
+			return fmt.Sprintf("0x%08X", n)
+		}
+	}
+	return NormalID(id)
+}
+
 // normalSource drops the spaces that the manual prints in some sources only.
 func normalSource(s string) string { return strings.ReplaceAll(s, " ", "") }
 
@@ -110,7 +123,7 @@ func key(notifier, source, id string) eventKey {
 	if notifier != notifierESMPRO {
 		source = ""
 	}
-	return eventKey{notifier, normalSource(source), NormalID(id)}
+	return eventKey{notifier, normalSource(source), NormalEventID(notifier, id)}
 }
 
 func indexEvents() map[eventKey]Event {

@@ -56,6 +56,7 @@ func TestCategoryOf(t *testing.T) {
 	for _, tt := range []struct{ notifier, source, id, want string }{
 		{"SystemMonitorEvent", "ESMDSVNT", "0xC0000002", "machine-inaccessible"},
 		{"SystemMonitorEvent", "ESMDSVNT", "0xc0000002", "machine-inaccessible"},
+		{"SystemMonitorEvent", "ESMDSVNT", "3221225474", "machine-inaccessible"},
 		{"SystemMonitorEvent", "ESMDSVNT", "0x40000001", "machine-accessible"},
 		{"SystemMonitorEvent", "ESM Mylex Service", "0x80040205", "disk-recoverable"},
 		{"SystemMonitorEvent", "ASMBENotify", "0x200C", "disk-recoverable"},
@@ -107,6 +108,7 @@ func TestParseSelector(t *testing.T) {
 		{"SystemMonitorEvent", "category:cpu-load", Selector{Category: "cpu-load"}, true},
 		{"SystemMonitorEvent", "ESM Mylex Service[0x80040205]", Selector{Source: "ESMMylexService", ID: "0x80040205"}, true},
 		{"SystemMonitorEvent", "ESMDSVNT[0xc0000002]", Selector{Source: "ESMDSVNT", ID: "0xC0000002"}, true},
+		{"SystemMonitorEvent", "ESMDSVNT[3221225474]", Selector{Source: "ESMDSVNT", ID: "0xC0000002"}, true},
 		{"SystemMonitorEvent", "category:vm-server", Selector{}, false},
 		{"SystemMonitorEvent", "category:", Selector{}, false},
 		{"SystemMonitorEvent", "ESMDSVNT", Selector{}, false},
@@ -127,7 +129,7 @@ func TestParseSelector(t *testing.T) {
 		}
 	}
 	sel, err := ParseSelector("SystemMonitorEvent", "ESMDSVNT[0xC0000002]")
-	if err != nil || !sel.Match("ESMDSVNT", "0xc0000002", "") || sel.Match("ESMDSVNT", "0xC0000003", "") || sel.Match("OTHER", "0xC0000002", "") {
+	if err != nil || !sel.Match("ESMDSVNT", "0xC0000002", "") || sel.Match("ESMDSVNT", "0xC0000003", "") || sel.Match("OTHER", "0xC0000002", "") {
 		t.Error("match")
 	}
 }

@@ -44,15 +44,16 @@ func ParseSelector(notifier, text string) (Selector, error) {
 	if !ok || !end || source == "" || id == "" {
 		return Selector{}, fmt.Errorf("%q isn't SOURCE[ID] or category:NAME", text)
 	}
-	return Selector{Source: normalSource(source), ID: NormalID(id)}, nil
+	return Selector{Source: normalSource(source), ID: NormalEventID(notifier, id)}, nil
 }
 
-// Match tells whether the selector names an event of its notifier.
+// Match tells whether the selector names an event of its notifier, whose id is
+// in the form of NormalEventID.
 func (s Selector) Match(source, id, category string) bool {
 	if s.Category != "" {
 		return s.Category == category
 	}
-	return s.ID == NormalID(id) && (s.Source == "" || s.Source == normalSource(source))
+	return s.ID == id && (s.Source == "" || s.Source == normalSource(source))
 }
 
 // Categories are the categories of a notifier's events, sorted.

@@ -12,7 +12,7 @@ import (
 func Severity(notifier, source, id string) string {
 	switch notifier {
 	case notifierESMPRO:
-		n, err := strconv.ParseUint(strings.TrimPrefix(NormalID(id), "0x"), 16, 32)
+		n, err := strconv.ParseUint(strings.TrimPrefix(NormalEventID(notifier, id), "0x"), 16, 32)
 		if err != nil {
 			return ""
 		}

@@ -14,11 +14,8 @@ import (
 	"yagura/fsm/schema"
 )
 
-// Events of notifications that no rule maps.
-const (
-	notifierSNMP = "SNMP"
-	severityInfo = "info"
-)
+// notifierSNMP is that of notifications that no rule maps.
+const notifierSNMP = "SNMP"
 
 // Rules are mapping rules, ready to be used. They never change.
 type Rules struct{ rules []rule }
@@ -57,7 +54,7 @@ func Compile(rows []*schema.TrapRule) (r *Rules, problems []error) {
 // becomes an event, too: of notifier SNMP, with its OID as event id.
 func (r *Rules) Event(n *Notification, from netip.AddrPort, at time.Time) (e *schema.Event, ok bool) {
 	e = &schema.Event{
-		Received: timestamppb.New(at), From: from.String(), TargetHint: n.Agent, Severity: severityInfo,
+		Received: timestamppb.New(at), From: from.String(), TargetHint: n.Agent,
 		Notifier: notifierSNMP, Source: notifierSNMP, EventId: n.TrapOID, Varbinds: make(map[string]string, len(n.Varbinds)),
 	}
 	for _, v := range n.Varbinds {
@@ -76,7 +73,7 @@ func (r *Rules) Event(n *Notification, from netip.AddrPort, at time.Time) (e *sc
 		e.Source = expand(c.Source, n)
 		e.EventId = cmp.Or(expand(c.EventId, n), e.EventId)
 		e.TargetHint = cmp.Or(expand(c.Target, n), e.TargetHint)
-		e.Severity = cmp.Or(c.Severity, e.Severity)
+		e.Severity = c.Severity // empty: the leader makes it out by the event's id
 		e.Text = expand(c.Text, n)
 		return e, true
 	}
