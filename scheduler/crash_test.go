@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/drivers/fake"
 	"yagura/fsm"
+	"yagura/fsm/schema"
 	"yagura/scheduler/schedulertest"
 )
 
@@ -45,7 +47,25 @@ func TestCrashEverywhere(t *testing.T) {
 		"CreateMachineToGroup":   {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestAddVM(tx, fsm.AddVM{Group: "web", VM: "web20"}) }},
 		"DeleteVirtualMachine":   {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestDeleteVM(tx, "web", "web01", false) }},
 		"MoveFromGroupToManaged": {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestDeleteVM(tx, "web", "web01", true) }},
-		"Collect":                {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, "vc1") }},
+		"MoveMachine by move": {Setup: localDisk, Request: func(tx *fsm.Tx) ([]string, error) {
+			return fsm.RequestMigrateVM(tx, fsm.MigrateVM{Group: "web", Host: "web01", VMServer: "esx02", Move: true})
+		}},
+		"MoveMachine by deleting and creating anew": {
+			Setup: func(r *schedulertest.Rig) {
+				localDisk(r)
+				r.World.Inject(fake.Fault{Op: fake.OpMove, Mode: fake.FailTask})
+			},
+			Request: func(tx *fsm.Tx) ([]string, error) {
+				return fsm.RequestMigrateVM(tx, fsm.MigrateVM{Group: "web", Host: "web01", VMServer: "esx02", Recreate: true})
+			},
+		},
+		"MoveMasterMachineToGroup": {Request: func(tx *fsm.Tx) ([]string, error) {
+			return fsm.RequestAddVM(tx, fsm.AddVM{Group: "web", VM: "spare01", Existing: true})
+		}},
+		"CreateMachineToGroup that fails": {State: schema.JobFailed,
+			Setup:   func(r *schedulertest.Rig) { r.World.Inject(fake.Fault{Op: "power-on", Mode: fake.FailTask}) },
+			Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestAddVM(tx, fsm.AddVM{Group: "web", VM: "web20"}) }},
+		"Collect": {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, "vc1") }},
 	} {
 		t.Run(name+" at once", func(t *testing.T) {
 			t.Parallel()
@@ -66,4 +86,23 @@ func TestCrashEverywhere(t *testing.T) {
 			schedulertest.CrashEverywhere(t, slow)
 		})
 	}
+}
+
+// localDisk puts web01 on a datastore that only esx01 mounts.
+func localDisk(r *schedulertest.Rig) {
+	inv, err := r.World.Hypervisor().Inventory(r.T.Context())
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	for _, v := range inv.VMs {
+		if v.Name == "web01" {
+			v.Datastores = []string{"local01"}
+			r.World.AddVM(v)
+		}
+	}
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		m, _ := fsm.Machines.Edit(tx, "web01")
+		m.Datastores = []string{"local01"}
+		return fsm.Machines.Put(tx, m)
+	})
 }

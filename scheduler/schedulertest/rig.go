@@ -168,6 +168,20 @@ func (r *Rig) Stop() {
 	r.running = nil
 }
 
+// Pause lets the running scheduler lose its leadership without noticing, as a
+// process that is stopped does, and returns it; Resume ends it.
+func (r *Rig) Pause() *Running {
+	run := r.running
+	r.running = nil
+	return run
+}
+
+// Resume lets a paused scheduler notice what it has missed, and waits for its end.
+func (run *Running) Resume() {
+	run.cancel()
+	<-run.ended
+}
+
 // Kill ends the running scheduler's leadership at once, without waiting: it is
 // for hooks, which run inside of its calls.
 func (r *Rig) Kill() {
