@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -173,16 +174,24 @@ func newSimCtlCmd() *cobra.Command {
 		func(cmd *cobra.Command, c *sim.Client, _ []string) (string, error) {
 			return c.Clear(cmd.Context())
 		})
+	var format string
 	sub("status", "show machines, VMs and faults as they really are", 0,
 		func(cmd *cobra.Command, c *sim.Client, _ []string) (string, error) {
+			if format != "table" && format != "json" {
+				return "", usageError{fmt.Errorf("output %q: want table or json", format)}
+			}
 			st, err := c.Status(cmd.Context())
 			if err != nil {
 				return "", err
 			}
+			if format == "json" {
+				data, err := json.MarshalIndent(st, "", "  ")
+				return string(data), err
+			}
 			var b strings.Builder
 			printSimStatus(&b, st)
 			return strings.TrimSuffix(b.String(), "\n"), nil
-		})
+		}).Flags().StringVarP(&format, "output", "o", "table", "table or json")
 	return ctl
 }
 

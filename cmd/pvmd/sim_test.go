@@ -37,6 +37,7 @@ func TestSimCtl(t *testing.T) {
 		{"load esx01 80", 0},
 		{"load web01 80%", 0},
 		{"status", 0},
+		{"status -o json", 0},
 		{"clear", 0},
 		{"host-down esx99", 2},
 		{"host-down", 2},
@@ -45,6 +46,7 @@ func TestSimCtl(t *testing.T) {
 		{"fail clone --times -1", 2},
 		{"fail clone --often", 2},
 		{"load web01 lots", 2},
+		{"status -o xml", 2},
 		{"load web01 101", 2},
 		{"status --state-dir elsewhere", 1},
 	} {

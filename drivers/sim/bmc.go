@@ -4,8 +4,10 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/vmware/govmomi/vim25/types"
@@ -73,6 +75,7 @@ func (b *bmc) routes() http.Handler {
 	open("GET /redfish/v1", b.root)
 	open("GET /redfish/v1/{$}", b.root)
 	open("GET /redfish/v1/odata", b.odata)
+	open("GET /redfish/v1/$metadata", metadata)
 	open("POST "+rfSessions, b.login)
 	open("POST "+rfSessions+"/Members", b.login)
 
@@ -165,6 +168,27 @@ func (b *bmc) odata(w http.ResponseWriter, _ *http.Request) {
 		entry("Managers", "/redfish/v1/Managers"), entry("SessionService", "/redfish/v1/SessionService"),
 		entry("Sessions", rfSessions),
 	}})
+}
+
+// metadataDoc names the schemas that the resources are of (DSP0266, 8.4.2). The
+// schemas are DMTF's published ones.
+var metadataDoc = func() string {
+	var b strings.Builder
+	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n" +
+		`<edmx:Edmx xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx" Version="4.0">` + "\n")
+	for _, s := range []string{
+		"ServiceRoot", "ComputerSystemCollection", "ComputerSystem", "ChassisCollection", "Chassis",
+		"ManagerCollection", "Manager", "SessionService", "SessionCollection", "Session", "ActionInfo",
+	} {
+		fmt.Fprintf(&b, `  <edmx:Reference Uri="http://redfish.dmtf.org/schemas/v1/%[1]s_v1.xml"><edmx:Include Namespace="%[1]s"/></edmx:Reference>`+"\n", s)
+	}
+	b.WriteString("</edmx:Edmx>\n")
+	return b.String()
+}()
+
+func metadata(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/xml; charset=utf-8")
+	_, _ = io.WriteString(w, metadataDoc)
 }
 
 // resetTypes are the values of ResetType that the system allows.

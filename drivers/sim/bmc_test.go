@@ -186,6 +186,8 @@ func TestBMCAuthentication(t *testing.T) {
 		{"/redfish/v1", none, 200},
 		{"/redfish/v1/", none, 200},
 		{"/redfish", none, 200},
+		{"/redfish/v1/odata", none, 200},
+		{"/redfish/v1/$metadata", none, 200},
 		{rfSystem, none, 401},
 		{rfSystem, func(r *http.Request) { r.SetBasicAuth(user, "wrong") }, 401},
 		{rfSystem, func(r *http.Request) { r.Header.Set("X-Auth-Token", "wrong") }, 401},

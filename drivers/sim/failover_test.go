@@ -132,6 +132,9 @@ func TestRelocateIsChecked(t *testing.T) {
 	if got := e.fault(e.relocate("web01", "esx01")); got != "InaccessibleDatastore" {
 		t.Errorf("to a server without the datastore: %s", got)
 	}
+	if m := e.vmProps("web01"); m.Config.Files.VmPathName != "[local-esx02] web01/web01.vmx" || m.Summary.Config.VmPathName != m.Config.Files.VmPathName {
+		t.Errorf("web01 is at %s, %s", m.Config.Files.VmPathName, m.Summary.Config.VmPathName)
+	}
 	if len(e.vmProps("web01").Datastore) != 1 || e.vmProps("web01").Datastore[0] != local.Reference() {
 		t.Error("web01 is not on the local datastore")
 	}

@@ -78,6 +78,8 @@ func (s *Sim) HostUp(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	s.bmcOf(m).srv.ln.mute(false)
+	const grace = 10 * time.Second
+	s.await(ctx, s.cfg.StopTime+grace, func() bool { return m.phase != phaseStopping })
 	s.mu.Lock()
 	m.bmcDead = false
 	was := m.phase
@@ -92,7 +94,7 @@ func (s *Sim) HostUp(ctx context.Context, name string) (string, error) {
 		return name + " was up already", nil
 	}
 	up := func() bool { return m.phase == phaseUp }
-	if !s.await(ctx, s.cfg.StopTime+s.cfg.BootTime+10*time.Second, up) {
+	if !s.await(ctx, s.cfg.BootTime+grace, up) {
 		return "", fmt.Errorf("%s didn't come up; see `pvmd sim ctl status`", name)
 	}
 	return fmt.Sprintf("%s was %s and is up", name, was), nil

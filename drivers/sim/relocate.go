@@ -2,8 +2,13 @@ package sim
 
 import (
 	"fmt"
+	"os"
+	"path"
+	"path/filepath"
 	"slices"
+	"strings"
 
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
@@ -180,6 +185,11 @@ func (f *vmFace) relocate(ctx *simulator.Context, task string, spec types.Virtua
 			return nil, fault
 		}
 		j.noop = r.to == r.from && !r.move
+		if r.move {
+			if fault := v.moveFiles(ctx, r); fault != nil {
+				return nil, fault
+			}
+		}
 		if !j.noop {
 			v.carryOut(ctx, r)
 		}
@@ -238,6 +248,57 @@ func (v *vcenter) carryOut(ctx *simulator.Context, r *relocation) {
 	v.post(ctx, &types.VmMigratedEvent{
 		VmEvent: event, SourceHost: *hostArgument(r.from), SourceDatacenter: v.dcArgument(), SourceDatastore: v.dsArgument(left[0]),
 	})
+}
+
+// moveFiles takes the VM's directory to its new datastore and lets the VM's
+// configuration say so. vcsim does neither.
+func (v *vcenter) moveFiles(ctx *simulator.Context, r *relocation) (fault types.BaseMethodFault) {
+	to := v.reg.Get(r.stores[0]).(*simulator.Datastore)
+	ctx.WithLock(r.vm, func() {
+		var was object.DatastorePath
+		if !was.FromString(r.vm.Config.Files.VmPathName) {
+			fault = &types.InvalidDatastorePath{DatastorePath: r.vm.Config.Files.VmPathName}
+			return
+		}
+		dir := path.Dir(was.Path)
+		target := filepath.Join(v.dir, to.Name, dir)
+		if _, err := os.Stat(target); err == nil {
+			fault = &types.FileAlreadyExists{FileFault: types.FileFault{File: "[" + to.Name + "] " + dir}}
+			return
+		}
+		if err := os.Rename(filepath.Join(v.dir, was.Datastore, dir), target); err != nil {
+			fault = &types.CannotAccessFile{FileFault: types.FileFault{File: was.String()}}
+			return
+		}
+		moved := func(p string) string {
+			if rest, ok := strings.CutPrefix(p, "["+was.Datastore+"]"); ok {
+				return "[" + to.Name + "]" + rest
+			}
+			return p
+		}
+		files := r.vm.Config.Files
+		for _, f := range []*string{&files.VmPathName, &files.SnapshotDirectory, &files.SuspendDirectory, &files.LogDirectory} {
+			*f = moved(*f)
+		}
+		// Readers may still be encoding the old devices, so disks are copied.
+		devices := slices.Clone(r.vm.Config.Hardware.Device)
+		for i, d := range devices {
+			if disk, ok := d.(*types.VirtualDisk); ok {
+				if b, ok := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
+					disk, backing := *disk, *b
+					backing.FileName, backing.Datastore = moved(b.FileName), &to.Self
+					disk.Backing = &backing
+					devices[i] = &disk
+				}
+			}
+		}
+		ctx.Update(r.vm, []types.PropertyChange{
+			{Name: "config.files", Val: files},
+			{Name: "summary.config.vmPathName", Val: files.VmPathName},
+			{Name: "config.hardware.device", Val: devices},
+		})
+	})
+	return fault
 }
 
 // relist takes the VM out of the lists of its old server and puts it into

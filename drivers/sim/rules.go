@@ -100,8 +100,8 @@ func (r *rules) takeFailure(op Op) bool {
 // Rule is one delay or failure in force.
 type Rule struct {
 	Op    Op            `json:"op"`
-	Delay time.Duration `json:"delay,omitempty"` // each task of Op takes that long
-	Fail  int           `json:"fail,omitempty"`  // so many calls of Op will fail
+	Delay time.Duration `json:"delay_ns,omitempty"` // each task of Op takes that long
+	Fail  int           `json:"fail,omitempty"`     // so many calls of Op will fail
 }
 
 func (r *rules) list() []Rule {
