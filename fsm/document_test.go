@@ -116,6 +116,7 @@ func TestDocumentsAreRefused(t *testing.T) {
 		"thumbprint":            {schema.KindInvalid, doc("Subsystem", "s", `{'address':'h','thumbprint':'12:34'}`), []string{"thumbprint", "64"}},
 		"software's kind":       {schema.KindInvalid, doc("Software", "s", `{}`), []string{"kind", "template"}},
 		"template in use":       {schema.KindInvalid, doc("Software", "tmpl-web", `{'kind':'script'}`), []string{"cost is for software of kind template"}},
+		"template's name":       {schema.KindInvalid, doc("Software", "web 2008", `{'kind':'template'}`), []string{"web 2008", "80"}},
 		"software's subsystem":  {schema.KindInvalid, doc("Software", "s", `{'kind':'script','subsystem':'x'}`), []string{`no subsystem "x"`}},
 		"notifier":              {schema.KindInvalid, doc("Policy", "p", `{'rules':[{'name':'r','notifier':'x','selector':'y','actions':['notify']}]}`), []string{"rules[0] (r).notifier", "VMwareProvider"}},
 		"selector":              {schema.KindInvalid, doc("Policy", "p", `{'rules':[{'notifier':'SystemMonitorEvent','selector':'category:x','actions':['notify']}]}`), []string{"selector", "cpu-failure"}},

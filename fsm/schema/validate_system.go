@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
@@ -108,7 +109,7 @@ func (s *Software) Validate() error {
 		return err
 	}
 	if s.Kind == SoftwareTemplate {
-		return nil
+		return CheckVMName(o, cmp.Or(s.Object, s.Name)) // the same rule as for VMs [5.2.19]
 	}
 	for _, f := range []struct {
 		name string
