@@ -21,7 +21,7 @@ const maxAuditObjects = 64
 // audit writes the audit row of the verb that has run in tx.
 func audit(tx *Tx, base uint64) error {
 	if tx.b.nextAudit == 0 {
-		last, ok := Audits.Last(tx)
+		last, ok := Audits.Last(tx.b.base)
 		tx.b.nextAudit = nextNumber(last.GetId(), ok)
 	}
 	a := &schema.Audit{
@@ -43,9 +43,5 @@ func audit(tx *Tx, base uint64) error {
 		}
 		a.Objects = append(a.Objects, name)
 	}
-	if err := Audits.Put(tx, a); err != nil {
-		return err
-	}
-	tx.b.nextAudit++
-	return nil
+	return Audits.Put(tx, a)
 }

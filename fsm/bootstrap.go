@@ -12,7 +12,7 @@ import (
 const (
 	defaultMaxEvents         = 100000
 	defaultMaxJobs           = 10000
-	defaultMaxAudit          = 100000
+	defaultMaxAudit          = 50000
 	defaultMaxAgeDays        = 365
 	defaultBrakeJobs         = 20
 	defaultBrakeJobsPerGroup = 10

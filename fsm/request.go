@@ -1,16 +1,19 @@
 package fsm
 
 import (
+	"strconv"
+
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"yagura/fsm/schema"
 )
 
-// Requests remember writes that carried a request id, by that id.
+// Requests remember writes that carried a request id, by number.
 var Requests = &Table[*schema.Request]{
 	number: 19, name: "request",
-	key:  func(r *schema.Request) string { return r.Id },
-	late: true,
+	key: func(r *schema.Request) string { return numberKey(r.Number) },
+	// The values are unique since replay looks before remember writes.
+	indexes: []Index[*schema.Request]{{Name: ByID, Values: func(r *schema.Request) []string { return []string{r.Id} }}},
 }
 
 // maxRequestID bounds a request id, bytes.
@@ -26,7 +29,10 @@ func replay(tx *Tx) (*schema.Request, error) {
 	if len(id) > maxRequestID {
 		return nil, schema.Errorf(schema.KindInvalid, "request id", "it has %d bytes, the limit is %d", len(id), maxRequestID)
 	}
-	req, ok := Requests.Get(tx, id)
+	req, ok := tx.b.requests[id]
+	if !ok {
+		req, ok = Requests.One(tx.b.base, ByID, id)
+	}
 	if !ok {
 		return nil, nil
 	}
@@ -37,12 +43,19 @@ func replay(tx *Tx) (*schema.Request, error) {
 	return req, nil
 }
 
-// remember keeps the verb's answer under its request id.
-func remember(tx *Tx, base uint64) error {
+// remember makes the row that keeps the verb's answer under its request id;
+// nil when it has none.
+func remember(tx *Tx, base uint64) (*schema.Request, error) {
 	if tx.why.Request == "" {
-		return nil
+		return nil, nil
 	}
-	return Requests.Put(tx, &schema.Request{
+	if tx.b.nextRequest == 0 {
+		last, ok := Requests.Last(tx.b.base)
+		tx.b.nextRequest = nextNumber(last.GetNumber(), ok)
+	}
+	req := &schema.Request{
 		Id: tx.why.Request, Index: base, Result: tx.result, Time: timestamppb.New(tx.Now()), User: tx.why.User, Op: tx.why.Op,
-	})
+		Number: strconv.FormatUint(tx.b.nextRequest, 10),
+	}
+	return req, Requests.Put(tx, req)
 }

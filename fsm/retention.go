@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -13,7 +14,7 @@ import (
 const (
 	maxRetained    = 2000           // rows deleted in one batch
 	requestMaxAge  = 24 * time.Hour // how long a request id is remembered: far longer than any client retries
-	maxRequests    = 100000         // and how many
+	maxRequests    = 50000         // and how many
 	defaultAgeDays = 365
 )
 
@@ -38,7 +39,8 @@ func Retain(tx *Tx) (more bool, err error) {
 		func(j *schema.Job) bool { return schema.JobEnded(j.State) && !parentLives(tx, j) }, r.deleteSteps)
 	retain(r, Audits, int(s.MaxAudit), defaultMaxAudit, before,
 		func(a *schema.Audit) *timestamppb.Timestamp { return a.Time }, nil, nil)
-	r.requests()
+	retain(r, Requests, 0, maxRequests, tx.Now().Add(-requestMaxAge),
+		func(q *schema.Request) *timestamppb.Timestamp { return q.Time }, nil, nil)
 	r.tokens()
 	r.machines(before)
 	return r.left <= 0, r.err
@@ -64,6 +66,15 @@ func (r *retainer) take(err error) {
 	}
 }
 
+// keyNumber is the number in the key of a numbered table.
+func keyNumber(key string) int {
+	n, err := strconv.Atoi(key)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // retain deletes the oldest rows of a numbered table while they are too old or
 // too many. Rows for which may is false stay, and those behind them are looked
 // at. Times grow with the numbers, so the first row that is neither ends it.
@@ -73,17 +84,21 @@ func retain[T proto.Message](r *retainer, t *Table[T], keep, standard int, befor
 	if keep == 0 {
 		keep = standard
 	}
-	surplus := t.Len(r.tx) - keep
-	newest, _ := t.Last(r.tx)
+	newest, ok := t.Last(r.tx)
+	if !ok {
+		return
+	}
+	// "Too many" goes by number, which counts nothing and walks nothing: a row
+	// stays while fewer than keep numbers have been given since.
+	last := keyNumber(t.key(newest)) - keep
 	for row := range t.All(r.tx) {
 		old := when(row) != nil && when(row).AsTime().Before(before)
-		if r.left <= 0 || r.err != nil || surplus <= 0 && !old || t.key(row) == t.key(newest) {
+		if r.left <= 0 || r.err != nil || keyNumber(t.key(row)) > last && !old || t.key(row) == t.key(newest) {
 			return
 		}
 		if may != nil && !may(row) {
 			continue
 		}
-		surplus--
 		r.take(t.Delete(r.tx, t.key(row)))
 		if also != nil && r.err == nil {
 			r.err = also(row)
@@ -96,29 +111,6 @@ func (r *retainer) deleteSteps(j *schema.Job) error {
 		r.take(Steps.Delete(r.tx, StepKey(s.Job, s.Number)))
 	}
 	return r.err
-}
-
-func (r *retainer) requests() {
-	surplus := Requests.Len(r.tx) - maxRequests
-	before := r.tx.Now().Add(-requestMaxAge)
-	for q := range Requests.All(r.tx) {
-		if r.left <= 0 {
-			return
-		}
-		if q.Time.AsTime().Before(before) {
-			surplus--
-			r.take(Requests.Delete(r.tx, q.Id))
-		}
-	}
-	// What is too many although it is young goes without order: under such a
-	// load no id is old enough to matter.
-	for q := range Requests.All(r.tx) {
-		if r.left <= 0 || surplus <= 0 {
-			return
-		}
-		surplus--
-		r.take(Requests.Delete(r.tx, q.Id))
-	}
 }
 
 func (r *retainer) tokens() {

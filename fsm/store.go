@@ -285,20 +285,24 @@ type preparedState struct {
 
 // batch is a batch in the making.
 type batch struct {
-	base      *View
-	term      uint64
-	feature   uint32
-	now       time.Time
-	why       []*schema.Why
-	db        *memdb.MemDB // private copy of the state
-	baseTxn   *memdb.Txn   // reads the state
-	txn       *memdb.Txn   // writes the private copy
-	sum       Digest
-	order     []rowID
-	changes   map[rowID]*change
-	size      int
-	nextAudit uint64
-	outcomes  []outcome
+	base     *View
+	term     uint64
+	feature  uint32
+	now      time.Time
+	why      []*schema.Why
+	db       *memdb.MemDB // private copy of the state
+	baseTxn  *memdb.Txn   // reads the state
+	txn      *memdb.Txn   // writes the private copy
+	sum      Digest
+	order    []rowID
+	changes  map[rowID]*change
+	size     int
+	outcomes []outcome
+	// What the verbs so far have taken of the numbered tables that every verb
+	// may write, so that none has to look into the growing transaction.
+	nextAudit   uint64
+	nextRequest uint64
+	requests    map[string]*schema.Request
 }
 
 type outcome struct {
@@ -314,7 +318,7 @@ func (s *Store) prepare(group []*update, term uint64) *batch {
 	db := base.db.Snapshot()
 	b := &batch{
 		base: base, term: term, feature: Settings(base).Feature, now: s.opt.Now().Round(0), db: db, baseTxn: base.txn(), txn: db.Txn(true),
-		sum: base.digest, changes: map[rowID]*change{},
+		sum: base.digest, changes: map[rowID]*change{}, requests: map[string]*schema.Request{},
 	}
 	if b.now.Before(base.time) {
 		b.now = base.time // the leader's clock may be behind the last one's
@@ -368,16 +372,26 @@ func runVerb(tx *Tx, u *update) (res Result, err error) {
 		return res, err
 	}
 	changed := tx.Changed()
-	if err := remember(tx, base); err != nil {
+	req, err := remember(tx, base)
+	if err != nil {
 		return res, err
 	}
-	if changed && !u.why.Internal {
+	audited := changed && !u.why.Internal
+	if audited {
 		if err := audit(tx, base); err != nil {
 			return res, err
 		}
 	}
 	if size := tx.size(); size > maxVerbBytes {
 		return res, schema.Errorf(schema.KindTooLarge, "write "+u.why.Op, "it changes %d bytes of rows, the limit is %d; nothing was written", size, maxVerbBytes)
+	}
+	// The verb stands: its numbers are taken.
+	if req != nil {
+		tx.b.requests[req.Id] = req
+		tx.b.nextRequest++
+	}
+	if audited {
+		tx.b.nextAudit++
 	}
 	return Result{Value: tx.result}, nil
 }

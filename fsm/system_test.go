@@ -185,8 +185,8 @@ func TestRetain(t *testing.T) {
 			}
 		}
 		return firstErr(
-			fsm.Requests.Put(tx, &schema.Request{Id: "old", Time: old}),
-			fsm.Requests.Put(tx, &schema.Request{Id: "young", Time: timestamppb.New(now)}),
+			fsm.Requests.Put(tx, &schema.Request{Number: "101", Id: "old", Time: old}),
+			fsm.Requests.Put(tx, &schema.Request{Number: "102", Id: "young", Time: timestamppb.New(now)}),
 			fsm.Tokens.Put(tx, &schema.Token{Hash: hash(1), User: "admin", Created: old, Expires: old}),
 			fsm.Tokens.Put(tx, &schema.Token{Hash: hash(2), User: "admin", Created: old, Expires: timestamppb.New(now.Add(time.Hour))}),
 			fsm.Machines.Put(tx, &schema.Machine{Name: "gone", Kind: schema.MachineVM, Gone: true, Collected: old}),
@@ -205,7 +205,7 @@ func TestRetain(t *testing.T) {
 	}
 	v := c.Store().View()
 	for name, n := range map[string][2]int{
-		"events": {fsm.Events.Len(v), 10}, "audit": {fsm.Audits.Len(v), 8}, "jobs": {fsm.Jobs.Len(v), 3}, "steps": {fsm.Steps.Len(v), 3},
+		"events": {fsm.Events.Len(v), 10 + 1}, "audit": {fsm.Audits.Len(v), 8}, "jobs": {fsm.Jobs.Len(v), 3}, "steps": {fsm.Steps.Len(v), 3},
 		"requests": {fsm.Requests.Len(v), 1}, "tokens": {fsm.Tokens.Len(v), 1}, "machines": {fsm.Machines.Len(v), 1},
 	} {
 		if n[0] != n[1] {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
-	"sync"
 
 	"github.com/hashicorp/go-memdb"
 	"google.golang.org/protobuf/proto"
@@ -14,29 +13,26 @@ import (
 
 // record is a row as the database holds it: the raw bytes of the log, so that
 // snapshots and digests never depend on how a library encodes, and the
-// decoded message beside them. A record is never changed once it is made, but
-// for the message of a late table, which is decoded when it is first read.
+// decoded message beside them; nil in a late table. A record is never changed
+// once it is made.
 type record struct {
-	key  string
-	raw  []byte
-	sum  Digest
-	once sync.Once
-	msg  proto.Message
+	key string
+	raw []byte
+	sum Digest
+	msg proto.Message
 }
 
-// message is the decoded row.
+// message is the decoded row. That of a late table is decoded at each look, so
+// that a walk over many rows doesn't leave all of them decoded.
 func (r *record) message(t TableRef) proto.Message {
-	r.once.Do(func() {
-		if r.msg != nil {
-			return
-		}
-		msg, _, err := t.RowKey(r.raw)
-		if err != nil {
-			panic(fmt.Sprintf("fsm: table %s, row %q doesn't decode: %v", t.Name(), r.key, err)) // it was checked when it was written or restored
-		}
-		r.msg = msg
-	})
-	return r.msg
+	if r.msg != nil {
+		return r.msg
+	}
+	msg, _, err := t.RowKey(r.raw)
+	if err != nil {
+		panic(fmt.Sprintf("fsm: table %s, row %q doesn't decode: %v", t.Name(), r.key, err)) // it was checked when it was written or restored
+	}
+	return msg
 }
 
 // Index is a secondary index of a table.
@@ -54,8 +50,8 @@ type Table[T proto.Message] struct {
 	key     func(T) string
 	check   func(T) error
 	indexes []Index[T]
-	// late rows are decoded when they are first read: for tables that are
-	// written all the time, read seldom, and have no index but their key.
+	// late rows are decoded each time they are read: for a table that is
+	// written all the time, read seldom, and has no index but its key.
 	late bool
 }
 

@@ -65,6 +65,7 @@ const (
 	ByParent   = "parent"
 	ByTarget   = "target"
 	ByEvent    = "event"
+	ByID       = "id-given"
 	ByOrigin   = "origin"
 )
 

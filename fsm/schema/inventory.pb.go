@@ -1786,12 +1786,13 @@ func (x *Software) GetOs() string {
 // Request remembers a retried write for at-most-once application.
 type Request struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`         // the key
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`         // as the client gave it
 	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`  // batch that applied it
 	Result        []byte                 `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"` // encoded answer
 	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
 	User          string                 `protobuf:"bytes,5,opt,name=user,proto3" json:"user,omitempty"` // a request id is its user's own
 	Op            string                 `protobuf:"bytes,6,opt,name=op,proto3" json:"op,omitempty"`
+	Number        string                 `protobuf:"bytes,7,opt,name=number,proto3" json:"number,omitempty"` // the key orders by it, so that the oldest go first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1864,6 +1865,13 @@ func (x *Request) GetUser() string {
 func (x *Request) GetOp() string {
 	if x != nil {
 		return x.Op
+	}
+	return ""
+}
+
+func (x *Request) GetNumber() string {
+	if x != nil {
+		return x.Number
 	}
 	return ""
 }
@@ -2055,14 +2063,15 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\alicence\x18\x06 \x01(\tR\alicence\x12\x16\n" +
 	"\x06object\x18\a \x01(\tR\x06object\x124\n" +
 	"\acontent\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\acontent\x12\x0e\n" +
-	"\x02os\x18\t \x01(\tR\x02os\"\x9b\x01\n" +
+	"\x02os\x18\t \x01(\tR\x02os\"\xb3\x01\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x16\n" +
 	"\x06result\x18\x03 \x01(\fR\x06result\x12.\n" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
 	"\x04user\x18\x05 \x01(\tR\x04user\x12\x0e\n" +
-	"\x02op\x18\x06 \x01(\tR\x02opB\x13Z\x11yagura/fsm/schemab\x06proto3"
+	"\x02op\x18\x06 \x01(\tR\x02op\x12\x16\n" +
+	"\x06number\x18\a \x01(\tR\x06numberB\x13Z\x11yagura/fsm/schemab\x06proto3"
 
 var (
 	file_fsm_schema_inventory_proto_rawDescOnce sync.Once
