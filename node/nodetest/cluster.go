@@ -17,6 +17,8 @@ import (
 	"yagura/fsm"
 	"yagura/node"
 	"yagura/node/tlsutil"
+	"yagura/rpc/api"
+	"yagura/rpc/client"
 )
 
 // Password is the first administrator's.
@@ -311,6 +313,26 @@ func (c *Cluster) Update(op string, verb func(*fsm.Tx) error) fsm.Result {
 		return err == nil
 	})
 	return res
+}
+
+// Client gives a client of the API as the first administrator, by certificate.
+// It knows all managers; that of index first is asked first.
+func (c *Cluster) Client(first int) *client.Client {
+	c.T.Helper()
+	name := c.Config(first).Admin.User
+	files := tlsutil.Files{CA: filepath.Join(c.Dir, tlsutil.CAFile), Cert: filepath.Join(c.Dir, name+".pem"), Key: filepath.Join(c.Dir, name+".key")}
+	if _, err := os.Stat(files.Cert); err != nil {
+		_, err := tlsutil.IssueInto(c.Dir, tlsutil.Request{Role: tlsutil.User, Name: name})
+		must(c.T, err)
+	}
+	var servers []string
+	for i := range c.Hosts {
+		servers = append(servers, c.Hosts[(first+i)%len(c.Hosts)])
+	}
+	cl, err := client.Dial(client.Options{Servers: servers, CA: files.CA, Cert: files.Cert, Key: files.Key, Consistency: api.Linear})
+	must(c.T, err)
+	c.T.Cleanup(cl.Close)
+	return cl
 }
 
 // Check waits until all running managers hold the same state, and verifies it.
