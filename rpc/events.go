@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -63,36 +64,78 @@ func (e eventsService) GetEvent(ctx context.Context, req *api.EventRequest) (*sc
 }
 
 // WatchEvents sends the events after req.After that req selects, then each new
-// one. An event is sent once, as it was when it was first seen here. Without
-// after it begins with the next one; limit is not used.
+// one, and an event again when its state has changed: it comes first as it was
+// recorded, and then with what was decided. Without after it begins with the
+// next one; limit is not used.
 func (e eventsService) WatchEvents(req *api.ListEventsRequest, out grpc.ServerStreamingServer[schema.Event]) error {
-	after := req.After
-	if after == "" {
+	if len(req.Open) > maxOpen {
+		return schema.Errorf(schema.KindTooLarge, "open events", "%d are named, the limit is %d", len(req.Open), maxOpen)
+	}
+	w := eventWatch{req: req, after: req.After, open: maps.Clone(req.Open)}
+	if w.open == nil {
+		w.open = map[string]string{}
+	}
+	if w.after == "" {
+		w.after = "0"
 		if last, ok := fsm.Events.Last(e.s.cfg.Store.View()); ok {
-			after = last.Id
-		} else {
-			after = "0"
+			w.after = last.Id
 		}
 	}
 	return e.s.watch(out.Context(), []fsm.TableRef{fsm.Events}, func(v *fsm.View) (bool, error) {
-		match, err := eventFilter(v, req)
-		if err != nil {
-			return false, err
-		}
-		key, err := afterKey(after)
-		if err != nil {
-			return false, err
-		}
-		for ev := range fsm.Events.From(v, key) {
-			if match(ev) {
-				if err := out.Send(ev); err != nil {
-					return false, err
-				}
-			}
-			after = ev.Id
-		}
-		return false, nil
+		return false, w.send(v, out.Send)
 	})
+}
+
+// eventWatch is how far one watch has come.
+type eventWatch struct {
+	req   *api.ListEventsRequest
+	after string            // id of the last event seen
+	open  map[string]string // events that aren't decided on yet: id and the state in which they were seen
+}
+
+// send sends what has changed.
+func (w *eventWatch) send(v *fsm.View, send func(*schema.Event) error) error {
+	match, err := eventFilter(v, w.req)
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(w.open)) {
+		ev, ok := fsm.Events.Get(v, fsm.NumberKey(id))
+		if !ok {
+			delete(w.open, id)
+			continue
+		}
+		if ev.State != w.open[id] {
+			if err := send(ev); err != nil {
+				return err
+			}
+			w.seen(ev)
+		}
+	}
+	key, err := afterKey(w.after)
+	if err != nil {
+		return err
+	}
+	for ev := range fsm.Events.From(v, key) {
+		if match(ev) {
+			if err := send(ev); err != nil {
+				return err
+			}
+			w.seen(ev)
+		}
+		w.after = ev.Id
+	}
+	return nil
+}
+
+// maxOpen bounds the undecided events that one watch keeps an eye on.
+const maxOpen = 10000
+
+func (w *eventWatch) seen(ev *schema.Event) {
+	delete(w.open, ev.Id)
+	if ev.State != schema.EventHandled && len(w.open) < maxOpen {
+		w.open[ev.Id] = ev.State
+	}
 }
 
 // ListAudit lists changes, oldest first, as ListEvents does events.

@@ -108,30 +108,36 @@ func TestWatchGoesOnWhenManagersDie(t *testing.T) {
 
 func TestWatchEventsGoesOnBehindTheLastOneSeen(t *testing.T) {
 	c := start(t, 2)
-	event := func(id string) {
+	event := func(id, state string) {
 		c.log.Do(func(tx *fsm.Tx) error {
-			return fsm.Events.Put(tx, &schema.Event{Id: id, Notifier: schema.NotifierSNMP, State: schema.EventHandled})
+			return fsm.Events.Put(tx, &schema.Event{Id: id, Notifier: schema.NotifierSNMP, State: state})
 		})
 	}
-	event("1")
-	event("2")
+	event("1", schema.EventHandled)
+	event("2", schema.EventNew)
 	var seen []string
 	stop := errors.New("stop")
-	err := c.as(observer, 1, 0).WatchEvents(t.Context(), &api.ListEventsRequest{After: "1"}, func(e *schema.Event) error {
-		seen = append(seen, e.Id)
-		switch e.Id {
-		case "2":
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := c.as(observer, 1, 0).WatchEvents(ctx, &api.ListEventsRequest{After: "1"}, func(e *schema.Event) error {
+		seen = append(seen, e.Id+" "+e.State)
+		switch len(seen) {
+		case 1:
+			event("9", schema.EventHandled)
+		case 2:
 			c.nodes[1].kill()
-			event("3")
-		case "3":
-			event("10")
-		case "10":
+			event("2", schema.EventWaiting) // it was new when it was seen
+			event("10", schema.EventHandled)
+		case 4:
+			event("2", schema.EventHandled)
+		case 5:
 			return stop
 		}
 		return nil
 	})
-	if err != stop || !slices.Equal(seen, []string{"2", "3", "10"}) {
-		t.Fatalf("saw %v, %v", seen, err)
+	want := []string{"2 new", "9 handled", "2 waiting", "10 handled", "2 handled"}
+	if err != stop || !slices.Equal(seen, want) {
+		t.Fatalf("saw %q, %v, want %q", seen, err, want)
 	}
 }
 

@@ -2213,6 +2213,7 @@ type ListEventsRequest struct {
 	Target        string                 `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
 	Group         string                 `protobuf:"bytes,4,opt,name=group,proto3" json:"group,omitempty"`
 	Notifier      string                 `protobuf:"bytes,5,opt,name=notifier,proto3" json:"notifier,omitempty"`
+	Open          map[string]string      `protobuf:"bytes,6,rep,name=open,proto3" json:"open,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // WatchEvents attached again: undecided events seen before, id and state
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2280,6 +2281,13 @@ func (x *ListEventsRequest) GetNotifier() string {
 		return x.Notifier
 	}
 	return ""
+}
+
+func (x *ListEventsRequest) GetOpen() map[string]string {
+	if x != nil {
+		return x.Open
+	}
+	return nil
 }
 
 type ListEventsReply struct {
@@ -3138,13 +3146,17 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\x05steps\x18\x02 \x03(\v2\x0f.yagura.v1.StepR\x05steps\"a\n" +
 	"\x0eListLocksReply\x12%\n" +
 	"\x05locks\x18\x01 \x03(\v2\x0f.yagura.v1.LockR\x05locks\x12(\n" +
-	"\awaiting\x18\x02 \x03(\v2\x0e.yagura.v1.JobR\awaiting\"\x89\x01\n" +
+	"\awaiting\x18\x02 \x03(\v2\x0e.yagura.v1.JobR\awaiting\"\x82\x02\n" +
 	"\x11ListEventsRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\tR\x05after\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
 	"\x06target\x18\x03 \x01(\tR\x06target\x12\x14\n" +
 	"\x05group\x18\x04 \x01(\tR\x05group\x12\x1a\n" +
-	"\bnotifier\x18\x05 \x01(\tR\bnotifier\";\n" +
+	"\bnotifier\x18\x05 \x01(\tR\bnotifier\x12>\n" +
+	"\x04open\x18\x06 \x03(\v2*.yagura.api.v1.ListEventsRequest.OpenEntryR\x04open\x1a7\n" +
+	"\tOpenEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\";\n" +
 	"\x0fListEventsReply\x12(\n" +
 	"\x06events\x18\x01 \x03(\v2\x10.yagura.v1.EventR\x06events\"\x1e\n" +
 	"\fEventRequest\x12\x0e\n" +
@@ -3275,7 +3287,7 @@ func file_rpc_api_api_proto_rawDescGZIP() []byte {
 	return file_rpc_api_api_proto_rawDescData
 }
 
-var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_rpc_api_api_proto_goTypes = []any{
 	(*Empty)(nil),                 // 0: yagura.api.v1.Empty
 	(*LoginRequest)(nil),          // 1: yagura.api.v1.LoginRequest
@@ -3329,137 +3341,139 @@ var file_rpc_api_api_proto_goTypes = []any{
 	(*RecordEventsRequest)(nil),   // 49: yagura.api.v1.RecordEventsRequest
 	(*RecordEventsReply)(nil),     // 50: yagura.api.v1.RecordEventsReply
 	(*JoinRequest)(nil),           // 51: yagura.api.v1.JoinRequest
-	nil,                           // 52: yagura.api.v1.StatusReply.TrapsDroppedEntry
-	(*timestamppb.Timestamp)(nil), // 53: google.protobuf.Timestamp
-	(*schema.User)(nil),           // 54: yagura.v1.User
-	(*structpb.Struct)(nil),       // 55: google.protobuf.Struct
-	(*schema.Machine)(nil),        // 56: yagura.v1.Machine
-	(*schema.Policy)(nil),         // 57: yagura.v1.Policy
-	(*schema.Job)(nil),            // 58: yagura.v1.Job
-	(*schema.Step)(nil),           // 59: yagura.v1.Step
-	(*schema.Lock)(nil),           // 60: yagura.v1.Lock
-	(*schema.Event)(nil),          // 61: yagura.v1.Event
-	(*schema.Audit)(nil),          // 62: yagura.v1.Audit
-	(*schema.Manager)(nil),        // 63: yagura.v1.Manager
+	nil,                           // 52: yagura.api.v1.ListEventsRequest.OpenEntry
+	nil,                           // 53: yagura.api.v1.StatusReply.TrapsDroppedEntry
+	(*timestamppb.Timestamp)(nil), // 54: google.protobuf.Timestamp
+	(*schema.User)(nil),           // 55: yagura.v1.User
+	(*structpb.Struct)(nil),       // 56: google.protobuf.Struct
+	(*schema.Machine)(nil),        // 57: yagura.v1.Machine
+	(*schema.Policy)(nil),         // 58: yagura.v1.Policy
+	(*schema.Job)(nil),            // 59: yagura.v1.Job
+	(*schema.Step)(nil),           // 60: yagura.v1.Step
+	(*schema.Lock)(nil),           // 61: yagura.v1.Lock
+	(*schema.Event)(nil),          // 62: yagura.v1.Event
+	(*schema.Audit)(nil),          // 63: yagura.v1.Audit
+	(*schema.Manager)(nil),        // 64: yagura.v1.Manager
 }
 var file_rpc_api_api_proto_depIdxs = []int32{
-	53, // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
-	54, // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
-	55, // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
+	54, // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
+	55, // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
+	56, // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
 	8,  // 3: yagura.api.v1.ApplyRequest.documents:type_name -> yagura.api.v1.Document
 	11, // 4: yagura.api.v1.ApplyReply.applied:type_name -> yagura.api.v1.Applied
-	55, // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
-	55, // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
+	56, // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
+	56, // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
 	12, // 7: yagura.api.v1.ListReply.objects:type_name -> yagura.api.v1.Object
-	56, // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
-	56, // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
-	56, // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
+	57, // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
+	57, // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
+	57, // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
 	23, // 11: yagura.api.v1.PolicySetting.models:type_name -> yagura.api.v1.PolicySetting
 	23, // 12: yagura.api.v1.ShowPolicyReply.settings:type_name -> yagura.api.v1.PolicySetting
-	57, // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
+	58, // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
 	37, // 14: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
-	58, // 15: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
-	59, // 16: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
-	60, // 17: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
-	58, // 18: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
-	61, // 19: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
-	62, // 20: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
-	53, // 21: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
-	45, // 22: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
-	52, // 23: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
-	61, // 24: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
-	63, // 25: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
-	1,  // 26: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
-	0,  // 27: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
-	0,  // 28: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
-	4,  // 29: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
-	0,  // 30: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
-	6,  // 31: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
-	7,  // 32: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
-	9,  // 33: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
-	13, // 34: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
-	14, // 35: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
-	16, // 36: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
-	17, // 37: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
-	19, // 38: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
-	21, // 39: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
-	19, // 40: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
-	25, // 41: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
-	26, // 42: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
-	28, // 43: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
-	29, // 44: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
-	30, // 45: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
-	31, // 46: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
-	32, // 47: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
-	33, // 48: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
-	35, // 49: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
-	35, // 50: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
-	35, // 51: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
-	36, // 52: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
-	35, // 53: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
-	0,  // 54: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
-	39, // 55: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
-	41, // 56: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
-	39, // 57: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
-	42, // 58: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
-	0,  // 59: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
-	44, // 60: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
-	44, // 61: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
-	0,  // 62: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
-	0,  // 63: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
-	48, // 64: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
-	49, // 65: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
-	51, // 66: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
-	44, // 67: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
-	0,  // 68: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
-	2,  // 69: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
-	0,  // 70: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
-	3,  // 71: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
-	0,  // 72: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
-	5,  // 73: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
-	54, // 74: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
-	0,  // 75: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
-	10, // 76: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
-	12, // 77: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
-	15, // 78: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
-	0,  // 79: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
-	18, // 80: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
-	20, // 81: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
-	22, // 82: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
-	24, // 83: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
-	0,  // 84: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
-	27, // 85: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
-	18, // 86: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
-	18, // 87: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
-	18, // 88: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
-	18, // 89: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
-	18, // 90: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
-	34, // 91: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
-	37, // 92: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
-	37, // 93: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
-	0,  // 94: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
-	0,  // 95: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
-	0,  // 96: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
-	38, // 97: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
-	40, // 98: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
-	61, // 99: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
-	61, // 100: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
-	43, // 101: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
-	46, // 102: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
-	0,  // 103: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
-	44, // 104: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
-	47, // 105: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
-	48, // 106: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
-	0,  // 107: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
-	50, // 108: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
-	0,  // 109: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
-	0,  // 110: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
-	45, // 111: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
-	69, // [69:112] is the sub-list for method output_type
-	26, // [26:69] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	59, // 15: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
+	60, // 16: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
+	61, // 17: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
+	59, // 18: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
+	52, // 19: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
+	62, // 20: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
+	63, // 21: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
+	54, // 22: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
+	45, // 23: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
+	53, // 24: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
+	62, // 25: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
+	64, // 26: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
+	1,  // 27: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
+	0,  // 28: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
+	0,  // 29: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
+	4,  // 30: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
+	0,  // 31: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
+	6,  // 32: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
+	7,  // 33: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
+	9,  // 34: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
+	13, // 35: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
+	14, // 36: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
+	16, // 37: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
+	17, // 38: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
+	19, // 39: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
+	21, // 40: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
+	19, // 41: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
+	25, // 42: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
+	26, // 43: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
+	28, // 44: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
+	29, // 45: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
+	30, // 46: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
+	31, // 47: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
+	32, // 48: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
+	33, // 49: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
+	35, // 50: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
+	35, // 51: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
+	35, // 52: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
+	36, // 53: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
+	35, // 54: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
+	0,  // 55: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
+	39, // 56: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
+	41, // 57: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
+	39, // 58: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
+	42, // 59: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
+	0,  // 60: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
+	44, // 61: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
+	44, // 62: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
+	0,  // 63: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
+	0,  // 64: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
+	48, // 65: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
+	49, // 66: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
+	51, // 67: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
+	44, // 68: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
+	0,  // 69: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
+	2,  // 70: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
+	0,  // 71: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
+	3,  // 72: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
+	0,  // 73: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
+	5,  // 74: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
+	55, // 75: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
+	0,  // 76: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
+	10, // 77: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
+	12, // 78: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
+	15, // 79: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
+	0,  // 80: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
+	18, // 81: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
+	20, // 82: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
+	22, // 83: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
+	24, // 84: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
+	0,  // 85: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
+	27, // 86: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
+	18, // 87: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
+	18, // 88: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
+	18, // 89: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
+	18, // 90: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
+	18, // 91: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
+	34, // 92: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
+	37, // 93: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
+	37, // 94: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
+	0,  // 95: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
+	0,  // 96: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
+	0,  // 97: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
+	38, // 98: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
+	40, // 99: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
+	62, // 100: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
+	62, // 101: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
+	43, // 102: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
+	46, // 103: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
+	0,  // 104: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
+	44, // 105: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
+	47, // 106: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
+	48, // 107: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
+	0,  // 108: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
+	50, // 109: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
+	0,  // 110: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
+	0,  // 111: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
+	45, // 112: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
+	70, // [70:113] is the sub-list for method output_type
+	27, // [27:70] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_rpc_api_api_proto_init() }
@@ -3473,7 +3487,7 @@ func file_rpc_api_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rpc_api_api_proto_rawDesc), len(file_rpc_api_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   53,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   7,
 		},

@@ -1429,6 +1429,7 @@ const (
 type EventsClient interface {
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsReply, error)
 	GetEvent(ctx context.Context, in *EventRequest, opts ...grpc.CallOption) (*schema.Event, error)
+	// WatchEvents sends each event when it is recorded, and again when its state has changed.
 	WatchEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[schema.Event], error)
 	ListAudit(ctx context.Context, in *ListAuditRequest, opts ...grpc.CallOption) (*ListAuditReply, error)
 }
@@ -1498,6 +1499,7 @@ func (c *eventsClient) ListAudit(ctx context.Context, in *ListAuditRequest, opts
 type EventsServer interface {
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsReply, error)
 	GetEvent(context.Context, *EventRequest) (*schema.Event, error)
+	// WatchEvents sends each event when it is recorded, and again when its state has changed.
 	WatchEvents(*ListEventsRequest, grpc.ServerStreamingServer[schema.Event]) error
 	ListAudit(context.Context, *ListAuditRequest) (*ListAuditReply, error)
 	mustEmbedUnimplementedEventsServer()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
@@ -24,19 +25,32 @@ func (c *Client) WatchJob(ctx context.Context, id string, see func(*api.JobInfo)
 	return follow(ctx, c, api.Jobs_WatchJob_FullMethodName, open, see)
 }
 
-// WatchEvents calls see with each event after req.After that req selects, and
-// with new ones as they come, until ctx ends or see returns an error. After a
-// loss it goes on behind the last event seen. Errors are those of WatchJob.
+// WatchEvents calls see with each event after req.After that req selects, with
+// new ones as they come, and with one again when its state has changed, until
+// ctx ends or see returns an error. After a loss it goes on behind the last
+// event seen. Errors are those of WatchJob.
 func (c *Client) WatchEvents(ctx context.Context, req *api.ListEventsRequest, see func(*schema.Event) error) error {
 	req = proto.CloneOf(req)
 	open := func(ctx context.Context, conn *grpc.ClientConn) (grpc.ServerStreamingClient[schema.Event], error) {
 		return api.NewEventsClient(conn).WatchEvents(ctx, req)
 	}
 	return follow(ctx, c, api.Events_WatchEvents_FullMethodName, open, func(e *schema.Event) error {
-		req.After = e.Id
+		if later(e.Id, req.After) {
+			req.After = e.Id
+		}
+		if e.State == schema.EventHandled {
+			delete(req.Open, e.Id)
+		} else if req.Open == nil {
+			req.Open = map[string]string{e.Id: e.State}
+		} else if len(req.Open) < maxOpen {
+			req.Open[e.Id] = e.State
+		}
 		return see(e)
 	})
 }
+
+// maxOpen bounds the undecided events that a watch remembers over a loss.
+const maxOpen = 1000
 
 // stopped is an error of the caller's own function, which ends a watch.
 type stopped struct{ error }
@@ -100,4 +114,11 @@ func stream[T any](c *Client, t *try, open func(context.Context, *grpc.ClientCon
 			return stopped{err}
 		}
 	}
+}
+
+// later tells whether the number a is above b.
+func later(a, b string) bool {
+	x, _ := strconv.ParseUint(a, 10, 64)
+	y, _ := strconv.ParseUint(b, 10, 64)
+	return x > y
 }
