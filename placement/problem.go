@@ -141,7 +141,8 @@ type Settings struct {
 	// or stopped, is left alone by levelling and saving.
 	Hold time.Duration
 	// MinGain is what a levelling move must lower the score by for each unit
-	// of MoveCost, in millionths; 0 means 1000.
+	// of its MoveCost, in thousandths over the number of servers: one move
+	// among a hundred servers can't do much; 0 means 20.
 	MinGain int64
 	// ColdMove allows that a powered-off VM is moved together with its disks
 	// to a server that doesn't reach its datastores.

@@ -33,6 +33,8 @@ func (c *Cluster) Solve(ctx context.Context, req Request) (*Plan, error) {
 		pl.evacuate(servers)
 	case SavePower:
 		pl.savePower()
+	case Level:
+		pl.level()
 	}
 	pl.finish()
 	return pl.plan, nil
@@ -167,5 +169,6 @@ func (c *Cluster) totals(st *state, start, stop []ServerAction) Totals {
 			t.VMsOn++
 		}
 	}
+	t.Score = newBalance(c, st, runs).score()
 	return t
 }
