@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
@@ -60,6 +62,7 @@ func (f *vmFace) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task) so
 			if fault != nil {
 				return nil, fault
 			}
+			v.freshMACs(ctx, result.(types.ManagedObjectReference))
 			v.arrived(ctx, result.(types.ManagedObjectReference), host)
 			return result, nil
 		},
@@ -71,6 +74,27 @@ func (f *vmFace) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_Task) so
 		body.Res = &types.CloneVM_TaskResponse{Returnval: ref}
 	}
 	return body
+}
+
+// freshMACs gives a clone's network cards addresses of their own, as vCenter
+// does; vcsim leaves it those of its template.
+func (v *vcenter) freshMACs(ctx *simulator.Context, ref types.ManagedObjectReference) {
+	vm, ok := v.reg.Get(ref).(*simulator.VirtualMachine)
+	if !ok {
+		return
+	}
+	ctx.WithLock(vm, func() {
+		// The template still holds the old devices, so cards are copied.
+		devices := slices.Clone(vm.Config.Hardware.Device)
+		for i, d := range devices {
+			if nic, ok := d.(*types.VirtualVmxnet3); ok {
+				card := *nic
+				card.MacAddress = nameMAC("clone", vm.Config.InstanceUuid, i)
+				devices[i] = &card
+			}
+		}
+		ctx.Update(vm, []types.PropertyChange{{Name: "config.hardware.device", Val: devices}})
+	})
 }
 
 // cloneTarget checks where a clone is to go, and fills in what vCenter
