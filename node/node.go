@@ -183,7 +183,7 @@ func (n *Node) serveAPI(ctx context.Context) (err error) {
 		return err
 	}
 	n.server, err = rpc.NewServer(rpc.Config{
-		Store: n.store, Cluster: n, Log: n.log, Metrics: n.metrics, PeerTLS: n.peerTLS(),
+		Store: n.store, Cluster: n, Log: n.log, Metrics: n.metrics, PeerTLS: n.peerTLS(), Dial: n.cfg.Dial,
 		TLS: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{n.ident.Certificate}, ClientCAs: n.ident.Pool},
 	})
 	if err != nil {
