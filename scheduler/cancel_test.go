@@ -2,6 +2,7 @@ package scheduler_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,10 +171,9 @@ func TestParksWhenNobodyTellsAndGoesOn(t *testing.T) {
 func TestAPausedLeaderIsFencedByTheDeadline(t *testing.T) {
 	r := schedulertest.New(t)
 	reached, release := make(chan struct{}), make(chan struct{})
-	first := true
+	var first atomic.Bool
 	r.World.OnCall(func(op, _ string, phase fake.Phase) error {
-		if op == fake.OpMigrate && phase == fake.Before && first {
-			first = false
+		if op == fake.OpMigrate && phase == fake.Before && first.CompareAndSwap(false, true) {
 			close(reached)
 			<-release
 		}

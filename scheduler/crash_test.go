@@ -78,7 +78,7 @@ func TestCrashEverywhere(t *testing.T) {
 				c.Setup(r)
 			}
 			for _, op := range []string{"power-on", "shutdown", "power-off", "reboot", "suspend", "migrate", "move", "register", "clone", "destroy", "host-power-off"} {
-				r.World.Delay(op, 1500*time.Millisecond)
+				r.World.Delay(op, 200*time.Millisecond)
 			}
 		}
 		t.Run(name+" with tasks", func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,7 +32,9 @@ type Rig struct {
 	// Follow lets schedulers follow the subsystems.
 	Follow bool
 
-	nodes   int
+	nodes int
+
+	mu      sync.Mutex // guards running: Kill comes from hooks
 	running *Running
 }
 
@@ -148,33 +151,35 @@ func (r *Rig) Start() *Running {
 		Store: r.Cluster.Store(), Drivers: clients{r.World}, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow,
 		Log: slog.New(slog.NewTextHandler(testWriter{r.T}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
+	r.exchange(run)
 	go func() { // Stop waits for it
 		defer close(run.ended)
 		if err := s.Run(ctx, term); err != nil {
 			r.T.Errorf("scheduler: %v", err)
 		}
 	}()
-	r.running = run
 	return run
+}
+
+// exchange puts another scheduler in the place of the running one, which it returns.
+func (r *Rig) exchange(run *Running) *Running {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.running
+	r.running = run
+	return old
 }
 
 // Stop ends the running scheduler and waits for it.
 func (r *Rig) Stop() {
-	if r.running == nil {
-		return
+	if run := r.exchange(nil); run != nil {
+		run.Resume()
 	}
-	r.running.cancel()
-	<-r.running.ended
-	r.running = nil
 }
 
 // Pause lets the running scheduler lose its leadership without noticing, as a
 // process that is stopped does, and returns it; Resume ends it.
-func (r *Rig) Pause() *Running {
-	run := r.running
-	r.running = nil
-	return run
-}
+func (r *Rig) Pause() *Running { return r.exchange(nil) }
 
 // Resume lets a paused scheduler notice what it has missed, and waits for its end.
 func (run *Running) Resume() {
@@ -186,6 +191,8 @@ func (run *Running) Resume() {
 // for hooks, which run inside of its calls.
 func (r *Rig) Kill() {
 	r.Cluster.StepDown()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.running != nil {
 		r.running.cancel()
 	}
