@@ -93,7 +93,7 @@ func demoUp(ctx context.Context, bed *testbed.Bed, out io.Writer) error {
 			return err
 		}
 	}
-	if err := startDemo(ctx, bed, fresh, out); err != nil {
+	if err := startDemo(ctx, bed, out); err != nil {
 		if fresh {
 			_, stopErr := bed.StopAll()
 			err = errors.Join(err, stopErr)
@@ -103,7 +103,7 @@ func demoUp(ctx context.Context, bed *testbed.Bed, out io.Writer) error {
 	return nil
 }
 
-func startDemo(ctx context.Context, bed *testbed.Bed, fresh bool, out io.Writer) error {
+func startDemo(ctx context.Context, bed *testbed.Bed, out io.Writer) error {
 	if err := bed.StartSim(); err != nil {
 		return err
 	}
@@ -120,8 +120,14 @@ func startDemo(ctx context.Context, bed *testbed.Bed, fresh bool, out io.Writer)
 		return fmt.Errorf("%w\nlast lines of node1.log:\n%s", err, bed.LogTail("node1", 5))
 	}
 	fmt.Fprintf(out, "three managers run; %s leads\n", bed.Nodes[leader].ID)
-	if fresh {
+	// A start that was interrupted left no mark; loading again changes nothing
+	// that is there.
+	mark := bed.Path("loaded")
+	if _, err := os.Stat(mark); errors.Is(err, fs.ErrNotExist) {
 		if err := bed.LoadDemo(ctx, out); err != nil {
+			return err
+		}
+		if err := os.WriteFile(mark, nil, 0o644); err != nil {
 			return err
 		}
 	}

@@ -71,6 +71,16 @@ func TestGuestIsAsked(t *testing.T) {
 	e.wantLedger("vc1 reboot web01 ok", "vc1 shutdown web01 ok", "vc1 shutdown web01 failed: InvalidPowerState")
 }
 
+// cardMAC is the address of a VM's first network card.
+func cardMAC(m mo.VirtualMachine) string {
+	for _, d := range m.Config.Hardware.Device {
+		if c, ok := d.(types.BaseVirtualEthernetCard); ok {
+			return c.GetVirtualEthernetCard().MacAddress
+		}
+	}
+	return ""
+}
+
 func TestCloneCustomizeDestroy(t *testing.T) {
 	e := start(t, quick())
 	folders, err := object.NewDatacenter(e.client, e.sim.vc.dc).Folders(e.ctx)
@@ -100,6 +110,9 @@ func TestCloneCustomizeDestroy(t *testing.T) {
 	if m.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn || m.Guest.HostName != "web13" || m.Guest.IpAddress != "192.0.2.13" ||
 		m.Config.Hardware.NumCPU != 3 || *m.Runtime.Host != h.Reference() {
 		t.Errorf("web13: %s host name %q address %q CPUs %d", m.Runtime.PowerState, m.Guest.HostName, m.Guest.IpAddress, m.Config.Hardware.NumCPU)
+	}
+	if mac, tmpl := cardMAC(m), cardMAC(e.vmProps("tmpl-web")); mac == "" || mac == tmpl {
+		t.Errorf("web13's card has the address %q, the template's has %q", mac, tmpl)
 	}
 	if got := e.fault(e.vm("tmpl-web").Clone(e.ctx, folders.VmFolder, "web13", spec)); got != "DuplicateName" {
 		t.Errorf("clone of the same name: %s", got)
