@@ -186,7 +186,7 @@ func RuleFor(p *schema.Policy, e *schema.Event) *schema.PolicyRule {
 	var byCategory *schema.PolicyRule
 	for _, r := range p.Rules {
 		s, err := catalog.ParseSelector(r.Notifier, r.Selector)
-		if err != nil || r.Notifier != e.Notifier || !s.Match(e.Source, e.EventId, categoryOf(e)) {
+		if err != nil || r.Notifier != e.Notifier || !s.Match(e.Source, idOf(e), categoryOf(e)) {
 			continue
 		}
 		if s.Category == "" {
@@ -204,7 +204,7 @@ func RuleFor(p *schema.Policy, e *schema.Event) *schema.PolicyRule {
 func Recovers(rule *schema.PolicyRule, fault, e *schema.Event) bool {
 	if rule.Recovery != "" {
 		s, err := catalog.ParseSelector(rule.Notifier, rule.Recovery)
-		return err == nil && e.Notifier == rule.Notifier && s.Match(e.Source, e.EventId, categoryOf(e))
+		return err == nil && e.Notifier == rule.Notifier && s.Match(e.Source, idOf(e), categoryOf(e))
 	}
 	want := catalog.RecoveryOf(categoryOf(fault))
 	return want != "" && e.Notifier == fault.Notifier && categoryOf(e) == want
@@ -217,6 +217,9 @@ func categoryOf(e *schema.Event) string {
 	}
 	return catalog.CategoryOf(e.Notifier, e.Source, e.EventId)
 }
+
+// idOf is an event's id in the form that selectors have.
+func idOf(e *schema.Event) string { return catalog.NormalEventID(e.Notifier, e.EventId) }
 
 // Describe names an event as policies do.
 func Describe(e *schema.Event) string {
