@@ -93,7 +93,7 @@ func RaiseEvent(tx *Tx, e *schema.Event) error { return recordEvent(tx, tx.Why()
 func recordEvent(tx *Tx, node string, received *schema.Event) error {
 	e := &schema.Event{
 		Time: timestamppb.New(tx.Now()), Node: node, Sequence: received.Sequence, Notifier: clip(received.Notifier), Source: clip(received.Source),
-		EventId: catalog.NormalEventID(received.Notifier, clip(received.EventId)), Target: received.Target, TargetHint: clip(received.TargetHint), Severity: received.Severity,
+		EventId: clip(received.EventId), Target: received.Target, TargetHint: clip(received.TargetHint), Severity: received.Severity,
 		Text: clip(received.Text), Category: received.Category, Varbinds: clipMap(received.Varbinds), Received: received.Received,
 		From: received.From, State: schema.EventNew, Count: 1,
 	}
