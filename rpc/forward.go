@@ -23,15 +23,29 @@ func (s *Server) forward(ctx context.Context, c *call, r *reign, req any) (any, 
 	if err != nil {
 		return nil, err
 	}
-	out, cancel := context.WithCancel(c.outgoing(ctx, s.node))
+	out, cancel := c.during(c.outgoing(ctx, s.node), r)
 	defer cancel()
-	defer context.AfterFunc(r.ctx, cancel)()
 	var header metadata.MD
 	reply := new(frame)
 	if err := conn.Invoke(out, c.name, req, reply, grpc.Header(&header)); err != nil {
 		return nil, c.lost(ctx, r, err)
 	}
 	return reply, grpc.SetHeader(ctx, passed(header, r))
+}
+
+// during bounds a forwarded call to the reign of the leader that it goes to, so
+// that a leader that hangs is left. A call of class Once waits for its answer:
+// it isn't sent again, and ending the reign may be what it is for.
+func (c *call) during(ctx context.Context, r *reign) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if c.method.Class == api.Once {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(r.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
 }
 
 // leaderConn is the connection to the leader. One that couldn't be made is
@@ -142,7 +156,7 @@ func (s *Server) serveStream(srv any, ss grpc.ServerStream, info *grpc.StreamSer
 // answerStream runs a stream's method on this manager. A stream that the
 // leader answers ends when this manager leads no more.
 func (s *Server) answerStream(ctx context.Context, cancel context.CancelCauseFunc, c *call, r *reign, srv any, ss *localStream, handler grpc.StreamHandler) error {
-	if c.level != api.Stale {
+	if c.level != api.Stale && c.method.Class != api.Once {
 		defer context.AfterFunc(r.ctx, func() { cancel(errDeposed) })()
 	}
 	if err := s.admit(ctx, c); err != nil {
@@ -195,9 +209,8 @@ func (s *Server) forwardStream(ctx context.Context, c *call, r *reign, ss grpc.S
 	if err != nil {
 		return false, err
 	}
-	out, cancel := context.WithCancel(c.outgoing(ctx, s.node))
+	out, cancel := c.during(c.outgoing(ctx, s.node), r)
 	defer cancel()
-	defer context.AfterFunc(r.ctx, cancel)()
 	desc := &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}
 	cs, err := conn.NewStream(out, desc, c.name)
 	if err != nil {

@@ -236,12 +236,19 @@ func TestLostAnswerIsAskedForAgain(t *testing.T) {
 	if _, err := cl.Inventory.Arm(client.WithReason(t.Context(), "test"), &api.ArmRequest{Disarm: true}); err != nil {
 		t.Fatal(err)
 	}
-	// A method that isn't a write is never asked for twice.
-	c.log.Fault(nil)
-	if _, err := cl.Cluster.Transfer(t.Context(), &api.NodeRequest{}); err != nil {
-		t.Fatal(err)
+}
+
+func TestTransferAnswersAlthoughItEndsTheReign(t *testing.T) {
+	c := start(t, 3)
+	c.nodes[0].control.transfer = func() { c.lead(1) }
+	for _, i := range []int{2, 0} { // through a follower, and at the leader itself
+		c.lead(0)
+		r, err := c.as(admin, i).Cluster.Transfer(t.Context(), &api.NodeRequest{})
+		if err != nil || r.Id != "m2" {
+			t.Fatalf("through m%d: got %v, %v", i+1, r, err)
+		}
 	}
-	if calls := c.nodes[0].control.noted(); len(calls) != 1 {
+	if calls := c.nodes[0].control.noted(); len(calls) != 2 {
 		t.Fatalf("the leader saw %v", calls)
 	}
 }

@@ -182,7 +182,8 @@ func wantKind(t *testing.T, err error, kind schema.Kind) {
 
 // control is a rpc.ClusterControl that does as the test says.
 type control struct {
-	id string
+	id       string
+	transfer func() // set before the server is used
 
 	mu      sync.Mutex // guards the rest
 	leader  rpc.Leader
@@ -261,6 +262,9 @@ func (c *control) Remove(_ context.Context, id string) error {
 
 func (c *control) Transfer(_ context.Context, id string) (string, error) {
 	c.note("transfer %s", id)
+	if c.transfer != nil {
+		c.transfer()
+	}
 	return "m2", nil
 }
 

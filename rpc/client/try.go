@@ -105,8 +105,10 @@ func (t *try) judge(err error) bool {
 		return kind == schema.KindUnavailable // but not a login that was refused
 	case lost, kind == schema.KindOutcomeUnknown:
 		if t.method.Class == api.Once {
-			t.err = &schema.Error{Kind: schema.KindOutcomeUnknown, Object: "manager " + t.srv.addr, Msg: "the connection was lost before the answer came",
-				Hint: "look whether it was done before asking again"}
+			if lost {
+				t.err = &schema.Error{Kind: schema.KindOutcomeUnknown, Object: "manager " + t.srv.addr, Msg: "the connection was lost before the answer came",
+					Hint: "look whether it was done before asking again"}
+			}
 			return false
 		}
 		t.maybe = true
