@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,10 +40,13 @@ type gossip struct {
 	self    atomic.Pointer[meta]
 	changed chan struct{} // a token: somebody came, went or changed
 	log     *slog.Logger
+
+	mu     sync.Mutex      // guards others
+	others map[string]meta // alive, by the name in gossip
 }
 
 func startGossip(bind, advertise string, port int, key []byte, self meta, log *slog.Logger) (*gossip, error) {
-	g := &gossip{changed: make(chan struct{}, 1), log: log}
+	g := &gossip{changed: make(chan struct{}, 1), log: log, others: map[string]meta{}}
 	g.self.Store(&self)
 	c := memberlist.DefaultLANConfig()
 	c.Name = self.ID
@@ -78,11 +82,11 @@ func (g *gossip) update(change func(*meta)) {
 
 // alive gives all managers that gossip holds for alive, this one too, by id.
 func (g *gossip) alive() []meta {
-	var out []meta
-	for _, n := range g.list.Members() {
-		if m, ok := decodeMeta(n.Meta); ok {
-			out = append(out, m)
-		}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := []meta{*g.self.Load()}
+	for _, m := range g.others {
+		out = append(out, m)
 	}
 	slices.SortFunc(out, func(a, b meta) int { return strings.Compare(a.ID, b.ID) })
 	return out
@@ -131,7 +135,17 @@ func decodeMeta(b []byte) (meta, bool) {
 	return m, true
 }
 
-func (g *gossip) poke() {
+// note keeps what a manager tells. The list's own records may be read only
+// while it calls.
+func (g *gossip) note(n *memberlist.Node, alive bool) {
+	m, ok := decodeMeta(n.Meta)
+	g.mu.Lock()
+	if alive && ok && m.ID != g.self.Load().ID {
+		g.others[n.Name] = m
+	} else {
+		delete(g.others, n.Name)
+	}
+	g.mu.Unlock()
 	select {
 	case g.changed <- struct{}{}:
 	default:
@@ -162,13 +176,13 @@ func (g *gossip) LocalState(bool) []byte { return nil }
 func (g *gossip) MergeRemoteState([]byte, bool) {}
 
 // NotifyJoin implements memberlist.EventDelegate.
-func (g *gossip) NotifyJoin(*memberlist.Node) { g.poke() }
+func (g *gossip) NotifyJoin(n *memberlist.Node) { g.note(n, true) }
 
 // NotifyLeave implements memberlist.EventDelegate.
-func (g *gossip) NotifyLeave(*memberlist.Node) { g.poke() }
+func (g *gossip) NotifyLeave(n *memberlist.Node) { g.note(n, false) }
 
 // NotifyUpdate implements memberlist.EventDelegate.
-func (g *gossip) NotifyUpdate(*memberlist.Node) { g.poke() }
+func (g *gossip) NotifyUpdate(n *memberlist.Node) { g.note(n, true) }
 
 // NotifyConflict implements memberlist.ConflictDelegate.
 func (g *gossip) NotifyConflict(existing, other *memberlist.Node) {

@@ -36,10 +36,12 @@ type Node struct {
 	gossip    *gossip
 	server    *rpc.Server
 	traps     *trap.Sink // nil when off
-	rules     atomic.Pointer[trap.Rules]
-	peers     *peers
-	metrics   *prometheus.Registry
-	started   time.Time
+	// rules and rulesChanged belong to the sink's delivering goroutine.
+	rules        *trap.Rules
+	rulesChanged <-chan struct{}
+	peers        *peers
+	metrics      *prometheus.Registry
+	started      time.Time
 
 	// term is the term in which this manager leads and has passed its
 	// barrier, 0 otherwise. ready is set once its cluster is usable, too.

@@ -20,10 +20,9 @@ func (n *Node) openTraps() error {
 	if cfg.Bind == "" {
 		cfg.Bind = n.cfg.Bind
 	}
-	n.compileRules()
 	sink, err := trap.Open(trap.Options{
 		Config: cfg, Dir: filepath.Join(n.cfg.DataDir, "traps"), Node: n.id, Log: n.log,
-		Rules: n.rules.Load, Deliver: n.deliverEvents,
+		Rules: n.trapRules, Deliver: n.deliverEvents,
 	})
 	if err != nil {
 		return err
@@ -39,28 +38,39 @@ func (n *Node) closeTraps() error {
 	return n.traps.Close()
 }
 
-// trapLoop keeps the mapping rules as the database has them, and makes the sink
-// try again when the leader changes.
+// trapLoop makes the sink try again when the leader changes.
 func (n *Node) trapLoop(ctx context.Context) {
 	for {
-		rules, leader := n.store.Watch(fsm.TrapRules), n.LeaderChanged()
-		n.compileRules()
+		changed := n.LeaderChanged()
 		n.traps.Retry()
 		select {
-		case <-rules:
-		case <-leader:
+		case <-changed:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (n *Node) compileRules() {
+// trapRules gives the mapping rules as the local replica has them, nil before
+// it has caught up. The sink's delivering goroutine alone calls it.
+func (n *Node) trapRules() *trap.Rules {
+	if !n.caughtUp.Load() {
+		return nil
+	}
+	if n.rules != nil {
+		select {
+		case <-n.rulesChanged:
+		default:
+			return n.rules
+		}
+	}
+	n.rulesChanged = n.store.Watch(fsm.TrapRules)
 	rules, problems := trap.Compile(slices.Collect(fsm.TrapRules.All(n.store.View())))
 	for _, p := range problems {
 		n.log.Error("trap rule can't be used", "err", p)
 	}
-	n.rules.Store(rules)
+	n.rules = rules
+	return rules
 }
 
 // deliverEvents implements trap.Deliver: the leader records, here or there.

@@ -55,7 +55,7 @@ func FuzzDecode(f *testing.F) {
 		if n.Inform == (n.answer == nil) {
 			t.Fatalf("inform %t with answer %x", n.Inform, n.answer)
 		}
-		e, ok := rules.Event(n, from, time.Unix(1, 0))
+		e, ok := rules.Map(raw(n, from, time.Unix(1, 0)))
 		if !ok {
 			return
 		}
@@ -114,7 +114,7 @@ func TestRules(t *testing.T) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		e, ok := r.Event(n, netip.MustParseAddrPort("192.0.2.1:1"), time.Unix(1, 0))
+		e, ok := r.Map(raw(n, netip.MustParseAddrPort("192.0.2.1:1"), time.Unix(1, 0)))
 		if !ok || (e.Rule == "r") != c.matched || e.TargetHint != c.target {
 			t.Errorf("%s: matched by %q, target %q", c.name, e.GetRule(), e.GetTargetHint())
 		}
@@ -126,7 +126,7 @@ func TestRules(t *testing.T) {
 
 func TestRulePriority(t *testing.T) {
 	r, _ := Compile([]*schema.TrapRule{{Name: "b", Oid: "1", EventId: "b"}, {Name: "a", Oid: "1", EventId: "a"}, {Name: "site", Oid: "1", EventId: "site", Priority: 1}})
-	e, _ := r.Event(&Notification{TrapOID: "1.2"}, netip.AddrPort{}, time.Time{})
+	e, _ := r.Map(raw(&Notification{TrapOID: "1.2"}, netip.AddrPort{}, time.Time{}))
 	if e.EventId != "site" {
 		t.Errorf("rule %s was taken", e.Rule)
 	}

@@ -3,6 +3,7 @@ package trap
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -49,17 +50,39 @@ func Compile(rows []*schema.TrapRule) (r *Rules, problems []error) {
 	return r, problems
 }
 
-// Event maps a notification to an event by the first rule that matches; ok is
-// false when that rule says to ignore it. A notification that no rule knows
-// becomes an event, too: of notifier SNMP, with its OID as event id.
-func (r *Rules) Event(n *Notification, from netip.AddrPort, at time.Time) (e *schema.Event, ok bool) {
-	e = &schema.Event{
-		Received: timestamppb.New(at), From: from.String(), TargetHint: n.Agent,
-		Notifier: notifierSNMP, Source: notifierSNMP, EventId: n.TrapOID, Varbinds: make(map[string]string, len(n.Varbinds)),
+// raw keeps a notification in the shape of an event until it is mapped, which
+// is when the leader can take it: a manager that was just started may not have
+// the rules in force yet.
+func raw(n *Notification, from netip.AddrPort, at time.Time) *schema.Event {
+	e := &schema.Event{
+		Received: timestamppb.New(at), From: from.String(), TargetHint: n.Agent, EventId: n.TrapOID, Source: n.Community,
+		Varbinds: make(map[string]string, len(n.Varbinds)),
 	}
 	for _, v := range n.Varbinds {
 		e.Varbinds[v.OID] = v.Value
 	}
+	return e
+}
+
+// Map maps what raw kept; ok is false when a rule says to ignore it.
+func (r *Rules) Map(kept *schema.Event) (e *schema.Event, ok bool) {
+	n := &Notification{TrapOID: kept.EventId, Agent: kept.TargetHint, Community: kept.Source}
+	for _, oid := range slices.Sorted(maps.Keys(kept.Varbinds)) {
+		n.Varbinds = append(n.Varbinds, Varbind{oid, kept.Varbinds[oid]})
+	}
+	e, ok = r.event(n)
+	if !ok {
+		return nil, false
+	}
+	e.Sequence, e.Received, e.From, e.Varbinds = kept.Sequence, kept.Received, kept.From, kept.Varbinds
+	return e, true
+}
+
+// event maps a notification to an event by the first rule that matches; ok is
+// false when that rule says to ignore it. A notification that no rule knows
+// becomes an event, too: of notifier SNMP, with its OID as event id.
+func (r *Rules) event(n *Notification) (e *schema.Event, ok bool) {
+	e = &schema.Event{TargetHint: n.Agent, Notifier: notifierSNMP, Source: notifierSNMP, EventId: n.TrapOID}
 	for i := range r.rules {
 		c := &r.rules[i]
 		if !c.matches(n) {

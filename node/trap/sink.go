@@ -48,7 +48,9 @@ type Options struct {
 	Dir     string // of spool and engine
 	Node    string // manager id, in the engine id
 	Deliver Deliver
-	Rules   func() *Rules // in force now
+	// Rules gives the rules in force; nil while this manager can't know them
+	// yet. Only the delivering goroutine calls it.
+	Rules func() *Rules
 	Log     *slog.Logger
 	Now     func() time.Time // nil: time.Now
 }
@@ -56,8 +58,8 @@ type Options struct {
 // Sink receives notifications, keeps them until the leader has recorded their
 // events, and answers informs then.
 //
-// Its goroutines: one reads and decodes; one delivers, one batch in flight at a
-// time; one makes the spool durable. Close waits for them.
+// Its goroutines: one reads and decodes; one maps and delivers, one batch in
+// flight at a time; one makes the spool durable. Close waits for them.
 type Sink struct {
 	opt     Options
 	conn    *net.UDPConn
@@ -85,7 +87,7 @@ type Sink struct {
 
 // item is an event that isn't recorded yet.
 type item struct {
-	event  *schema.Event
+	event  *schema.Event // not mapped yet
 	size   int64
 	inform *inform // nil: a trap, which is spooled
 }
@@ -264,14 +266,7 @@ func (s *Sink) take(datagram []byte, from netip.AddrPort) (Reason, []byte) {
 			return "", nil
 		}
 	}
-	e, wanted := s.opt.Rules().Event(n, from, now)
-	if !wanted {
-		if in != nil {
-			s.reply(in.answer, from)
-		}
-		return Ignored, nil
-	}
-	return s.enqueue(e, in), nil
+	return s.enqueue(raw(n, from, now), in), nil
 }
 
 // enqueue numbers an event and puts it in line. A trap goes to the spool, too;
@@ -342,19 +337,12 @@ func (s *Sink) deliverLoop(ctx context.Context) {
 			}
 			continue
 		}
-		events := make([]*schema.Event, len(batch))
-		for i, it := range batch {
-			events[i] = it.event
-		}
-		dctx, cancel := context.WithTimeout(ctx, deliverWait)
-		seq, err := s.opt.Deliver(dctx, events)
-		cancel()
+		err := s.deliver(ctx, batch)
 		if ctx.Err() != nil && err != nil {
 			return
 		}
 		if err == nil {
 			backoff, size = minBackoff, maxBatch
-			s.recorded(seq)
 			continue
 		}
 		if k := schema.KindOf(err); k == schema.KindInvalid || k == schema.KindTooLarge {
@@ -378,6 +366,39 @@ func (s *Sink) deliverLoop(ctx context.Context) {
 		t.Stop()
 		backoff = min(2*backoff, maxBackoff)
 	}
+}
+
+var errNoRules = schema.Errorf(schema.KindUnavailable, "manager", "it doesn't have the mapping rules yet")
+
+// deliver maps a batch and hands it to the leader.
+func (s *Sink) deliver(ctx context.Context, batch []*item) error {
+	rules := s.opt.Rules()
+	if rules == nil {
+		return errNoRules
+	}
+	last, ignored := batch[len(batch)-1].event.Sequence, uint64(0)
+	events := make([]*schema.Event, 0, len(batch))
+	for _, it := range batch {
+		if e, wanted := rules.Map(it.event); wanted {
+			events = append(events, e)
+		} else {
+			ignored++
+		}
+	}
+	if len(events) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, deliverWait)
+		defer cancel()
+		seq, err := s.opt.Deliver(ctx, events)
+		if err != nil {
+			return err
+		}
+		if seq < events[len(events)-1].Sequence {
+			last = seq // it took a part
+		}
+	}
+	s.drops[Ignored].Add(ignored)
+	s.recorded(last)
+	return nil
 }
 
 // batch gives the first events in line.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -327,7 +328,7 @@ func TestRejectedEventDoesNotBlockOthers(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	l := &leader{down: errors.New("no leader")}
-	s := open(t, l, func(o *Options) { o.Rate, o.Burst, o.SpoolBytes = 1, 10, 1000 })
+	s := open(t, l, func(o *Options) { o.Rate, o.Burst, o.SpoolBytes = 1, 10, 400 })
 	from := netip.MustParseAddrPort("192.0.2.1:1000")
 	count := map[Reason]int{}
 	for i := range 20 {
@@ -337,8 +338,46 @@ func TestLimits(t *testing.T) {
 	if count[RateLimited] != 10 || count[SpoolFull] == 0 || count[""] == 0 {
 		t.Errorf("what became of 20 traps: %v", count)
 	}
-	if r, _ := s.take(packet(false, 1, enterprise(2)), netip.MustParseAddrPort("192.0.2.2:1000")); r != Ignored {
-		t.Errorf("a rule's ignore gives %q", r)
+}
+
+// TestIgnored checks that an inform that a rule ignores is answered and counted.
+func TestIgnored(t *testing.T) {
+	l := &leader{}
+	s := open(t, l, nil)
+	conn, err := net.Dial("udp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(packet(true, 1, enterprise(2))); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1500)); err != nil {
+		t.Errorf("an ignored inform isn't answered: %v", err)
+	}
+	if s.Dropped()[string(Ignored)] != 1 || len(l.got()) != 0 {
+		t.Errorf("dropped %v, events %v", s.Dropped(), l.got())
+	}
+}
+
+// TestRulesComeLater starts without rules, as a manager does that hasn't
+// reached the leader yet: nothing is mapped by guess.
+func TestRulesComeLater(t *testing.T) {
+	l := &leader{}
+	var ready atomic.Pointer[Rules]
+	s := open(t, l, func(o *Options) { o.Rules = ready.Load })
+	if r, _ := s.take(packet(false, 1, enterprise(1)), netip.MustParseAddrPort("192.0.2.1:1000")); r != "" {
+		t.Fatal(r)
+	}
+	rules, _ := Compile([]*schema.TrapRule{{Name: "late", Oid: "1.3.6.1.4.1.99", EventId: "mapped"}})
+	ready.Store(rules)
+	s.Retry()
+	wait(t, "the event", func() bool { return len(l.got()) == 1 })
+	if e := l.got()[0]; e.EventId != "mapped" {
+		t.Errorf("event %v", e)
 	}
 }
 

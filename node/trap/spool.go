@@ -20,8 +20,8 @@ import (
 )
 
 // Spool format: files NUMBER.spool of records, each a length and a CRC-32C
-// (four bytes each, big endian) and a schema.Event with its sequence number. A
-// record that was cut by a crash ends its file.
+// (four bytes each, big endian) and a notification in the shape of raw, with its
+// sequence number. A record that was cut by a crash ends its file.
 const (
 	segmentBytes = 1 << 20
 	recordHead   = 8
