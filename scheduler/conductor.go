@@ -114,10 +114,7 @@ func (c *conductor) run(ctx context.Context) {
 			stop() // the others see it, and the job is taken up anew
 		case stepEnded:
 			if o.next != nil && !failed {
-				job, _ := c.rows()
-				r := newRunner(c, job, o.next)
-				r.fresh, r.pass = true, o.pass
-				start(r)
+				start(&runner{c: c, t: c.t, st: o.next, fresh: true, pass: o.pass})
 			} else if o.next != nil {
 				c.t.gate.leave(o.pass)
 			}

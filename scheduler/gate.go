@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"yagura/fsm"
@@ -16,21 +17,24 @@ const (
 )
 
 // gate bounds the operations in flight: for each subsystem, and for each VM
-// server. Whoever waits is let through in the order of arrival, unless what it
-// needs is used up while a later one needs something else.
+// server. Whoever waits is let through by the priority of its job, then in the
+// order of arrival, unless what it needs is used up while a later one needs
+// something else.
 //
 // It is derived from the steps that the conductors have in flight; a new
 // leader's conductors fill it again, over the limit if need be.
 type gate struct {
 	mu      sync.Mutex // guards all below
 	inUse   map[string]int
-	waiting []*waiter
+	waiting []*ticket // first come, first served
 }
 
-type waiter struct {
-	pass  pass
-	ready chan struct{}
-	let   bool // through the gate; guarded by gate.mu
+// ticket is one operation's place before the gate.
+type ticket struct {
+	pass     pass
+	priority int32
+	ready    chan struct{} // closed once it is let through
+	let      bool          // guarded by gate.mu
 }
 
 // pass is what one operation counts against, with the limits.
@@ -107,37 +111,43 @@ func (g *gate) force(p pass) {
 	g.take(p, 1)
 }
 
-// wait goes through the gate, or returns false when ctx or stop ends first.
-func (g *gate) wait(ctx context.Context, stop <-chan struct{}, p pass) bool {
+// enter takes a place before the gate, or goes through at once.
+func (g *gate) enter(p pass, priority int32) *ticket {
 	g.mu.Lock()
-	if g.fits(p) {
-		g.take(p, 1)
-		g.mu.Unlock()
-		return true
+	defer g.mu.Unlock()
+	w := &ticket{pass: p, priority: priority, ready: make(chan struct{})}
+	at := len(g.waiting)
+	for at > 0 && g.waiting[at-1].priority < priority {
+		at--
 	}
-	w := &waiter{pass: p, ready: make(chan struct{})}
-	g.waiting = append(g.waiting, w)
-	g.mu.Unlock()
+	g.waiting = slices.Insert(g.waiting, at, w)
+	g.admit()
+	return w
+}
+
+// wait waits until the ticket is let through; false when ctx or stop ends
+// first, and the place is given up.
+func (g *gate) wait(ctx context.Context, stop <-chan struct{}, w *ticket) bool {
 	select {
 	case <-w.ready:
 		return true
 	case <-ctx.Done():
 	case <-stop:
 	}
+	g.giveUp(w)
+	return false
+}
+
+// giveUp takes a ticket back, wherever it is.
+func (g *gate) giveUp(w *ticket) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if w.let {
-		g.take(p, -1)
+		g.take(w.pass, -1)
 		g.admit()
-		return false
+		return
 	}
-	for i, x := range g.waiting {
-		if x == w {
-			g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
-			break
-		}
-	}
-	return false
+	g.waiting = slices.DeleteFunc(g.waiting, func(x *ticket) bool { return x == w })
 }
 
 // leave ends an operation.

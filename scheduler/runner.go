@@ -40,9 +40,10 @@ type runner struct {
 	st   *schema.Step // the row as last written
 	undo bool
 
-	fresh bool // this runner has just written STARTED: the call comes next
-	pass  pass // held
-	word  string
+	fresh  bool    // this runner has just written STARTED: the call comes next
+	ticket *ticket // place before the gate, not used yet
+	pass   pass    // held
+	word   string  // of the operator, about this step
 
 	pause  time.Duration
 	silent time.Time // since when the other system has told nothing
@@ -53,6 +54,9 @@ type runner struct {
 
 func newRunner(c *conductor, job *schema.Job, st *schema.Step) *runner {
 	r := &runner{c: c, t: c.t, st: st}
+	if p := passOf(c.t.Store.View(), st); st.State == schema.StepPending && !p.free() {
+		r.ticket = c.t.gate.enter(p, job.GetPriority()) // here, so that runners come in the order of their steps
+	}
 	if job != nil && (st.State == schema.StepStarted || st.State == schema.StepHandled) {
 		r.word = job.ResumeWord
 	}
@@ -151,6 +155,9 @@ func (r *runner) run(ctx context.Context) outcome {
 
 func (r *runner) end(o outcome) outcome {
 	o.number = r.st.Number
+	if r.ticket != nil {
+		r.t.gate.giveUp(r.ticket)
+	}
 	if !r.pass.free() {
 		r.t.gate.leave(r.pass)
 		r.pass = pass{}
@@ -167,16 +174,20 @@ func (r *runner) begin(ctx context.Context) *outcome {
 		o := r.commitAlone(ctx)
 		return &o
 	}
-	p := passOf(r.t.Store.View(), r.st)
-	if !p.free() {
+	p, w := passOf(r.t.Store.View(), r.st), r.ticket
+	r.ticket = nil
+	if w == nil && !p.free() {
+		w = r.t.gate.enter(p, fsm.PriorityOperator)
+	}
+	if w != nil {
 		stop := r.c.cancelled
 		if r.undo {
 			stop = nil
 		}
-		if !r.t.gate.wait(ctx, stop, p) {
+		if !r.t.gate.wait(ctx, stop, w) {
 			return r.givenUp(ctx)
 		}
-		r.pass = p
+		r.pass = w.pass
 	}
 	err := r.update(ctx, "StartStep", func(js *jobState, st *schema.Step) error {
 		if r.undo {

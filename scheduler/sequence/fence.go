@@ -20,7 +20,9 @@ const (
 	outProof   = "proof"
 )
 
-// checkVMServer reads whether the manager of a VM server reaches it.
+// checkVMServer reads whether the manager of a VM server reaches it, and where
+// the configurations of its VMs lie: a failover that is cut off while a VM is
+// known to no server is completed by that.
 var checkVMServer = &Step{
 	Name: nameCheckServer,
 	Act: &Act{Do: func(ctx context.Context, e *Env) (drivers.Task, error) {
@@ -30,7 +32,11 @@ var checkVMServer = &Step{
 		}
 		e.set(outConnected, fmt.Sprint(s.Connected))
 		e.set(outPower, string(s.Power))
-		return drivers.Done(""), nil
+		if s.Connected {
+			return drivers.Done(""), nil
+		}
+		e.Carry, err = configPaths(ctx, e)
+		return drivers.Done(""), err
 	}},
 	Skip: func(e *Env) string {
 		if e.Job.Sequence == fsm.SeqMoveMachine && !e.failed(nameMigrate) {
@@ -42,6 +48,12 @@ var checkVMServer = &Step{
 		return ""
 	},
 	Commit: func(tx *fsm.Tx, e *Env) error {
+		paths, _ := e.Carry.(map[string]string)
+		for _, s := range e.Steps {
+			if path := paths[s.Target]; path != "" && s.Name == nameFailover && s.State == schema.StepPending {
+				s.Args[argConfig] = path
+			}
+		}
 		m, ok := fsm.Machines.Edit(tx, e.Step.Target)
 		if !ok || e.Out[outConnected] == "true" {
 			return nil
@@ -53,6 +65,27 @@ var checkVMServer = &Step{
 	},
 	Timeout:  time.Minute,
 	ReadOnly: true,
+}
+
+// configPaths reads where the configurations of the VMs lie that the job may
+// have to fail over. A VM that its manager doesn't know is left to its own step.
+func configPaths(ctx context.Context, e *Env) (map[string]string, error) {
+	h, err := e.hypervisor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, s := range e.Steps {
+		if s.Name != nameFailover || s.State != schema.StepPending {
+			continue
+		}
+		v, err := h.VM(ctx, s.Args[argUUID])
+		if err != nil && drivers.KindOf(err) != drivers.KindNotFound {
+			return nil, err
+		}
+		out[s.Target] = v.ConfigPath
+	}
+	return out, nil
 }
 
 // fenceArgs says how a VM server is proven off.

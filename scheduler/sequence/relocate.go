@@ -26,7 +26,9 @@ func relocateAct(mode drivers.RelocateMode) *Act {
 			if err != nil {
 				return drivers.Task{}, err
 			}
-			return h.Relocate(ctx, e.Call, drivers.RelocateSpec{VM: e.arg(argUUID), Server: e.arg(argServer), Datastore: e.arg(argDatastore), Mode: mode})
+			return h.Relocate(ctx, e.Call, drivers.RelocateSpec{
+				VM: e.arg(argUUID), Server: e.arg(argServer), Datastore: e.arg(argDatastore), Mode: mode, ConfigPath: e.arg(argConfig),
+			})
 		},
 		Probe: func(ctx context.Context, e *Env) (Finding, error) {
 			h, err := e.hypervisor(ctx)
@@ -34,6 +36,9 @@ func relocateAct(mode drivers.RelocateMode) *Act {
 				return Finding{}, err
 			}
 			v, err := h.VM(ctx, e.arg(argUUID))
+			if err != nil && drivers.KindOf(err) == drivers.KindNotFound && e.arg(argConfig) != "" {
+				return Finding{}, nil // an attempt was cut off; the next one makes its record anew
+			}
 			if err != nil {
 				return Finding{}, err
 			}

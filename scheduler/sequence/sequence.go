@@ -71,6 +71,7 @@ const (
 	argFrom      = "from"
 	argDatastore = "datastore"
 	argTemplate  = "template"
+	argConfig    = "config_path"
 	outPower     = "power"
 	outConnected = "connected"
 	outBoot      = "boot_time"
