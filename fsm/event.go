@@ -45,9 +45,11 @@ var Intakes = &Table[*schema.Intake]{
 const (
 	// CoalesceWindow is the time within which an event that equals an earlier
 	// one (notifier, source, event id, target) is counted there instead of
-	// becoming a row: a storm takes one row a window, and a trap that was sent
-	// to every manager acts once.
-	CoalesceWindow = time.Minute
+	// becoming a row: a storm takes one row, and a trap that was sent to every
+	// manager acts once. It is short, since the same machine may fail again
+	// soon after it was repaired, and an event lost in an older one's count
+	// would be a rescue that never comes.
+	CoalesceWindow = 15 * time.Second
 	// coalesceLook bounds how many earlier events of one origin are compared.
 	coalesceLook = 64
 	// maxEventText bounds each text of an event, bytes.

@@ -22,6 +22,9 @@ func twoDown(ctx context.Context, s *soak) error {
 		if err := s.write(ctx, s.client, "before-two-down"); err != nil {
 			return err
 		}
+		if err := s.settled(ctx); err != nil { // a stale read may miss what this manager hasn't got yet
+			return err
+		}
 		a, b := (i+1)%3, (i+2)%3
 		for _, j := range []int{a, b} {
 			if err := s.bed.Kill(ctx, s.bed.Nodes[j].ID); err != nil {
@@ -185,7 +188,7 @@ func (s *soak) rescue(ctx context.Context, what string, disturb func(ctx context
 		return err
 	}
 	from := time.Now()
-	if err := s.inform(ctx, server); err != nil {
+	if err := s.inform(ctx, server, "0xC0000002"); err != nil {
 		return err
 	}
 	var id string
@@ -229,10 +232,12 @@ func (s *soak) rescue(ctx context.Context, what string, disturb func(ctx context
 	if _, err := s.sim.HostUp(ctx, server); err != nil {
 		return err
 	}
-	// The machine's recovery: its hardware status is normal again.
+	if err := s.inform(ctx, server, "0x40000001"); err != nil {
+		return err
+	}
 	return until(ctx, 30*time.Second, server+" isn't back", func(ctx context.Context) (bool, error) {
 		ms, err := s.machines(ctx)
-		return err == nil && ms[server].Connected && ms[server].Power == schema.PowerOn, err
+		return err == nil && ms[server].Connected && ms[server].Power == schema.PowerOn && ms[server].HardwareStatus == schema.HardwareNormal, err
 	})
 }
 
@@ -308,16 +313,16 @@ func (s *soak) jobs(ctx context.Context) (map[string]*schema.Job, error) {
 	return out, err
 }
 
-// inform sends the ESMPRO inform of a machine's death to a follower, by
-// net-snmp's own tool.
-func (s *soak) inform(ctx context.Context, machine string) error {
+// inform sends an ESMPRO inform about a machine to a follower, by net-snmp's
+// own tool: its death (0xC0000002) or its return (0x40000001).
+func (s *soak) inform(ctx context.Context, machine, event string) error {
 	leader, err := s.bed.Leader(ctx)
 	if err != nil {
 		return err
 	}
 	const mib = "1.3.6.1.4.1.119.2.2.4.4."
 	cmd := exec.CommandContext(ctx, "snmpinform", "-v2c", "-c", "public", "-t", "5", "-r", "3", s.bed.Nodes[(leader+1)%3].Trap(), "", mib+"0.1",
-		mib+"100.1", "s", "ESMDSVNT", mib+"100.2", "s", "0xC0000002", mib+"100.3", "s", machine)
+		mib+"100.1", "s", "ESMDSVNT", mib+"100.2", "s", event, mib+"100.3", "s", machine)
 	cmd.Env = append(cmd.Environ(), "MIBS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("snmpinform: %w: %s", err, out)
