@@ -27,7 +27,7 @@ func (g *gather) lowerBound() int {
 			fixed++
 		}
 		for d := range c.nd {
-			room := float64(min(g.capacity(s, d), unlimited>>20))
+			room := float64(g.most(s, d))
 			offer[d] += room
 			if !g.mayStop[s] {
 				fixedRoom[d] += room
@@ -54,7 +54,7 @@ func (g *gather) lowerBound() int {
 			sum := 0.0
 			for d, w := range mix {
 				if w > 0 {
-					sum += w * scale[d] * float64(min(g.capacity(s, d), unlimited>>20))
+					sum += w * scale[d] * float64(g.most(s, d))
 				}
 			}
 			worth = append(worth, sum)
@@ -79,6 +79,16 @@ func (g *gather) lowerBound() int {
 		}
 	}
 	return best
+}
+
+// most is the load that server s could carry in a plan: all that it offers, or
+// what it carries already if that is more.
+func (g *gather) most(s, d int) int64 {
+	load := int64(0)
+	for _, u := range g.on[s] {
+		load += g.kinds[g.units[u].kind].need[d]
+	}
+	return min(max(g.capacity(s, d), load), unlimited>>20)
 }
 
 // mixtures is in how many steps two dimensions are mixed.

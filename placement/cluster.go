@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Cluster is a problem made ready for many questions: names are resolved to
@@ -20,14 +21,18 @@ type Cluster struct {
 	demands   []int64 // vm*nd+d
 	classes   []class
 	classIdx  map[string]int
-	classOf   []int     // of a VM
-	groups    []group   // apart and spread rules
-	groupsOf  [][]int32 // of a VM
-	together  [][]int   // members of units of more than one VM
-	unitOf    []int     // index into together, or -1
-	boundBy   [][]int32 // pin and forbid rules of a VM, indices into p.Rules
-	held      []string  // per VM the hold rule's name, or empty
-	now       state     // as the problem says it is
+	classOf   []int          // of a VM
+	groups    []group        // apart and spread rules
+	groupsOf  [][]int32      // of a VM
+	together  [][]int        // members of units of more than one VM
+	unitOf    []int          // index into together, or -1
+	matesOf   [][]mates      // together rules of a VM
+	boundBy   [][]int32      // pin and forbid rules of a VM, indices into p.Rules
+	held      []string       // per VM the hold rule's name, or empty
+	now       state          // as the problem says it is
+	vacant    []int          // places of VMs that were removed
+	removed   map[string]int // places of removed VMs that rules still name
+	spare     sync.Pool      // *state, for the next question
 }
 
 // unlimited is the limit of dimensions that never forbid a placement.
@@ -39,6 +44,12 @@ type class struct {
 	vm      int    // a VM of the class, for explanations
 }
 
+// mates is a together rule.
+type mates struct {
+	rule string
+	vms  []int
+}
+
 // group is an apart or spread rule.
 type group struct {
 	rule string
@@ -48,28 +59,20 @@ type group struct {
 }
 
 // Compile checks the problem and makes it ready for questions. The problem's
-// slices are shared with the Cluster and must not be changed afterwards.
+// lists of names are shared with the Cluster and must not be changed afterwards.
 func Compile(p *Problem) (*Cluster, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{p: *p, nd: 1 + len(p.Dimensions), classIdx: map[string]int{}}
+	c := &Cluster{p: *p, nd: 1 + len(p.Dimensions), classIdx: map[string]int{}, removed: map[string]int{}}
+	c.p.Servers, c.p.VMs = slices.Clone(p.Servers), slices.Clone(p.VMs)
 	c.serverIdx = make(map[string]int, len(p.Servers))
 	c.limits = make([]int64, len(p.Servers)*c.nd)
-	rackIdx := map[string]int{}
 	for i := range p.Servers {
-		s := &p.Servers[i]
-		c.serverIdx[s.Name] = i
-		rack := "rack " + s.Rack
-		if s.Rack == "" {
-			rack = "server " + s.Name
-		}
-		if _, ok := rackIdx[rack]; !ok {
-			rackIdx[rack] = len(rackIdx)
-		}
-		c.racks = append(c.racks, rackIdx[rack])
+		c.serverIdx[p.Servers[i].Name] = i
 		c.setLimits(i)
 	}
+	c.setRacks()
 	c.vmIdx = make(map[string]int, len(p.VMs))
 	c.demands = make([]int64, len(p.VMs)*c.nd)
 	for i := range p.VMs {
@@ -83,6 +86,22 @@ func Compile(p *Problem) (*Cluster, error) {
 	}
 	c.now = c.initialState()
 	return c, nil
+}
+
+// setRacks numbers the racks; a server without one is a rack of its own.
+func (c *Cluster) setRacks() {
+	idx := map[string]int{}
+	c.racks = c.racks[:0]
+	for i := range c.p.Servers {
+		rack := "rack " + c.p.Servers[i].Rack
+		if c.p.Servers[i].Rack == "" {
+			rack = "server " + c.p.Servers[i].Name
+		}
+		if _, ok := idx[rack]; !ok {
+			idx[rack] = len(idx)
+		}
+		c.racks = append(c.racks, idx[rack])
+	}
 }
 
 func (c *Cluster) setLimits(i int) {
@@ -107,6 +126,7 @@ func (c *Cluster) compileRules() {
 	c.groupsOf = make([][]int32, n)
 	c.boundBy = make([][]int32, n)
 	c.held = make([]string, n)
+	c.matesOf = make([][]mates, n)
 	c.unitOf = make([]int, n)
 	for i := range c.unitOf {
 		c.unitOf[i] = -1
@@ -126,7 +146,11 @@ func (c *Cluster) compileRules() {
 				c.boundBy[v] = append(c.boundBy[v], int32(i))
 			}
 		case RuleTogether:
-			sets = append(sets, c.vmIndices(r.VMs))
+			set := c.vmIndices(r.VMs)
+			for _, v := range set {
+				c.matesOf[v] = append(c.matesOf[v], mates{rule: r.Name, vms: set})
+			}
+			sets = append(sets, set)
 		case RuleHold:
 			for _, v := range c.vmIndices(r.VMs) {
 				c.held[v] = r.Name
@@ -207,9 +231,10 @@ func (c *Cluster) datacenterOf(m *VM) string {
 	return m.Datacenter
 }
 
-// needsDatastores says whether the VM can only go where its datastores are.
+// needsDatastores says whether the VM can only go where its datastores are: it
+// can, unless it may be moved together with its disks.
 func (c *Cluster) needsDatastores(m *VM) bool {
-	return !(c.p.Settings.ColdMove && m.Power == PowerOff && m.Server != "")
+	return !(c.p.Settings.ColdMove && m.Power == PowerOff && m.Server != "" && c.p.Servers[c.serverIdx[m.Server]].State == ServerOn)
 }
 
 // staticRule returns the first rule that keeps VM v off server s whatever the

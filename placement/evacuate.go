@@ -11,10 +11,18 @@ import (
 func (pl *planner) evacuate(servers []int) {
 	st := pl.work()
 	for _, s := range servers {
-		st.target[s] = false
+		st.target[s], st.barred[s] = false, true
 	}
+	var steps []step
 	for _, unit := range pl.unitsOn(servers) {
-		pl.evacuateUnit(unit)
+		if s, ok := pl.evacuateUnit(unit); ok {
+			steps = append(steps, s)
+		}
+	}
+	for _, s := range pl.schedule(steps) {
+		for _, v := range s.unit {
+			pl.unplaced(v, pl.refusals(s.unit, -1)...)
+		}
 	}
 }
 
@@ -63,14 +71,15 @@ func (c *Cluster) unit(st *state, v int) []int {
 	return unit
 }
 
-func (pl *planner) evacuateUnit(unit []int) {
+// evacuateUnit finds a server for the unit and puts it there.
+func (pl *planner) evacuateUnit(unit []int) (step, bool) {
 	c := pl.c
 	for _, v := range unit {
 		if bar, barred := pl.immovable(v); barred {
 			for _, w := range unit {
 				pl.unplaced(w, bar)
 			}
-			return
+			return step{}, false
 		}
 	}
 	from := c.p.VMs[unit[0]].Server
@@ -80,13 +89,19 @@ func (pl *planner) evacuateUnit(unit []int) {
 		for _, v := range unit {
 			pl.unplaced(v, reasons...)
 		}
-		return
+		return step{}, false
 	}
 	reason := fmt.Sprintf("%s is emptied; %s", from, pl.choiceReason(s, start))
 	if start {
 		pl.startServer(s, fmt.Sprintf("no server that runs can take %s", c.vmName(unit[0])))
 	}
-	pl.move(unit, s, 1, reason)
+	for _, v := range unit {
+		pl.st.take(v)
+	}
+	for _, v := range unit {
+		pl.st.put(v, s)
+	}
+	return step{unit: unit, to: s, reason: reason}, true
 }
 
 func boolInt(b bool) int {

@@ -78,7 +78,7 @@ func (pl *planner) leastFree(vms []int, can func(int) bool) int {
 // startable says whether the plan may start server s.
 func (pl *planner) startable(s int) bool {
 	srv := &pl.c.p.Servers[s]
-	return srv.State == ServerOff && srv.Startable && !srv.Maintenance && !pl.view().target[s]
+	return srv.State == ServerOff && srv.Startable && !srv.Maintenance && !pl.view().target[s] && !pl.view().barred[s]
 }
 
 func (pl *planner) fitsAfterStart(vms []int, s int) bool {

@@ -114,6 +114,9 @@ type Plan struct {
 	// Failures has the answer of CheckFailures, a row for each server that
 	// runs, in the order of the problem.
 	Failures []Failure `json:"failures,omitempty"`
+	// Missing is what CheckFailures finds lacking even with all startable
+	// servers started; nil if nothing is.
+	Missing *Missing `json:"missing,omitempty"`
 	// Rooms has the answer of Room, a row for each server.
 	Rooms []ServerRoom `json:"rooms,omitempty"`
 }
@@ -132,6 +135,12 @@ type Failure struct {
 	Server   string     `json:"server"`
 	Moves    []Move     `json:"moves,omitempty"`
 	Unplaced []Unplaced `json:"unplaced,omitempty"`
+}
+
+// Missing is a number of further servers that would be needed.
+type Missing struct {
+	Servers int    `json:"servers"`
+	Like    string `json:"like"` // the server that each would be like
 }
 
 // ServerRoom is how many more VMs of a kind fit on a server, and if none why.

@@ -7,7 +7,7 @@ import (
 
 // savePower makes the plan of the SavePower objective.
 func (pl *planner) savePower() {
-	g := pl.newGather()
+	g := pl.newGather(true)
 	pl.plan.Bound = g.lowerBound()
 	best := g.search(pl.plan.Bound)
 	if best != nil {
@@ -17,8 +17,9 @@ func (pl *planner) savePower() {
 	pl.stayRejections(g)
 }
 
-// newGather prepares the search: units, kinds, and room inside the proper range.
-func (pl *planner) newGather() *gather {
+// newGather prepares the search: units, kinds, and room, which is cut to the
+// proper range if proper is set.
+func (pl *planner) newGather(proper bool) *gather {
 	c := pl.c
 	n := len(c.p.Servers)
 	g := &gather{pl: pl, c: c, base: c.now.clone(), on: make([][]int32, n), mayStop: make([]bool, n), weight: make([]float64, c.nd), budget: int64(c.p.Settings.MoveBudget)}
@@ -31,12 +32,14 @@ func (pl *planner) newGather() *gather {
 		r, no := pl.mustStay(s)
 		pl.stays[s] = r
 		g.mayStop[s] = !no
-		if c.p.gathers(srv) {
-			g.properRange(s)
-		} else {
-			g.base.target[s] = false
+		if proper {
+			if c.p.gathers(srv) {
+				g.properRange(s)
+			} else {
+				g.base.target[s] = false
+			}
 		}
-		if g.base.target[s] || g.mayStop[s] {
+		if g.base.target[s] || g.mayStop[s] || !proper {
 			g.open = append(g.open, s)
 		}
 	}

@@ -35,8 +35,15 @@ func (c *Cluster) Solve(ctx context.Context, req Request) (*Plan, error) {
 		pl.savePower()
 	case Level:
 		pl.level()
+	case CheckFailures:
+		pl.checkFailures()
+	case Room:
+		pl.room(vms[0])
 	}
 	pl.finish()
+	if pl.st != nil {
+		c.spare.Put(pl.st)
+	}
 	return pl.plan, nil
 }
 
@@ -93,7 +100,11 @@ type planner struct {
 // work returns the planner's state, which it may change.
 func (pl *planner) work() *state {
 	if pl.st == nil {
-		pl.st = pl.c.now.clone()
+		pl.st, _ = pl.c.spare.Get().(*state)
+		if pl.st == nil {
+			pl.st = &state{}
+		}
+		pl.st.copyFrom(&pl.c.now)
 	}
 	return pl.st
 }
@@ -132,16 +143,18 @@ func (pl *planner) finish() {
 	if before == after {
 		return
 	}
-	touched := map[string]bool{}
+	var touched []int
 	for _, m := range pl.plan.Moves {
-		touched[m.From], touched[m.To] = true, true
-	}
-	for s := range pl.c.p.Servers {
-		if name := pl.c.serverName(s); touched[name] {
-			cap := pl.c.p.Servers[s].Capacity
-			pl.plan.Loads = append(pl.plan.Loads, ServerLoad{Server: name, Capacity: cap,
-				Before: cap - before.free[s*pl.c.nd], After: cap - after.free[s*pl.c.nd]})
+		touched = append(touched, pl.c.serverIdx[m.To])
+		if m.From != "" {
+			touched = append(touched, pl.c.serverIdx[m.From])
 		}
+	}
+	slices.Sort(touched)
+	for _, s := range slices.Compact(touched) {
+		cap := pl.c.p.Servers[s].Capacity
+		pl.plan.Loads = append(pl.plan.Loads, ServerLoad{Server: pl.c.serverName(s), Capacity: cap,
+			Before: cap - before.free[s*pl.c.nd], After: cap - after.free[s*pl.c.nd]})
 	}
 }
 

@@ -29,7 +29,7 @@ func (pl *planner) startVM(v int) {
 	if !no {
 		pl.currentPreferred(v, current)
 		st.put(v, current)
-		pl.powerOn(v, current, 1, fmt.Sprintf("%s can start it where it is", m.Server))
+		pl.powerOn(v, current, fmt.Sprintf("%s can start it where it is", m.Server))
 		return
 	}
 	if !pl.startElsewhere(v, current, why) {
@@ -62,8 +62,8 @@ func (pl *planner) startElsewhere(v, current int, why Rejection) bool {
 	if start {
 		pl.startServer(s, fmt.Sprintf("no server that runs can take %s", m.Name))
 	}
-	pl.move(unit, s, 1, reason)
-	pl.powerOn(v, s, 2, "started after its move")
+	pl.move(unit, s, pl.lastWave()+1, reason)
+	pl.powerOn(v, s, "started after its move")
 	return true
 }
 
@@ -101,9 +101,21 @@ func (pl *planner) currentPreferred(v, current int) {
 	}
 }
 
-func (pl *planner) powerOn(v, s, wave int, reason string) {
-	name := pl.c.serverName(s)
+// powerOn notes the start of v on s, beside other starts just before.
+func (pl *planner) powerOn(v, s int, reason string) {
+	name, wave := pl.c.serverName(s), pl.lastWave()
+	if n := len(pl.plan.Moves); n == 0 || pl.plan.Moves[n-1].Kind != PowerOnVM {
+		wave++
+	}
 	pl.plan.Moves = append(pl.plan.Moves, Move{VM: pl.c.vmName(v), From: name, To: name, Kind: PowerOnVM, Wave: wave, Reason: reason})
+}
+
+// lastWave is the number of the plan's last wave so far.
+func (pl *planner) lastWave() int {
+	if n := len(pl.plan.Moves); n > 0 {
+		return pl.plan.Moves[n-1].Wave
+	}
+	return 0
 }
 
 func (pl *planner) unplaced(v int, reasons ...Rejection) {

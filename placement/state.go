@@ -9,6 +9,7 @@ type state struct {
 	active []bool    // per VM: is on, so uses capacity
 	free   []int64   // server*nd+d; negative where overloaded
 	target []bool    // per server: runs and may take VMs
+	barred []bool    // per server: is being emptied, so takes no VMs even after a start
 	dense  [][]int32 // per group of many VMs: how many are at each place; nil for small groups
 }
 
@@ -18,7 +19,7 @@ const denseGroup = 48
 
 func (c *Cluster) initialState() state {
 	st := state{c: c, host: make([]int32, len(c.p.VMs)), active: make([]bool, len(c.p.VMs)), free: slices.Clone(c.limits),
-		target: make([]bool, len(c.p.Servers)), dense: make([][]int32, len(c.groups))}
+		target: make([]bool, len(c.p.Servers)), barred: make([]bool, len(c.p.Servers)), dense: make([][]int32, len(c.groups))}
 	for g := range c.groups {
 		if len(c.groups[g].vms) >= denseGroup {
 			st.dense[g] = make([]int32, len(c.p.Servers))
@@ -40,16 +41,27 @@ func (c *Cluster) initialState() state {
 }
 
 func (st *state) clone() *state {
-	out := *st
-	out.host = slices.Clone(st.host)
-	out.active = slices.Clone(st.active)
-	out.free = slices.Clone(st.free)
-	out.target = slices.Clone(st.target)
-	out.dense = slices.Clone(st.dense)
-	for g, counts := range st.dense {
-		out.dense[g] = slices.Clone(counts)
+	out := &state{}
+	out.copyFrom(st)
+	return out
+}
+
+// copyFrom makes st equal to from, in the memory that st has already.
+func (st *state) copyFrom(from *state) {
+	st.c = from.c
+	st.host = append(st.host[:0], from.host...)
+	st.active = append(st.active[:0], from.active...)
+	st.free = append(st.free[:0], from.free...)
+	st.target = append(st.target[:0], from.target...)
+	st.barred = append(st.barred[:0], from.barred...)
+	st.dense = slices.Grow(st.dense[:0], len(from.dense))[:len(from.dense)]
+	for g, counts := range from.dense {
+		if counts == nil {
+			st.dense[g] = nil
+		} else {
+			st.dense[g] = append(st.dense[g][:0], counts...)
+		}
 	}
-	return &out
 }
 
 // place is where a group counts: the server, or the rack.
@@ -171,26 +183,30 @@ func (st *state) allowed(vms []int, s int) bool {
 		}
 	}
 	g, _ := st.crowded(vms, s)
-	return g < 0 && !st.separated(vms, s)
+	return g < 0 && st.separated(vms, s) == ""
 }
 
-// separated says whether a VM that must stay together with vms is elsewhere
-// than on s.
-func (st *state) separated(vms []int, s int) bool {
-	u := st.c.unitOf[vms[0]]
-	if u < 0 {
-		return false
-	}
-	elsewhere := false
-	for _, w := range st.c.together[u] {
-		if h := st.host[w]; h >= 0 && !slices.Contains(vms, w) {
-			if int(h) == s {
-				return false
+// separated returns the first together rule that s would break for the unit:
+// some of its VMs are placed elsewhere and none is on s. It is empty if there
+// is none.
+func (st *state) separated(vms []int, s int) string {
+	for _, v := range vms {
+		for i := range st.c.matesOf[v] {
+			m := &st.c.matesOf[v][i]
+			elsewhere := false
+			for _, w := range m.vms {
+				if h := st.host[w]; h >= 0 && !slices.Contains(vms, w) {
+					if elsewhere = int(h) != s; !elsewhere {
+						break
+					}
+				}
 			}
-			elsewhere = true
+			if elsewhere {
+				return m.rule
+			}
 		}
 	}
-	return elsewhere
+	return ""
 }
 
 // reject returns the first rule that keeps the unit off server s, or ok.
@@ -205,10 +221,10 @@ func (st *state) reject(vms []int, s int) (r Rejection, rejected bool) {
 		r.Rule = NoServerDisconnected
 	case srv.Maintenance:
 		r.Rule = NoMaintenance
+	case st.barred[s]:
+		r.Rule = NoEvacuated
 	case srv.State == ServerOff && !srv.Startable:
 		r.Rule = NoServerOff
-	case srv.State == ServerOn && !st.target[s]:
-		r.Rule = NoEvacuated
 	}
 	if r.Rule != "" {
 		return r, true
@@ -229,8 +245,8 @@ func (st *state) reject(vms []int, s int) (r Rejection, rejected bool) {
 		}
 		return r, true
 	}
-	if st.separated(vms, s) {
-		r.Rule, r.Subject = NoTogether, c.togetherRule(vms[0])
+	if rule := st.separated(vms, s); rule != "" {
+		r.Rule, r.Subject = NoTogether, rule
 		return r, true
 	}
 	return r, false
@@ -248,14 +264,4 @@ func (st *state) rejectLoad(vms []int, s int) (Rejection, bool) {
 		r.Rule, r.Subject = NoDimension, st.c.p.Dimensions[d-1].Name
 	}
 	return r, true
-}
-
-// togetherRule names the first together rule that holds v.
-func (c *Cluster) togetherRule(v int) string {
-	for i := range c.p.Rules {
-		if c.p.Rules[i].Kind == RuleTogether && slices.Contains(c.p.Rules[i].VMs, c.vmName(v)) {
-			return c.p.Rules[i].Name
-		}
-	}
-	return ""
 }

@@ -8,6 +8,7 @@ import "fmt"
 // valid: that is a state to be repaired, not a mistake of the problem.
 func (p *Problem) Validate() error {
 	v := validator{p: p, models: map[string]bool{}, servers: make(map[string]bool, len(p.Servers)), vms: make(map[string]bool, len(p.VMs))}
+	v.isServer = func(name string) bool { return v.servers[name] }
 	for _, check := range []func() *Error{v.dimensions, v.settings, v.modelList, v.serverList, v.vmList, v.ruleList} {
 		if err := check(); err != nil {
 			return err
@@ -17,10 +18,11 @@ func (p *Problem) Validate() error {
 }
 
 type validator struct {
-	p       *Problem
-	models  map[string]bool
-	servers map[string]bool
-	vms     map[string]bool
+	p        *Problem
+	models   map[string]bool
+	servers  map[string]bool
+	vms      map[string]bool
+	isServer func(name string) bool
 }
 
 func quantity(object, what string, n, least int64) *Error {
@@ -156,8 +158,11 @@ func (v *validator) vm(m *VM) *Error {
 	default:
 		return invalid(object, "power %q is none of on, off, suspended", m.Power)
 	}
-	if m.Server != "" && !v.servers[m.Server] {
+	if m.Server != "" && !v.isServer(m.Server) {
 		return invalid(object, "is on server %q, which is unknown", m.Server)
+	}
+	if m.Server == "" && m.Power == PowerSuspended {
+		return invalid(object, "is suspended, but on no server")
 	}
 	if len(m.Demand) != len(v.p.Dimensions) {
 		return invalid(object, "has %d demands for %d dimensions", len(m.Demand), len(v.p.Dimensions))

@@ -18,9 +18,10 @@ type step struct {
 // server; when that can't help either, the rest is dropped. It returns the
 // steps that were dropped.
 func (pl *planner) schedule(steps []step) (dropped []step) {
-	w := waves{pl: pl, st: pl.c.now.clone(), wave: 1, hopped: map[int]bool{}, pending: slices.Clone(steps)}
-	if n := len(pl.plan.Moves); n > 0 {
-		w.wave = pl.plan.Moves[n-1].Wave + 1
+	w := waves{pl: pl, st: pl.c.now.clone(), wave: pl.lastWave() + 1, hopped: map[int]bool{}, pending: slices.Clone(steps)}
+	if pl.st != nil {
+		copy(w.st.target, pl.st.target)
+		copy(w.st.barred, pl.st.barred)
 	}
 	for _, s := range pl.started {
 		w.st.target[s] = true
