@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -175,11 +174,6 @@ func (c *call) outgoing(ctx context.Context, self string) context.Context {
 	add(api.KeyRequestID, c.request)
 	add(api.KeyReason, c.reason)
 	return metadata.AppendToOutgoingContext(ctx, kv...)
-}
-
-// String names the caller for logs.
-func (c *call) String() string {
-	return fmt.Sprintf("%s by %q from %s", c.name, c.user, c.from)
 }
 
 func first(md metadata.MD, key string) string {
