@@ -205,6 +205,7 @@ func TestTransfer(t *testing.T) {
 func TestSnapshotSaveAndRestore(t *testing.T) {
 	c := nodetest.New(t, 3, nil)
 	c.Update("put", put("before"))
+	c.Check()
 	file, err := os.Create(filepath.Join(t.TempDir(), "backup"))
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"syscall"
@@ -41,14 +40,44 @@ func (n *Node) watchLeader(ctx context.Context) {
 			}
 			continue
 		}
-		if ended := n.holdWatch(ctx, string(addr), changed); ended && n.refused(ctx, string(addr)) {
-			n.campaign(ctx, id, changed)
+		w := leaderWatch{n: n, id: id, addr: string(addr)}
+		if w.hold(ctx) && w.refused(ctx) {
+			w.campaign(ctx)
 		}
 		// The same leader still: don't dial in a tight loop.
+		w.wait(ctx, watchBackoff)
+	}
+}
+
+// leaderWatch watches one leader's process. It goes on while no leader is
+// known: that may be the first sign of the process's end.
+type leaderWatch struct {
+	n    *Node
+	id   raft.ServerID
+	addr string
+}
+
+// superseded tells whether another manager leads now.
+func (w *leaderWatch) superseded() bool {
+	_, id := w.n.raft.LeaderWithID()
+	return id != "" && id != w.id
+}
+
+// wait waits; false when another leads, or ctx ends, before the time is over.
+func (w *leaderWatch) wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		changed := w.n.LeaderChanged()
+		if w.superseded() {
+			return false
+		}
 		select {
-		case <-time.After(watchBackoff):
+		case <-t.C:
+			return true
 		case <-changed:
 		case <-ctx.Done():
+			return false
 		}
 	}
 }
@@ -56,11 +85,11 @@ func (n *Node) watchLeader(ctx context.Context) {
 // Watchers is how many managers would notice the end of this process at once.
 func (n *Node) Watchers() int { return int(n.layer.watchers.Load()) }
 
-// holdWatch holds a connection until it ends by itself (true), or until there
-// is no use for it any more. A dial that fails counts as an end, too.
-func (n *Node) holdWatch(ctx context.Context, addr string, changed <-chan struct{}) bool {
+// hold holds a connection until it ends by itself (true), or until there is no
+// use for it any more. A dial that fails counts as an end, too.
+func (w *leaderWatch) hold(ctx context.Context) bool {
 	dctx, cancel := context.WithTimeout(ctx, redialTimeout)
-	conn, err := n.layer.connect(dctx, addr, protoWatch)
+	conn, err := w.n.layer.connect(dctx, w.addr, protoWatch)
 	cancel()
 	if err != nil {
 		return ctx.Err() == nil
@@ -74,61 +103,56 @@ func (n *Node) holdWatch(ctx context.Context, addr string, changed <-chan struct
 		conn.Close()
 		<-ended
 	}()
-	select {
-	case <-ended:
-		return ctx.Err() == nil
-	case <-changed:
-	case <-ctx.Done():
+	for {
+		changed := w.n.LeaderChanged()
+		if w.superseded() {
+			return false
+		}
+		select {
+		case <-ended:
+			return ctx.Err() == nil
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
 	}
-	return false
 }
 
 // refused tells whether nobody listens at the address: the process is gone.
-func (n *Node) refused(ctx context.Context, addr string) bool {
+func (w *leaderWatch) refused(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, redialTimeout)
 	defer cancel()
-	conn, err := n.layer.dial(ctx, "tcp", addr)
+	conn, err := w.n.layer.dial(ctx, "tcp", w.addr)
 	if err == nil {
 		conn.Close()
 		return false
 	}
-	var op *net.OpError
-	return errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &op)
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // campaign starts an election, unless another follower's turn comes first and
 // it wins: voters take turns by id.
-func (n *Node) campaign(ctx context.Context, dead raft.ServerID, changed <-chan struct{}) {
+func (w *leaderWatch) campaign(ctx context.Context) {
+	n := w.n
 	c, err := n.configuration()
 	if err != nil {
 		return
 	}
 	var voters []string
 	for _, s := range c.Servers {
-		if s.Suffrage == raft.Voter && s.ID != dead {
+		if s.Suffrage == raft.Voter && s.ID != w.id {
 			voters = append(voters, string(s.ID))
 		}
 	}
 	slices.SortFunc(voters, strings.Compare)
 	turn := slices.Index(voters, n.id)
-	if turn < 0 {
+	if turn < 0 || !w.wait(ctx, time.Duration(turn)*candidateStagger) || n.raft.State() != raft.Follower {
 		return
 	}
-	if turn > 0 {
-		select {
-		case <-time.After(time.Duration(turn) * candidateStagger):
-		case <-changed:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-	if _, id := n.raft.LeaderWithID(); id != dead || n.raft.State() != raft.Follower {
-		return
-	}
-	n.log.Info("the leader's process has ended: starting an election", "leader", dead)
+	n.log.Info("the leader's process has ended: starting an election", "leader", w.id)
+	self := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(n.id), Addr: []byte(n.layer.addr)}
 	var resp raft.TimeoutNowResponse
-	if err := n.transport.TimeoutNow(raft.ServerID(n.id), n.layer.addr, &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(n.id), Addr: []byte(n.layer.addr)}}, &resp); err != nil {
+	if err := n.transport.TimeoutNow(raft.ServerID(n.id), n.layer.addr, &raft.TimeoutNowRequest{RPCHeader: self}, &resp); err != nil {
 		n.log.Warn("election not started; the timers will", "err", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	raftwal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/metadb"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"yagura/fsm/schema"
 )
@@ -51,7 +52,7 @@ func openStores(dataDir, kind string, log raftLogger) (*stores, error) {
 		BoltOptions: &bbolt.Options{Timeout: storeLockTimeout, FreelistType: bbolt.FreelistMapType},
 	})
 	if err != nil {
-		if errors.Is(err, bbolt.ErrTimeout) {
+		if errors.Is(err, bolterrors.ErrTimeout) {
 			return nil, schema.Errorf(schema.KindConflict, "data directory "+dataDir, "another process uses it").WithHint("stop that process first")
 		}
 		return nil, err

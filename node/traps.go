@@ -52,9 +52,9 @@ func (n *Node) trapLoop(ctx context.Context) {
 }
 
 // trapRules gives the mapping rules as the local replica has them, nil before
-// it has caught up. The sink's delivering goroutine alone calls it.
+// it has caught up and the cluster has its first rows. The sink's delivering goroutine alone calls it.
 func (n *Node) trapRules() *trap.Rules {
-	if !n.caughtUp.Load() {
+	if !n.caughtUp.Load() || fsm.Settings(n.store.View()).Cluster == "" {
 		return nil
 	}
 	if n.rules != nil {

@@ -51,8 +51,8 @@ type Options struct {
 	// Rules gives the rules in force; nil while this manager can't know them
 	// yet. Only the delivering goroutine calls it.
 	Rules func() *Rules
-	Log     *slog.Logger
-	Now     func() time.Time // nil: time.Now
+	Log   *slog.Logger
+	Now   func() time.Time // nil: time.Now
 }
 
 // Sink receives notifications, keeps them until the leader has recorded their

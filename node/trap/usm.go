@@ -74,7 +74,8 @@ func newUSM(users []User, e Engine) (*usm, error) {
 		}
 	}
 	u.probe = &gosnmp.GoSNMP{Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel, MaxOids: maxVarbinds}
-	u.users = &gosnmp.GoSNMP{Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel, MaxOids: maxVarbinds, TrapSecurityParametersTable: table}
+	u.users = &gosnmp.GoSNMP{Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel, MaxOids: maxVarbinds}
+	u.users.SetTrapSecurityParametersTable(table)
 	return u, nil
 }
 
