@@ -18,7 +18,7 @@ func (g *gather) lowerBound() int {
 	var free []int
 	fixedRoom := make([]float64, c.nd)
 	for s := range c.p.Servers {
-		if c.p.Servers[s].State != ServerOn {
+		if !g.runs[s] {
 			continue
 		}
 		if g.mayStop[s] {

@@ -9,7 +9,7 @@ import (
 // that cost least first, as far as each helps; what is lacking even then is
 // told as a number of further servers.
 func (pl *planner) checkFailures() {
-	f := pl.newFailures()
+	f := pl.newFailures(&pl.c.now)
 	results := make([]loss, 0, len(f.g.open))
 	for _, s := range f.g.open {
 		results = append(results, f.lose(s))
@@ -47,10 +47,10 @@ func unplacedIn(results []loss) int {
 	return n
 }
 
-// survives says whether every loss of servers that the settings reserve for
-// leaves a place for all VMs, from the planner's present state.
-func (pl *planner) survives() bool {
-	f := pl.newFailures()
+// survives says whether in the state every loss of servers that the settings
+// reserve for leaves a place for all VMs.
+func (pl *planner) survives(st *state) bool {
+	f := pl.newFailures(st)
 	for _, s := range f.g.open {
 		if l := f.lose(s); len(l.left) > 0 {
 			return false
@@ -74,8 +74,8 @@ type failures struct {
 	loaded []int // the same, the one with most load first
 }
 
-func (pl *planner) newFailures() *failures {
-	g := pl.newGather(false)
+func (pl *planner) newFailures(from *state) *failures {
+	g := pl.newGather(from, false)
 	f := &failures{g: g, st: g.base}
 	f.sort()
 	return f

@@ -16,6 +16,7 @@ type gather struct {
 	on      [][]int32 // per server the units there that are on
 	open    []int     // servers that run and are in the game, by number
 	mayStop []bool
+	runs    []bool    // per server
 	weight  []float64 // of a dimension: how scarce it is
 	budget  int64     // of moves; 0 means none
 	kinds   []unitKind
@@ -278,19 +279,25 @@ func (g *gather) giveUp(st *state, out []int, loose []int32) {
 	}
 }
 
+// busy tells which servers have units that are on.
+func (g *gather) busy(st *state) []bool {
+	busy := make([]bool, len(st.target))
+	for u := range g.units {
+		busy[st.host[g.units[u].vms[0]]] = true
+	}
+	return busy
+}
+
 // measure counts what a state costs.
 func (g *gather) measure(st *state) *filled {
 	f := &filled{st: st}
-	busy := make([]bool, len(st.target))
 	for u := range g.units {
-		h := int(st.host[g.units[u].vms[0]])
-		busy[h] = true
-		if h != g.units[u].home {
+		if int(st.host[g.units[u].vms[0]]) != g.units[u].home {
 			f.moves += g.units[u].cost
 		}
 	}
-	for s := range busy {
-		if g.c.p.Servers[s].State == ServerOn && (busy[s] || !g.mayStop[s]) {
+	for s, busy := range g.busy(st) {
+		if g.runs[s] && (busy || !g.mayStop[s]) {
 			f.running++
 		}
 	}

@@ -10,6 +10,9 @@ func (pl *planner) immovable(v int) (Rejection, bool) {
 	c := pl.c
 	m := &c.p.VMs[v]
 	r := Rejection{VM: m.Name}
+	if m.Server == "" {
+		return r, false
+	}
 	src := &c.p.Servers[c.serverIdx[m.Server]]
 	switch {
 	case src.State == ServerDisconnected:
@@ -53,8 +56,21 @@ func (c *Cluster) kindOf(v, from, s int) MoveKind {
 // started, the same among the stopped ones. It returns -1 if there is none.
 // avoid is a server that isn't a candidate, or -1.
 func (pl *planner) choose(vms []int, avoid int) (s int, start bool) {
+	clear(pl.refused)
+	for {
+		if s, start = pl.candidate(vms, avoid); s < 0 || start || pl.keepsReserve(vms, s) {
+			return s, start
+		}
+		if pl.refused == nil {
+			pl.refused = map[int]bool{}
+		}
+		pl.refused[s] = true
+	}
+}
+
+func (pl *planner) candidate(vms []int, avoid int) (s int, start bool) {
 	st := pl.view()
-	if s = pl.leastFree(vms, func(s int) bool { return s != avoid && st.fits(vms, s) }); s >= 0 {
+	if s = pl.leastFree(vms, func(s int) bool { return s != avoid && !pl.refused[s] && st.fits(vms, s) }); s >= 0 {
 		return s, false
 	}
 	if pl.req.NoServerStart {
@@ -62,6 +78,31 @@ func (pl *planner) choose(vms []int, avoid int) (s int, start bool) {
 	}
 	s = pl.leastFree(vms, func(s int) bool { return s != avoid && pl.startable(s) && pl.fitsAfterStart(vms, s) })
 	return s, s >= 0
+}
+
+// keepsReserve says whether the reserve for failures, if there is one and it is
+// kept now, is kept with the unit on s. Evacuating doesn't ask: VMs that run
+// come before a reserve.
+func (pl *planner) keepsReserve(vms []int, s int) bool {
+	if pl.c.p.Settings.ReserveFailures == 0 || pl.req.Objective == Evacuate {
+		return true
+	}
+	if pl.reserve == nil {
+		kept := pl.survives(&pl.c.now)
+		pl.reserve = &kept
+	}
+	if !*pl.reserve {
+		return true
+	}
+	st := pl.work()
+	for _, v := range vms {
+		st.put(v, s)
+	}
+	kept := pl.survives(st)
+	for _, v := range vms {
+		st.take(v)
+	}
+	return kept
 }
 
 func (pl *planner) leastFree(vms []int, can func(int) bool) int {
@@ -121,9 +162,13 @@ func (pl *planner) refusals(vms []int, skip int) []Rejection {
 		if s == skip {
 			continue
 		}
-		if r, no := st.reject(vms, s); no {
+		switch r, no := st.reject(vms, s); {
+		case no:
 			out = append(out, r)
-		} else if !st.target[s] {
+		case pl.refused[s]:
+			r.Rule = NoReserve
+			out = append(out, r)
+		case !st.target[s]:
 			r.Rule = NoServerOff
 			out = append(out, r)
 		}
@@ -145,6 +190,8 @@ func (pl *planner) preferred(vms []int, chosen, skip int) []Rejection {
 		if !no {
 			r.Subject = name
 			switch {
+			case pl.refused[s]:
+				r.Rule, r.Subject = NoReserve, ""
 			case st.target[s]:
 				r.Rule = NotLeastFree
 			case st.target[chosen]:

@@ -31,6 +31,7 @@ const (
 	NoSuspended          RuleName = "suspended"
 	NoOptimalStart       RuleName = "optimal-start-off"
 	NoSource             RuleName = "source-disconnected"
+	NoReserve            RuleName = "reserve"
 )
 
 // Rules that prefer another server.
@@ -111,6 +112,11 @@ func (r Rejection) Sentence() string {
 		return fmt.Sprintf("%s may start on its current server only, since optimal start is off for its model", r.VM)
 	case NoSource:
 		return fmt.Sprintf("%s is on a server that is disconnected and may still run it", r.VM)
+	case NoReserve:
+		if r.VM == "" {
+			return fmt.Sprintf("%s stays on, since the reserve for failures is not kept even so", r.Server)
+		}
+		return fmt.Sprintf("with %s on %s the reserve for failures would not be kept", r.VM, r.Server)
 	case NoKeepOn:
 		return fmt.Sprintf("%s is to be kept on", r.Server)
 	case NoStartable:

@@ -7,26 +7,70 @@ import (
 
 // savePower makes the plan of the SavePower objective.
 func (pl *planner) savePower() {
-	g := pl.newGather(true)
+	g := pl.newGather(&pl.c.now, true)
 	pl.plan.Bound = g.lowerBound()
-	best := g.search(pl.plan.Bound)
-	if best != nil {
+	if best := pl.bestKeepingReserve(g); best != nil {
 		pl.gatherMoves(g, best)
 	}
 	pl.stopEmptied(g)
 	pl.stayRejections(g)
 }
 
-// newGather prepares the search: units, kinds, and room, which is cut to the
-// proper range if proper is set.
-func (pl *planner) newGather(proper bool) *gather {
+// bestKeepingReserve searches with more and more servers on until the reserve
+// for failures is kept. If it isn't kept now nothing is gathered.
+func (pl *planner) bestKeepingReserve(g *gather) *filled {
+	if pl.c.p.Settings.ReserveFailures == 0 {
+		return g.search(pl.plan.Bound)
+	}
+	now := g.measure(g.base).running
+	if !pl.survives(&pl.c.now) {
+		pl.noReserve = true
+		return nil
+	}
+	for least, more := pl.plan.Bound, 1; least < now && pl.ctx.Err() == nil; more *= 2 {
+		best := g.search(least)
+		if best == nil || pl.survives(g.real(best)) {
+			return best
+		}
+		least = best.running + more
+	}
+	return nil
+}
+
+// real is the state of a result with the room that there is, not cut to the
+// proper range, and with the emptied servers off.
+func (g *gather) real(f *filled) *state {
+	st := g.c.now.clone()
+	for i := range g.units {
+		u := &g.units[i]
+		to := int(f.st.host[u.vms[0]])
+		if to == u.home {
+			continue
+		}
+		for _, v := range u.vms {
+			st.take(v)
+			st.put(v, to)
+		}
+	}
+	busy := g.busy(f.st)
+	for s := range busy {
+		if g.mayStop[s] && !busy[s] {
+			st.target[s] = false
+		}
+	}
+	return st
+}
+
+// newGather prepares the search from a state: units, kinds, and room, which is
+// cut to the proper range if proper is set.
+func (pl *planner) newGather(from *state, proper bool) *gather {
 	c := pl.c
 	n := len(c.p.Servers)
-	g := &gather{pl: pl, c: c, base: c.now.clone(), on: make([][]int32, n), mayStop: make([]bool, n), weight: make([]float64, c.nd), budget: int64(c.p.Settings.MoveBudget)}
+	g := &gather{pl: pl, c: c, base: from.clone(), on: make([][]int32, n), mayStop: make([]bool, n), weight: make([]float64, c.nd), budget: int64(c.p.Settings.MoveBudget), runs: pl.running(nil)}
 	pl.stays = make([]Rejection, n)
 	for s := range n {
 		srv := &c.p.Servers[s]
-		if srv.State != ServerOn {
+		if !g.runs[s] {
 			continue
 		}
 		r, no := pl.mustStay(s)
@@ -117,7 +161,7 @@ func (g *gather) findUnits() {
 	kindOf := map[string]int{}
 	seen := make([]bool, len(c.p.VMs))
 	for v, h := range g.base.host {
-		if h < 0 || seen[v] || c.p.Servers[h].State != ServerOn {
+		if h < 0 || seen[v] || !g.runs[h] {
 			continue
 		}
 		vms := c.unit(g.base, v)
@@ -280,7 +324,10 @@ func (pl *planner) stayRejections(g *gather) {
 			continue
 		}
 		r := pl.stays[s]
-		if g.mayStop[s] {
+		switch {
+		case g.mayStop[s] && pl.noReserve:
+			r = Rejection{Server: name, Rule: NoReserve}
+		case g.mayStop[s]:
 			r = Rejection{Server: name, Rule: NotNeeded, Need: int64(pl.plan.Bound), Free: int64(running)}
 		}
 		pl.plan.Rejections = append(pl.plan.Rejections, r)

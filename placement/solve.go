@@ -95,6 +95,10 @@ type planner struct {
 	st      *state      // private copy; nil while nothing has changed
 	started []int       // servers started for the plan
 	stays   []Rejection // per server why it can't be stopped; SavePower only
+	// noReserve: the reserve for failures isn't kept as it is
+	noReserve bool
+	reserve   *bool        // it is kept; nil while not known
+	refused   map[int]bool // servers on which the VM in hand would break the reserve
 }
 
 // work returns the planner's state, which it may change.

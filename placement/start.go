@@ -26,6 +26,9 @@ func (pl *planner) startVM(v int) {
 	st.take(v)
 	st.active[v] = true
 	why, no := st.rejectStart(v, current)
+	if !no && !pl.keepsReserve([]int{v}, current) {
+		why.Rule, no = NoReserve, true
+	}
 	if !no {
 		pl.currentPreferred(v, current)
 		st.put(v, current)
