@@ -18,6 +18,9 @@ import (
 // a plain hash of it is enough to store.
 const tokenBytes = 32
 
+// maxUserName bounds a user name in a login, bytes: it is remembered when it was wrong.
+const maxUserName = 256
+
 // authService serves accounts and login.
 type authService struct {
 	api.UnimplementedAuthServer
@@ -55,6 +58,9 @@ func (a authService) Login(ctx context.Context, req *api.LoginRequest) (*api.Log
 // checkPassword is the account of this name and password. Wrong ones are
 // slowed down: KindPassword, KindRateLimited.
 func (a authService) checkPassword(ctx context.Context, name, text string) (*schema.User, error) {
+	if len(name) > maxUserName {
+		return nil, errWrongPassword
+	}
 	from := callOf(ctx).from
 	if err := a.s.limiter.begin(name, from); err != nil {
 		a.s.metrics.logins.WithLabelValues("limited").Inc()
@@ -73,12 +79,14 @@ func (a authService) checkPassword(ctx context.Context, name, text string) (*sch
 	if !right {
 		a.s.metrics.logins.WithLabelValues("wrong").Inc()
 		a.s.log.Warn("wrong user name or password", "user", name, "from", from)
-		return nil, schema.Errorf(schema.KindPassword, "login", "wrong user name or password")
+		return nil, errWrongPassword
 	}
 	a.s.limiter.right(name, from)
 	a.s.metrics.logins.WithLabelValues("ok").Inc()
 	return u, nil
 }
+
+var errWrongPassword = schema.Errorf(schema.KindPassword, "login", "wrong user name or password")
 
 // Logout ends the session that the call came with.
 func (a authService) Logout(ctx context.Context, _ *api.Empty) (*api.Empty, error) {

@@ -160,6 +160,7 @@ func TestWrongPasswordsAreSlowedDown(t *testing.T) {
 		_, err := cl.Login(t.Context(), &api.LoginRequest{User: user, Password: text})
 		return apierr.FromError(err)
 	}
+	wantKind(t, login(strings.Repeat("x", 1<<20), "wrong password"), schema.KindPassword)
 	for range 3 {
 		wantKind(t, login(admin, "wrong password"), schema.KindPassword)
 		wantKind(t, login("nobody", "wrong password"), schema.KindPassword)

@@ -134,7 +134,9 @@ func (s *Server) serveStream(srv any, ss grpc.ServerStream, info *grpc.StreamSer
 				return err
 			}
 			return s.answerStream(ctx, cancel, c, r, srv, &localStream{ServerStream: ss, call: c, first: first}, handler)
-		case r.Address == "" || c.hops > 0:
+		case c.hops > 0 && s.elsewhere(r):
+			return noLeader(c)
+		case r.Address == "" || !s.elsewhere(r):
 			if !p.wait(ctx, r, false) {
 				return noLeader(c)
 			}

@@ -94,7 +94,9 @@ func (s *Server) serveUnary(ctx context.Context, name string, m api.Method, req 
 				return nil, err
 			}
 			reply, err = s.answer(ctx, c, req, handler)
-		case r.Address == "" || c.hops > 0:
+		case c.hops > 0 && s.elsewhere(r):
+			return nil, noLeader(c) // the caller learns of the new leader as fast as we did
+		case r.Address == "" || !s.elsewhere(r):
 			if !p.wait(ctx, r, false) {
 				return nil, noLeader(c)
 			}

@@ -59,6 +59,9 @@ func (l *leaders) run(ctx context.Context) {
 // moment later; writes and linear reads are proven by the log, not by this.
 func (l *leaders) current() *reign { return l.now.Load() }
 
+// elsewhere tells whether the leader is known to be another manager.
+func (s *Server) elsewhere(r *reign) bool { return r.ID != "" && r.ID != s.node }
+
 // leads tells whether this manager leads.
 func (s *Server) leads() bool { return s.leaders.current().Self }
 

@@ -49,6 +49,7 @@ type Server struct {
 
 	stopping  context.Context // ends when Shutdown begins: streams end with it
 	stop      context.CancelFunc
+	unfollow  context.CancelFunc // ends following the leader
 	closeOnce sync.Once
 	done      chan struct{} // closed when Shutdown has ended
 	tasks     sync.WaitGroup
@@ -71,7 +72,9 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.leaders = newLeaders(cfg.Cluster)
-	s.tasks.Go(func() { s.leaders.run(s.stopping) })
+	following, unfollow := context.WithCancel(context.Background())
+	s.unfollow = unfollow
+	s.tasks.Go(func() { s.leaders.run(following) })
 
 	grpcTLS := cfg.TLS.Clone()
 	grpcTLS.NextProtos = []string{"h2"}
@@ -79,6 +82,8 @@ func NewServer(cfg Config) (*Server, error) {
 	s.local = s.newGRPC(gatewayCredentials{})
 	if s.gateway, err = newGateway(s); err != nil {
 		s.stop()
+		s.unfollow()
+		s.local.Stop()
 		s.tasks.Wait()
 		return nil, err
 	}
@@ -153,6 +158,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		}
 		s.gateway.close()
 		s.peers.close()
+		s.unfollow() // not before: calls in flight may need the next leader
 		s.tasks.Wait()
 	})
 	<-s.done
