@@ -62,6 +62,10 @@ type Config struct {
 	// started with the same number; 0: this manager only joins.
 	BootstrapExpect int `yaml:"bootstrap_expect"`
 
+	// LeaveOnStop takes this manager out of the cluster when it is stopped in
+	// good order. Its data are put aside; started again, it joins as a new one.
+	LeaveOnStop bool `yaml:"leave_on_stop"`
+
 	// ClusterKeyFile holds the 32-byte key that credentials of other systems
 	// are sealed with, GossipKeyFile the 16, 24 or 32-byte key of gossip; both
 	// in hex or base64, the same on all managers.

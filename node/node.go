@@ -61,7 +61,6 @@ type Node struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // all loops
 	closing sync.Once
-	failed  chan error // a listener's end that nobody asked for
 }
 
 // Start starts a manager and returns as soon as it runs; whether it is part of
@@ -72,7 +71,7 @@ func Start(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, changed: make(chan struct{}), metrics: prometheus.NewRegistry(), started: time.Now(), failed: make(chan error, 4)}
+	n := &Node{cfg: cfg, log: cfg.Log, changed: make(chan struct{}), metrics: prometheus.NewRegistry(), started: time.Now()}
 	if n.log == nil {
 		n.log = slog.Default()
 	}
@@ -204,7 +203,7 @@ func (n *Node) serveAPI(ctx context.Context) (err error) {
 		}
 		n.wg.Go(func() {
 			if err := l.serve(ln); err != nil {
-				n.failed <- fmt.Errorf("%s: %w", l.name, err)
+				n.log.Error("listener has ended", "listener", l.name, "err", err)
 			}
 		})
 	}
@@ -258,15 +257,18 @@ func (n *Node) notify() {
 // Store is the manager's copy of the configuration database.
 func (n *Node) Store() *fsm.Store { return n.store }
 
-// Failed gives the error of a listener that ended without being asked to. The
-// program should shut the manager down then.
-func (n *Node) Failed() <-chan error { return n.failed }
-
 // Shutdown ends the manager: it hands over leadership, ends the calls in
 // flight, and closes everything. It stays a member of its cluster, which counts
-// it as a manager that is down. When ctx ends first, it goes on without waiting
-// for calls. A second call waits for the first.
+// it as a manager that is down, unless leave_on_stop is set. When ctx ends
+// first, it goes on without waiting for calls. A second call waits for the first.
 func (n *Node) Shutdown(ctx context.Context) error {
+	if n.cfg.LeaveOnStop {
+		err := n.LeaveCluster(ctx)
+		if err == nil {
+			return nil
+		}
+		n.log.Error("can't leave the cluster; stopping as a member", "err", err)
+	}
 	var err error
 	n.closing.Do(func() {
 		if n.raft.State() == raft.Leader {

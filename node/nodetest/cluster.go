@@ -136,6 +136,10 @@ func (c *Cluster) Config(i int) node.Config {
 	return cfg
 }
 
+// Edit changes the configurations of managers that are started from now on, in
+// the place of the change given to New.
+func (c *Cluster) Edit(edit func(i int, cfg *node.Config)) { c.edit = edit }
+
 // Start starts manager i.
 func (c *Cluster) Start(i int) *node.Node {
 	c.T.Helper()
