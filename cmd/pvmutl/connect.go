@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -189,8 +190,13 @@ func (a *app) explain(err error) error {
 	}
 	switch e.Kind {
 	case schema.KindUnauthenticated:
+		var untrusted *tls.CertificateVerificationError
+		if errors.As(err, &untrusted) {
+			e.Hint = "name the CA that signed it (--ca, PVMUTL_CA), and an address that stands in it (--server, PVMUTL_SERVERS)"
+			break
+		}
 		e.Hint = "run pvmutl login, or give --user and --password-file, or --cert and --key"
-	case schema.KindUnavailable, schema.KindNoLeader, schema.KindTimeout:
+	case schema.KindNoLeader, schema.KindTimeout:
 		e.Hint = strings.TrimPrefix(e.Hint+"; tried "+strings.Join(a.options.servers, ", "), "; ")
 	}
 	return err

@@ -288,6 +288,74 @@ func TestTimeBoundsEverything(t *testing.T) {
 	wantKind(t, c.WatchJob(t.Context(), "1", func(*api.JobInfo) error { return nil }), schema.KindUnavailable)
 }
 
+// closed is an address where nobody listens.
+func closed(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return l.Addr().String()
+}
+
+func TestOutageOfAllManagersIsSaidSoon(t *testing.T) {
+	a, b := closed(t), closed(t)
+	c := newWorld(t).dial(client.Options{Servers: []string{a, b}, Timeout: time.Minute})
+	began := time.Now()
+	_, err := c.Inventory.Arm(t.Context(), &api.ArmRequest{})
+	wantKind(t, err, schema.KindUnavailable)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Fatalf("it took %v", took)
+	}
+	for _, want := range []string{a + " (connection refused)", b + " (connection refused)", "look whether"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q doesn't say %q", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), "rpc error") {
+		t.Errorf("gRPC's text comes through: %v", err)
+	}
+}
+
+func TestElectionIsWaitedForLongerThanAnOutage(t *testing.T) {
+	w := newWorld(t)
+	over := time.After(3500 * time.Millisecond)
+	f := w.manager(&fake{arm: func(context.Context) error {
+		select {
+		case <-over:
+			return nil
+		default:
+			return schema.Errorf(schema.KindNoLeader, "cluster", "no leader")
+		}
+	}})
+	c := w.dial(client.Options{Servers: []string{closed(t)}, Timeout: time.Minute}, f)
+	if _, err := c.Inventory.Arm(t.Context(), &api.ArmRequest{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRefusedCertificateIsSaid(t *testing.T) {
+	w := newWorld(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict := &tls.Config{Certificates: []tls.Certificate{w.cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: w.pool}
+	g := grpc.NewServer(grpc.Creds(credentials.NewTLS(strict)))
+	var served sync.WaitGroup
+	served.Go(func() { g.Serve(l) })
+	t.Cleanup(func() { g.Stop(); served.Wait() })
+	stranger := newWorld(t).cert
+	present := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stranger, nil }
+	c := w.dial(client.Options{Servers: []string{l.Addr().String()}, TLS: &tls.Config{RootCAs: w.pool, GetClientCertificate: present}, Timeout: time.Second})
+	_, err = c.Inventory.Arm(t.Context(), &api.ArmRequest{})
+	wantKind(t, err, schema.KindUnavailable)
+	if !strings.Contains(err.Error(), "it refused the TLS session") {
+		t.Fatalf("it doesn't say why: %v", err)
+	}
+}
+
 func TestUntrustedManagerIsSaidAtOnce(t *testing.T) {
 	w := newWorld(t)
 	began := time.Now()

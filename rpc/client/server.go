@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -40,10 +43,10 @@ type server struct {
 
 	failedAt atomic.Int64 // unix nanoseconds, 0: well
 
-	mu        sync.Mutex // guards all below
-	conn      *grpc.ClientConn
-	closed    bool
-	handshake error // why the last TLS handshake failed; gRPC gives only its text
+	mu     sync.Mutex // guards all below
+	conn   *grpc.ClientConn
+	closed bool
+	broken error // why the last connection couldn't be made or broke; gRPC gives only its text
 }
 
 // suspect tells whether the manager failed a short while ago.
@@ -94,33 +97,59 @@ func (s *server) ready(ctx context.Context) (*grpc.ClientConn, error) {
 		case connectivity.Connecting:
 			if !conn.WaitForStateChange(wait, state) {
 				s.failed()
-				return nil, s.unavailable("no connection in time")
+				return nil, s.unavailable("no answer")
 			}
 		default: // TransientFailure, Shutdown
-			why := s.reason(wait, conn)
 			s.failed()
 			if err := s.untrusted(); err != nil {
 				return nil, err
 			}
-			return nil, s.unavailable(why)
+			return nil, s.unavailable(s.reason())
 		}
 	}
 }
 
-// reason asks a connection that failed why it did: gRPC says so only in the
-// error of a call.
-func (s *server) reason(ctx context.Context, conn *grpc.ClientConn) string {
-	_, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
-	if err == nil {
-		return "the connection was lost"
+// reason says in a few words why the last connection couldn't be made or broke.
+func (s *server) reason() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var no syscall.Errno
+	var lookup *net.DNSError
+	var op *net.OpError
+	var timeout net.Error
+	switch {
+	case errors.As(s.broken, &no):
+		return no.Error()
+	case errors.As(s.broken, &lookup):
+		return "its name can't be resolved"
+	case errors.As(s.broken, &op) && op.Op == "remote error": // an alert of TLS
+		return "it refused the TLS session: " + strings.TrimPrefix(op.Err.Error(), "tls: ")
+	case errors.As(s.broken, &timeout) && timeout.Timeout():
+		return "no answer"
+	case s.broken == nil, errors.Is(s.broken, io.EOF):
+		return "the connection was closed"
 	}
-	return err.Error()
+	return s.broken.Error()
 }
 
-func (s *server) unavailable(why string) error {
-	return schema.Errorf(schema.KindUnavailable, "manager "+s.addr, "can't be reached: %s", why).
-		WithHint("look whether the manager runs, and whether address and CA are right")
+// breaks notes why a connection couldn't be made or broke.
+func (s *server) breaks(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = err
 }
+
+// unreachable is the error of a manager that couldn't be connected to.
+type unreachable struct{ why string }
+
+func (e *unreachable) Error() string { return e.why }
+
+func (s *server) unavailable(why string) error {
+	return &schema.Error{Kind: schema.KindUnavailable, Object: "manager " + s.addr, Msg: "can't be reached", Err: &unreachable{why}, Hint: checkManager}
+}
+
+// checkManager is what to do about a manager that can't be reached.
+const checkManager = "look whether the manager runs, and whether address and CA are right"
 
 func (s *server) connection() (*grpc.ClientConn, error) {
 	s.mu.Lock()
@@ -131,9 +160,10 @@ func (s *server) connection() (*grpc.ClientConn, error) {
 	if s.conn != nil {
 		return s.conn, nil
 	}
-	s.handshake = nil
+	s.broken = nil
 	conn, err := grpc.NewClient("passthrough:///"+s.addr,
 		grpc.WithTransportCredentials(handshakes{credentials.NewTLS(s.tls.Clone()), s}),
+		grpc.WithContextDialer(s.dial),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(), // ours knows which calls may be sent twice
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectPatience}),
@@ -206,7 +236,16 @@ func (s *server) drop(conn *grpc.ClientConn) {
 	}
 }
 
-// handshakes is TLS that remembers on the server why a handshake failed.
+// dial opens the connection below TLS.
+func (s *server) dial(ctx context.Context, addr string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		s.breaks(err)
+	}
+	return conn, err
+}
+
+// handshakes is TLS that remembers on the server why a connection broke.
 type handshakes struct {
 	credentials.TransportCredentials
 	srv *server
@@ -215,15 +254,29 @@ type handshakes struct {
 func (h handshakes) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := h.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	if err != nil {
-		h.srv.mu.Lock()
-		h.srv.handshake = err
-		h.srv.mu.Unlock()
+		h.srv.breaks(err)
+		return conn, info, err
 	}
-	return conn, info, err
+	return &watched{conn, h.srv}, info, nil
 }
 
 func (h handshakes) Clone() credentials.TransportCredentials {
 	return handshakes{h.TransportCredentials.Clone(), h.srv}
+}
+
+// watched is a connection that remembers on the server why it broke: with TLS
+// 1.3 a manager refuses a client's certificate only after the handshake.
+type watched struct {
+	net.Conn
+	srv *server
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		w.srv.breaks(err)
+	}
+	return n, err
 }
 
 // untrusted is the error of a manager whose certificate doesn't hold, nil when
@@ -231,10 +284,10 @@ func (h handshakes) Clone() credentials.TransportCredentials {
 func (s *server) untrusted() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !untrusted(s.handshake) {
+	if !untrusted(s.broken) {
 		return nil
 	}
-	return &schema.Error{Kind: schema.KindUnauthenticated, Object: "manager " + s.addr, Msg: "its certificate isn't trusted", Err: s.handshake,
+	return &schema.Error{Kind: schema.KindUnauthenticated, Object: "manager " + s.addr, Msg: "its certificate isn't trusted", Err: s.broken,
 		Hint: "name the CA that signed it, and an address that stands in it"}
 }
 

@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -20,6 +22,11 @@ const (
 	maxPause   = 500 * time.Millisecond
 )
 
+// outagePatience is how long a call puts up with a cluster none of whose
+// managers can be connected to. An election takes less, and managers that hold
+// one are reachable: this is about wrong addresses, networks and dead clusters.
+const outagePatience = 2500 * time.Millisecond
+
 // try is one call on its way through as many attempts as it needs.
 type try struct {
 	c      *Client
@@ -33,6 +40,8 @@ type try struct {
 	sent  bool   // it may have reached the manager
 
 	attempts int
+	down     map[*server]string // managers that couldn't be connected to since one could, and why
+	downAt   time.Time          // when the first of them couldn't
 	relogged bool
 	pause    time.Duration
 	stop     bool
@@ -94,8 +103,14 @@ func (t *try) ended(err error) {
 func (t *try) judge(err error) bool {
 	lost := transport(err)
 	t.err = apierr.FromError(err)
-	if lost && t.ctx.Err() == nil {
-		t.srv.failed()
+	if lost {
+		t.err = t.lostError()
+		if t.ctx.Err() == nil {
+			t.srv.failed()
+		}
+	}
+	if t.outage(err) {
+		return false
 	}
 	kind := schema.KindOf(t.err)
 	switch {
@@ -106,8 +121,8 @@ func (t *try) judge(err error) bool {
 	case lost, kind == schema.KindOutcomeUnknown:
 		if t.method.Class == api.Once {
 			if lost {
-				t.err = &schema.Error{Kind: schema.KindOutcomeUnknown, Object: "manager " + t.srv.addr, Msg: "the connection was lost before the answer came",
-					Hint: "look whether it was done before asking again"}
+				t.err = schema.Errorf(schema.KindOutcomeUnknown, "manager "+t.srv.addr, "the connection was lost before the answer came").
+					WithHint("look whether it was done before asking again")
 			}
 			return false
 		}
@@ -126,6 +141,53 @@ func (t *try) judge(err error) bool {
 	return false
 }
 
+// lostError is the error of an attempt whose connection broke or whose time ran out.
+func (t *try) lostError() error {
+	switch t.ctx.Err() {
+	case context.Canceled:
+		return schema.Errorf(schema.KindCancelled, "call", "the caller gave up")
+	case context.DeadlineExceeded:
+		return schema.Errorf(schema.KindTimeout, "manager "+t.srv.addr, "it didn't answer in the time given")
+	}
+	return schema.Errorf(schema.KindUnavailable, "manager "+t.srv.addr, "the connection was lost before the answer came").WithHint(checkManager)
+}
+
+// outage notes a manager that couldn't be connected to, and tells whether that
+// has been true of all for long enough: t.err then names them. Whoever answers
+// ends an outage.
+func (t *try) outage(err error) bool {
+	var no *unreachable
+	if t.sent || !errors.As(err, &no) {
+		clear(t.down)
+		return false
+	}
+	if t.down == nil {
+		t.down = make(map[*server]string, len(t.c.servers))
+	}
+	if len(t.down) == 0 {
+		t.downAt = time.Now()
+	}
+	t.down[t.srv] = no.why
+	if len(t.down) < len(t.c.servers) || time.Since(t.downAt) < outagePatience {
+		return false
+	}
+	t.err = t.outageError()
+	return true
+}
+
+// outageError names the managers that couldn't be connected to.
+func (t *try) outageError() error {
+	list := make([]string, len(t.c.servers))
+	for i, s := range t.c.servers {
+		list[i] = s.addr + " (" + t.down[s] + ")"
+	}
+	if len(list) == 1 {
+		return t.srv.unavailable(t.down[t.srv])
+	}
+	return schema.Errorf(schema.KindUnavailable, "cluster", "no manager can be reached: %s", strings.Join(list, ", ")).
+		WithHint("look whether the managers run, and whether addresses and CA are right")
+}
+
 // giveUp ends a call whose time ran out while it was being tried again.
 func (t *try) giveUp() {
 	t.stop = true
@@ -141,6 +203,10 @@ func (t *try) giveUp() {
 	}
 	if t.ctx.Err() == context.Canceled {
 		t.err = &schema.Error{Kind: schema.KindCancelled, Object: "call", Msg: "the caller gave up", Err: last}
+		return
+	}
+	if len(t.down) == len(t.c.servers) {
+		t.err = t.outageError()
 		return
 	}
 	if k := schema.KindOf(last); k == schema.KindNoLeader || k == schema.KindUnavailable {
