@@ -363,7 +363,7 @@ func (js *jobState) freeTargets() error {
 		if !ok || (m.Status == schema.StatusAbnormal && js.job.State != schema.JobSucceeded) {
 			continue
 		}
-		m.Status, m.StatusReason = js.machineAfter(name)
+		m.Status, m.StatusReason = js.machineAfter(m)
 		if err := fsm.Machines.Put(js.tx, m); err != nil {
 			return err
 		}
@@ -372,8 +372,8 @@ func (js *jobState) freeTargets() error {
 }
 
 // machineAfter is the state of a machine after the job.
-func (js *jobState) machineAfter(name string) (status, reason string) {
-	j := js.job
+func (js *jobState) machineAfter(m *schema.Machine) (status, reason string) {
+	j, name := js.job, m.Name
 	if j.State == schema.JobSucceeded {
 		return schema.StatusReady, ""
 	}
@@ -402,6 +402,8 @@ func (js *jobState) machineAfter(name string) (status, reason string) {
 	}
 	ended := "job " + j.Id + " (" + j.Sequence + ") "
 	switch {
+	case changed && m.Kind == schema.MachineVM && m.Power == schema.PowerOff && sequence.WasOn(js.steps, name):
+		return schema.StatusAbnormal, ended + "was " + j.State + " and has left it off on " + m.VmServer + "; start it with: pvmutl poweron " + m.Group + " " + m.Host
 	case why == "" && j.State == schema.JobCancelled:
 		return schema.StatusReady, ended + "was cancelled"
 	case !changed:

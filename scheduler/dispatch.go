@@ -121,6 +121,9 @@ func (t *leadership) running() int {
 // of it waits for one of them, and there is room for it.
 func (t *leadership) startJob(ctx context.Context, v *fsm.View, j *schema.Job, ahead reservations) bool {
 	if !j.Cancel {
+		if len(j.Locks) == 0 && t.running() >= t.MaxJobs {
+			return true // nothing can start, whatever it needs
+		}
 		waiting := t.whyWait(v, j, ahead)
 		if waiting != "" && len(j.Locks) > 0 && waiting == j.Waiting {
 			ahead.add(j.Id, j.Locks)
@@ -206,6 +209,9 @@ func (js *jobState) start(ahead reservations) (bool, error) {
 	j.Locks = wants
 	if waiting := t.whyWait(js.tx, j, ahead); waiting != "" {
 		j.Waiting = waiting
+		if err := js.preempt(wants); err != nil {
+			return false, err
+		}
 		return false, fsm.Jobs.Put(js.tx, j)
 	}
 	if err := fsm.TakeLocks(js.tx, j.Id, wants); err != nil {
@@ -238,6 +244,30 @@ func (js *jobState) start(ahead reservations) (bool, error) {
 		return false, err
 	}
 	return true, js.advance(nil)
+}
+
+// preempt asks the jobs in a recovery's way to end: what they wait for may
+// never come from a machine that is dead, and VMs are down meanwhile.
+func (js *jobState) preempt(wants []string) error {
+	if js.job.Priority < fsm.PriorityRecovery {
+		return nil
+	}
+	for _, w := range wants {
+		object, shared := fsm.LockWant(w)
+		for l := range fsm.Locks.By(js.tx, fsm.ByObject, object) {
+			holder, err := fsm.EditJob(js.tx, l.Job)
+			if err != nil || shared && l.Shared || holder.Cancel || holder.Undoing || holder.Priority >= js.job.Priority ||
+				holder.State != schema.JobRunning {
+				continue
+			}
+			holder.Cancel, holder.CancelBy, holder.State = true, "job "+js.job.Id, schema.JobCancelling
+			fsm.LogJob(holder, "job %s (%s) needs %s and goes first", js.job.Id, js.job.Sequence, object)
+			if err := fsm.Jobs.Put(js.tx, holder); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func firstTarget(j *schema.Job) string {

@@ -3,7 +3,9 @@ package scheduler_test
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"yagura/drivers/fake"
 	"yagura/fsm"
 	"yagura/fsm/schema"
 	"yagura/scheduler/schedulertest"
@@ -119,5 +121,65 @@ func TestFailoverTellsWhatItLeft(t *testing.T) {
 	}
 	if m := r.Machine("web04"); m.Status != schema.StatusReady || m.Power != schema.PowerOn {
 		t.Errorf("row of web04: %v", m)
+	}
+}
+
+// A job that waits for a guest on a dead VM server must not hold up the
+// failover of that server.
+func TestRecoveryGoesFirst(t *testing.T) {
+	r := schedulertest.New(t)
+	vmsPolicy(t, r, 0)
+	r.World.Inject(fake.Fault{Op: "reboot", Mode: fake.Stuck})
+	r.Start()
+	slow := r.Queue(power("reboot", "web", "web05"))[0]
+	r.Until("the reboot to be under way", func(v *fsm.View) bool { return stepState(v, slow, "reboot-machine") == schema.StepHandled })
+	r.World.HostDown("esx02", false)
+	record(t, r, "node1", trap(1, inaccessible, "esx02", time.Now()))
+	e := awaitEvents(r)[0]
+	r.Wait(slow)
+	r.World.ClearFaults() // the dead server's tasks end, too
+	r.MustSucceed(e.Jobs...)
+	if j := r.Job(slow); j.State != schema.JobCancelled || j.CancelBy != "job "+e.Jobs[0] {
+		t.Errorf("the reboot is %s, cancelled by %s\n%s", j.State, j.CancelBy, r.Dump())
+	}
+	if m := r.Machine("web05"); m.Power != schema.PowerOn || m.VmServer == "esx02" || m.Status != schema.StatusReady {
+		t.Errorf("web05: %v", m)
+	}
+}
+
+func TestCancelledFailoverSaysWhatItLeft(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.HostDown("esx02", false)
+	r.World.Inject(fake.Fault{Op: "power-on", Mode: fake.Stuck})
+	r.Start()
+	id := r.Queue(evacuate("esx02", true))[0]
+	r.Until("all to be moved", func(*fsm.View) bool { return r.World.Count("register", "") == 3 })
+	r.Until("a start to be under way", func(v *fsm.View) bool { return stepState(v, id, "start-machine") == schema.StepHandled })
+	cancel(r, id)
+	if j := r.Wait(id); j.State != schema.JobCancelled {
+		t.Fatalf("it is %s", j.State)
+	}
+	for _, vm := range []string{"web04", "web05", "web06"} {
+		if m := r.Machine(vm); m.Status != schema.StatusAbnormal || !strings.Contains(m.StatusReason, "pvmutl poweron web "+vm) {
+			t.Errorf("%s is %s: %s", vm, m.Status, m.StatusReason)
+		}
+	}
+}
+
+func TestVMServerPower(t *testing.T) {
+	r := schedulertest.New(t)
+	r.Start()
+	r.MustSucceed(r.Queue(evacuate("esx02", false))...)
+	r.World.ResetLedger()
+	for _, c := range []struct{ op, effect, power string }{
+		{"reboot", "host-reboot", schema.PowerOn},
+		{"shutdown", "host-shutdown", schema.PowerOff},
+		{"poweron", "host-power-on", schema.PowerOn},
+	} {
+		r.Clock.Advance(time.Second)
+		r.MustSucceed(r.Queue(power(c.op, "vmservers", "esx02"))...)
+		if m := r.Machine("esx02"); m.Power != c.power || r.World.Count(c.effect, "esx02") != 1 {
+			t.Errorf("after %s: %v\n%s", c.op, m, r.Dump())
+		}
 	}
 }

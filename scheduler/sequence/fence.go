@@ -161,8 +161,10 @@ var fenceVMServer = &Step{
 		return fmt.Sprintf("%s can't be proven off: %s; switch it off by hand, then: pvmutl job resume %s off (or retry, to ask again)", e.Step.Target, where, e.Job.Id),
 			[]string{fsm.WordOff, fsm.WordRetry, fsm.WordFailed}
 	},
-	Timeout:  time.Minute,
-	Patience: 10 * time.Second,
+	Timeout: time.Minute,
+	// VMs are down meanwhile: a management controller gets two chances.
+	CallTimeout: 8 * time.Second,
+	Patience:    5 * time.Second,
 }
 
 // probeFence looks whether the VM server is proven off, and whether its

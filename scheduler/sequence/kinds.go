@@ -56,5 +56,5 @@ func Names() []string {
 	return out
 }
 
-// MachineKinds that a power operation takes.
+// powered are the kinds of machines that a power operation takes.
 var powered = []string{schema.MachineVM, schema.MachineVMServer, schema.MachinePhysical}

@@ -36,20 +36,24 @@ func Problem(r fsm.Reader, failed ...string) *placement.Problem {
 		}
 		p.Servers = append(p.Servers, s)
 	}
+	known := map[string]bool{}
+	for _, s := range p.Servers {
+		known[s.Name] = true
+	}
 	arriving := arrivals(r)
 	for m := range fsm.Machines.All(r) {
-		if m.Kind != schema.MachineVM || m.Template || m.Gone || !hasServer(p, m.VmServer) {
+		if m.Kind != schema.MachineVM || m.Template || m.Gone || !known[m.VmServer] {
 			continue
 		}
 		v := problemVM(r, m)
-		if to := arriving[m.Name]; to != "" && to != v.Server && hasServer(p, to) {
+		if to := arriving[m.Name]; to != "" && to != v.Server && known[to] {
 			// It counts on both servers until it has arrived.
 			p.VMs = append(p.VMs, placement.VM{Name: m.Name + " (arriving)", Cost: v.Cost, Power: placement.PowerOn, Server: to})
 		}
 		p.VMs = append(p.VMs, v)
 	}
 	for name, to := range arriving {
-		if _, ok := fsm.Machines.Get(r, name); !ok && hasServer(p, to) {
+		if _, ok := fsm.Machines.Get(r, name); !ok && known[to] {
 			p.VMs = append(p.VMs, placement.VM{Name: name, Cost: schema.DefaultCost, Power: placement.PowerOn, Server: to})
 		}
 	}
@@ -94,10 +98,6 @@ func serverState(m *schema.Machine, failed []string) placement.ServerState {
 		return placement.ServerOff
 	}
 	return placement.ServerDisconnected
-}
-
-func hasServer(p *placement.Problem, name string) bool {
-	return slices.ContainsFunc(p.Servers, func(s placement.Server) bool { return s.Name == name })
 }
 
 // arrivals are the VM servers to which jobs under way take VMs, by VM.

@@ -11,7 +11,6 @@ package sequence
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"yagura/drivers"
@@ -101,6 +100,8 @@ type Step struct {
 	Parked func(e *Env, cause error) (text string, words []string)
 	// Timeout is how long the effect may take once it was asked for.
 	Timeout time.Duration
+	// CallTimeout bounds one call; 0: the runner's own bound.
+	CallTimeout time.Duration
 	// Patience is how long another system may be silent before the job parks; 0: the runner's own.
 	Patience time.Duration
 	// Settle is how long the effect of a call whose answer was lost may take to
@@ -225,6 +226,16 @@ func Keys(s *schema.Step) (subsystem, server string) {
 	return s.Subsystem, s.Args[argServer]
 }
 
+// WasOn tells whether a machine was on before the job's steps worked on it.
+func WasOn(steps []*schema.Step, machine string) bool {
+	for _, s := range steps {
+		if s.Target == machine && s.Args[argWas] != "" {
+			return s.Args[argWas] == schema.PowerOn
+		}
+	}
+	return false
+}
+
 func machineRow(r fsm.Reader, name string) (*schema.Machine, error) {
 	m, ok := fsm.Machines.Get(r, name)
 	if !ok {
@@ -241,11 +252,6 @@ func editMachine(tx *fsm.Tx, name string, change func(*schema.Machine)) error {
 	}
 	change(m)
 	return fsm.Machines.Put(tx, m)
-}
-
-// jobFailed is the error of a step that finds the job's aim not reached.
-func jobFailed(object, format string, args ...any) error {
-	return schema.Errorf(schema.KindJobFailed, object, "%s", fmt.Sprintf(format, args...))
 }
 
 // Partial is the error of a Commit whose rows are written although the step
