@@ -318,3 +318,6 @@ func removeIfThere(name string) error {
 	}
 	return nil
 }
+
+// Term is Raft's current term as this manager knows it.
+func (n *Node) Term() uint64 { return n.raft.CurrentTerm() }
