@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"yagura/fsm"
@@ -38,7 +39,7 @@ func (i inventoryService) Apply(ctx context.Context, req *api.ApplyRequest) (*ap
 		docs = append(docs, fsm.Document{Kind: d.GetKind(), Name: d.GetName(), Spec: spec})
 	}
 	reply := &api.ApplyReply{}
-	err := i.s.write(ctx, reply, func(tx *fsm.Tx) error {
+	err := i.s.writeKeeping(ctx, reply, func() proto.Message { return keptApply(reply) }, func(tx *fsm.Tx) error {
 		applied, err := fsm.ApplyDocuments(tx, docs)
 		if err != nil {
 			return err
@@ -57,6 +58,22 @@ func (i inventoryService) Apply(ctx context.Context, req *api.ApplyRequest) (*ap
 	return reply, err
 }
 
+// keptApply is what is kept of an answer for the case that the call is repeated:
+// all of a short one, else who was applied, else only that it was done.
+func keptApply(reply *api.ApplyReply) *api.ApplyReply {
+	if proto.Size(reply) <= maxKept {
+		return reply
+	}
+	short := &api.ApplyReply{DryRun: reply.DryRun, Cut: true}
+	for _, a := range reply.Applied {
+		short.Applied = append(short.Applied, &api.Applied{Kind: a.Kind, Name: a.Name, Action: a.Action})
+	}
+	if proto.Size(short) > maxKept {
+		short.Applied = nil
+	}
+	return short
+}
+
 func (i inventoryService) Get(ctx context.Context, req *api.GetRequest) (*api.Object, error) {
 	o, err := fsm.GetObject(i.s.view(ctx), req.Kind, req.Name)
 	if err != nil {
@@ -65,15 +82,15 @@ func (i inventoryService) Get(ctx context.Context, req *api.GetRequest) (*api.Ob
 	return object(o)
 }
 
-// List lists objects in the order of their names; machines come typed. A page
-// begins behind the name that the token holds.
+// List lists objects in the order of their names; machines come typed, unless
+// their specs are asked for. A page begins behind the name that the token holds.
 func (i inventoryService) List(ctx context.Context, req *api.ListRequest) (*api.ListReply, error) {
 	if err := checkLimit(req.PageSize); err != nil {
 		return nil, err
 	}
 	v := i.s.view(ctx)
 	reply := &api.ListReply{}
-	if strings.EqualFold(req.Kind, "machine") {
+	if strings.EqualFold(req.Kind, "machine") && !req.Specs {
 		machines, err := fsm.ListMachines(v, req.Group)
 		if err != nil {
 			return nil, err
@@ -86,8 +103,12 @@ func (i inventoryService) List(ctx context.Context, req *api.ListRequest) (*api.
 		return nil, err
 	}
 	objects, reply.NextPageToken = cutPage(objects, req, func(o fsm.Object) string { return o.Name })
+	show := object
+	if req.Specs {
+		show = document
+	}
 	for _, o := range objects {
-		out, err := object(o)
+		out, err := show(o)
 		if err != nil {
 			return nil, err
 		}
@@ -119,6 +140,12 @@ func object(o fsm.Object) (*api.Object, error) {
 		return nil, err
 	}
 	return out, out.Row.UnmarshalJSON(row)
+}
+
+// document is an object without its row.
+func document(o fsm.Object) (*api.Object, error) {
+	out := &api.Object{Kind: o.Kind, Name: o.Name, Spec: &structpb.Struct{}}
+	return out, out.Spec.UnmarshalJSON(o.Spec)
 }
 
 func (i inventoryService) Unset(ctx context.Context, req *api.UnsetRequest) (*api.Empty, error) {

@@ -1,10 +1,12 @@
 package rpc_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"yagura/fsm"
@@ -86,6 +88,61 @@ func TestApplyGetAndList(t *testing.T) {
 	}
 	_, err = cl.Inventory.List(t.Context(), &api.ListRequest{Kind: "Model", PageSize: -1})
 	wantKind(t, err, schema.KindInvalid)
+}
+
+func TestSpecsOfMachinesAreWhatApplyTakes(t *testing.T) {
+	c := start(t, 1)
+	cl := c.as(admin)
+	shop(t, cl)
+	list, err := cl.Inventory.List(t.Context(), &api.ListRequest{Kind: "machine", Specs: true})
+	if err != nil || len(list.Objects) != 2 || len(list.Machines) != 0 {
+		t.Fatalf("got %v, %v", list, err)
+	}
+	var docs []*api.Document
+	for _, o := range list.Objects {
+		if o.Row != nil {
+			t.Errorf("%s has its row, which nobody asked for", o.Name)
+		}
+		one, err := cl.Inventory.Get(t.Context(), &api.GetRequest{Kind: "Machine", Name: o.Name})
+		if err != nil || !proto.Equal(one.Spec, o.Spec) {
+			t.Errorf("%s: got %v alone and %v in the list, %v", o.Name, one.GetSpec(), o.Spec, err)
+		}
+		docs = append(docs, &api.Document{Kind: o.Kind, Name: o.Name, Spec: o.Spec})
+	}
+	r, err := cl.Inventory.Apply(t.Context(), &api.ApplyRequest{Documents: docs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range r.Applied {
+		if a.Action != fsm.ActionUnchanged {
+			t.Errorf("%s: %s %q", a.Name, a.Action, a.Changes)
+		}
+	}
+}
+
+func TestApplyOfVeryManyDocuments(t *testing.T) {
+	c := start(t, 1)
+	cl := c.as(admin)
+	for count, kept := range map[int]int{1000: 1000, 10_000: 0} {
+		docs := make([]*api.Document, count)
+		for i := range docs {
+			docs[i] = doc(t, "Category", fmt.Sprintf("c%d-%d", count, i), map[string]any{"description": strings.Repeat("x", 200)})
+		}
+		ctx := client.WithRequestID(t.Context(), fmt.Sprintf("apply %d", count))
+		first, err := cl.Inventory.Apply(ctx, &api.ApplyRequest{Documents: docs})
+		if err != nil || len(first.Applied) != count || len(first.Applied[0].Changes) == 0 || first.Cut {
+			t.Fatalf("%d: got %.200v, %v", count, first, err)
+		}
+		again, err := cl.Inventory.Apply(ctx, &api.ApplyRequest{Documents: docs})
+		if err != nil || len(again.Applied) != kept || !again.Cut {
+			t.Fatalf("%d: the repeated call gave %.200v, %v", count, again, err)
+		}
+		for _, a := range again.Applied {
+			if a.Action != fsm.ActionCreated || len(a.Changes) != 0 {
+				t.Fatalf("%d: kept was %v", count, a)
+			}
+		}
+	}
 }
 
 func TestNoSecretLeaves(t *testing.T) {

@@ -584,9 +584,12 @@ func (x *ApplyRequest) GetDryRun() bool {
 }
 
 type ApplyReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Applied       []*Applied             `protobuf:"bytes,1,rep,name=applied,proto3" json:"applied,omitempty"`
-	DryRun        bool                   `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Applied []*Applied             `protobuf:"bytes,1,rep,name=applied,proto3" json:"applied,omitempty"`
+	DryRun  bool                   `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// True in the answer to a repeated request when the first answer was too long
+	// to keep: the changes are missing, and of very many objects all of applied.
+	Cut           bool `protobuf:"varint,3,opt,name=cut,proto3" json:"cut,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -631,6 +634,13 @@ func (x *ApplyReply) GetApplied() []*Applied {
 func (x *ApplyReply) GetDryRun() bool {
 	if x != nil {
 		return x.DryRun
+	}
+	return false
+}
+
+func (x *ApplyReply) GetCut() bool {
+	if x != nil {
+		return x.Cut
 	}
 	return false
 }
@@ -830,6 +840,7 @@ type ListRequest struct {
 	Group         string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"` // category, group or model path: only what is below it
 	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	PageSize      int32                  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"` // 0: everything
+	Specs         bool                   `protobuf:"varint,5,opt,name=specs,proto3" json:"specs,omitempty"`                       // only kind, name and spec of each object, of machines too: what Apply takes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -892,11 +903,18 @@ func (x *ListRequest) GetPageSize() int32 {
 	return 0
 }
 
+func (x *ListRequest) GetSpecs() bool {
+	if x != nil {
+		return x.Specs
+	}
+	return false
+}
+
 type ListReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Objects       []*Object              `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
 	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// Machines come typed instead of as objects: there may be 10,000.
+	// Machines come typed instead of as objects, unless specs are asked for: there may be 10,000.
 	Machines      []*schema.Machine `protobuf:"bytes,3,rep,name=machines,proto3" json:"machines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3040,11 +3058,12 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\x04spec\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x04spec\"^\n" +
 	"\fApplyRequest\x125\n" +
 	"\tdocuments\x18\x01 \x03(\v2\x17.yagura.api.v1.DocumentR\tdocuments\x12\x17\n" +
-	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"W\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"i\n" +
 	"\n" +
 	"ApplyReply\x120\n" +
 	"\aapplied\x18\x01 \x03(\v2\x16.yagura.api.v1.AppliedR\aapplied\x12\x17\n" +
-	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"c\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12\x10\n" +
+	"\x03cut\x18\x03 \x01(\bR\x03cut\"c\n" +
 	"\aApplied\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -3058,13 +3077,14 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\n" +
 	"GetRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"s\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\x89\x01\n" +
 	"\vListRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x1b\n" +
-	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\"\x94\x01\n" +
+	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x14\n" +
+	"\x05specs\x18\x05 \x01(\bR\x05specs\"\x94\x01\n" +
 	"\tListReply\x12/\n" +
 	"\aobjects\x18\x01 \x03(\v2\x15.yagura.api.v1.ObjectR\aobjects\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n" +

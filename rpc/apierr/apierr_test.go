@@ -92,6 +92,9 @@ func TestForeignErrorsGetAKind(t *testing.T) {
 		if got.Kind != want || got.Msg == "" {
 			t.Errorf("%v became %#v, want %s", err, got, want)
 		}
+		if kind := schema.KindOf(FromError(err)); kind != want {
+			t.Errorf("%v has kind %s, want %s", err, kind, want)
+		}
 	}
 	if FromError(nil) != nil || ExitCode(nil) != 0 {
 		t.Error("nil isn't success")

@@ -69,8 +69,8 @@ func FromStatus(st *status.Status) *schema.Error {
 	return &schema.Error{Kind: kindOfCode(st.Code()), Msg: st.Message()}
 }
 
-// FromError is FromStatus for the error that a gRPC call returned. It is nil
-// for nil.
+// FromError gives any error its kind: that of a gRPC call as FromStatus, the end
+// of a context as ToStatus. It is nil for nil.
 func FromError(err error) error {
 	if err == nil {
 		return nil
@@ -79,7 +79,7 @@ func FromError(err error) error {
 	if errors.As(err, &e) {
 		return err
 	}
-	return FromStatus(status.Convert(err))
+	return FromStatus(ToStatus(err))
 }
 
 // kindOfCode is the kind of a status without our details.

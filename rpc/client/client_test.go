@@ -318,6 +318,27 @@ func TestOutageOfAllManagersIsSaidSoon(t *testing.T) {
 	}
 }
 
+func TestOutageAfterAWriteWasSentSaysThatItsOutcomeIsUnknown(t *testing.T) {
+	w := newWorld(t)
+	begun := make(chan struct{})
+	f := w.manager(&fake{arm: func(ctx context.Context) error {
+		close(begun)
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	var stopped sync.WaitGroup
+	defer stopped.Wait()
+	stopped.Go(func() {
+		<-begun
+		f.grpc.Stop()
+	})
+	_, err := w.dial(client.Options{Timeout: time.Minute}, f).Inventory.Arm(client.WithRequestID(t.Context(), "mine"), &api.ArmRequest{})
+	wantKind(t, err, schema.KindOutcomeUnknown)
+	if !strings.Contains(err.Error(), "request id mine") {
+		t.Fatalf("it doesn't say with which id to ask again: %v", err)
+	}
+}
+
 func TestElectionIsWaitedForLongerThanAnOutage(t *testing.T) {
 	w := newWorld(t)
 	over := time.After(3500 * time.Millisecond)
@@ -348,7 +369,7 @@ func TestRefusedCertificateIsSaid(t *testing.T) {
 	t.Cleanup(func() { g.Stop(); served.Wait() })
 	stranger := newWorld(t).cert
 	present := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stranger, nil }
-	c := w.dial(client.Options{Servers: []string{l.Addr().String()}, TLS: &tls.Config{RootCAs: w.pool, GetClientCertificate: present}, Timeout: time.Second})
+	c := w.dial(client.Options{Servers: []string{l.Addr().String()}, TLS: &tls.Config{RootCAs: w.pool, GetClientCertificate: present}, Timeout: time.Minute})
 	_, err = c.Inventory.Arm(t.Context(), &api.ArmRequest{})
 	wantKind(t, err, schema.KindUnavailable)
 	if !strings.Contains(err.Error(), "it refused the TLS session") {

@@ -46,7 +46,7 @@ type try struct {
 	pause    time.Duration
 	stop     bool
 	err      error // outcome of the call, or of the last attempt
-	maybe    bool  // some attempt was sent and its outcome isn't known
+	maybe    bool  // an attempt to write was sent and its outcome isn't known
 }
 
 func (c *Client) newTry(ctx context.Context, m api.Method) *try {
@@ -89,12 +89,13 @@ func (t *try) ended(err error) {
 		t.stop = true
 		return
 	}
-	again := t.judge(err)
-	if !again {
+	switch again := t.judge(err); {
+	case !again && !t.sent && t.maybe:
+		// No manager's answer: an earlier attempt may still have been applied.
+		t.stop, t.err = true, t.unknown()
+	case !again:
 		t.stop = true
-		return
-	}
-	if t.ctx.Err() != nil {
+	case t.ctx.Err() != nil:
 		t.giveUp()
 	}
 }
@@ -126,7 +127,7 @@ func (t *try) judge(err error) bool {
 			}
 			return false
 		}
-		t.maybe = true
+		t.maybe = t.method.Class == api.Write
 		return true
 	case kind == schema.KindNoLeader:
 		return true
@@ -188,17 +189,22 @@ func (t *try) outageError() error {
 		WithHint("look whether the managers run, and whether addresses and CA are right")
 }
 
+// unknown is the error of a write that may have been applied.
+func (t *try) unknown() error {
+	id := ""
+	if md, ok := metadata.FromOutgoingContext(t.ctx); ok {
+		id = first(md, api.KeyRequestID)
+	}
+	return &schema.Error{Kind: schema.KindOutcomeUnknown, Object: "write", Msg: "no answer came", Err: t.err,
+		Hint: "ask again with request id " + id}
+}
+
 // giveUp ends a call whose time ran out while it was being tried again.
 func (t *try) giveUp() {
 	t.stop = true
 	last := t.err
-	if t.maybe && t.method.Class == api.Write {
-		id := ""
-		if md, ok := metadata.FromOutgoingContext(t.ctx); ok {
-			id = first(md, api.KeyRequestID)
-		}
-		t.err = &schema.Error{Kind: schema.KindOutcomeUnknown, Object: "write", Msg: "the time ran out before an answer came", Err: last,
-			Hint: "ask again with request id " + id}
+	if t.maybe {
+		t.err = t.unknown()
 		return
 	}
 	if t.ctx.Err() == context.Canceled {
