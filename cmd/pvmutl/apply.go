@@ -83,5 +83,11 @@ func writeApplied(w io.Writer, reply *api.ApplyReply) {
 	if reply.DryRun {
 		note = " (dry run: nothing was changed)"
 	}
+	if reply.Cut {
+		fmt.Fprintln(w, "applied at an earlier try of this call; its full answer was too long to keep, pvmutl audit list shows what it changed")
+		if len(reply.Applied) == 0 {
+			return
+		}
+	}
 	fmt.Fprintf(w, "%d created, %d changed, %d unchanged%s\n", count["created"], count["changed"], count["unchanged"], note)
 }

@@ -135,6 +135,10 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 				Nics: []*schema.HostNIC{{Addresses: []*schema.Address{{Ip: "192.168.1.1"}}}}}, `{}`),
 		}},
 		"List Machine": &api.ListReply{Machines: []*schema.Machine{{Name: "esx01", Kind: schema.MachineVMServer}, ph03(), web01()}},
+		"List Machine specs": &api.ListReply{Objects: []*api.Object{
+			{Kind: "Machine", Name: "ph03", Spec: newStruct(t, []byte(`{"kind":"physical","managed":true}`))},
+			{Kind: "Machine", Name: "web01", Spec: newStruct(t, []byte(`{"group":"web","host":"web01","managed":true}`))},
+		}},
 		"List Subsystem": &api.ListReply{Objects: []*api.Object{
 			object(t, "Subsystem", "vc1", &schema.Subsystem{Name: "vc1", Kind: "vcenter", Address: "https://127.0.0.21:8989", Collected: at(2)}, `{}`),
 		}},

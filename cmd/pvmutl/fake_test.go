@@ -178,6 +178,9 @@ func (f *fakeManager) unary(ctx context.Context, req any, info *grpc.UnaryServer
 	}
 	if list, ok := req.(*api.ListRequest); ok {
 		method += " " + list.Kind
+		if list.Specs && list.Kind == kindMachine {
+			method += " specs"
+		}
 	}
 	if answer := f.answers[method]; answer != nil {
 		return answer, nil

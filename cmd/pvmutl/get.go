@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -94,12 +93,13 @@ func (a *app) getOne(ctx context.Context, c *client.Client, k kind, name string)
 }
 
 func (a *app) getAll(ctx context.Context, c *client.Client, k kind, group string) error {
-	reply, err := c.Inventory.List(ctx, &api.ListRequest{Kind: k.name, Group: group})
+	specs := a.options.output == formatYAML
+	reply, err := c.Inventory.List(ctx, &api.ListRequest{Kind: k.name, Group: group, Specs: specs})
 	if err != nil {
 		return err
 	}
-	if a.options.output == formatYAML {
-		return a.yamlDocuments(ctx, c, reply)
+	if specs {
+		return a.yamlDocuments(reply.Objects)
 	}
 	if k.name == kindMachine && a.options.output == formatJSON {
 		return printList(a, machineView, reply.Machines)
@@ -133,44 +133,13 @@ func rowOf(k kind, o *api.Object) (proto.Message, error) {
 	return row, nil
 }
 
-// yamlDocuments prints objects as apply takes them. Machines come without
-// their specs, which are asked for one by one.
-func (a *app) yamlDocuments(ctx context.Context, c *client.Client, reply *api.ListReply) error {
-	objects := reply.Objects
-	if len(reply.Machines) > 0 {
-		var err error
-		if objects, err = getMachines(ctx, c, reply.Machines); err != nil {
-			return err
-		}
-	}
+// yamlDocuments prints objects as apply takes them.
+func (a *app) yamlDocuments(objects []*api.Object) error {
 	nodes := make([]*yaml.Node, len(objects))
 	for i, o := range objects {
 		nodes[i] = documentNode(o.Kind, o.Name, o.Spec)
 	}
 	return encodeYAML(a.stdout, nodes...)
-}
-
-// getMachines gets machines as objects, several at a time.
-func getMachines(ctx context.Context, c *client.Client, machines []*schema.Machine) ([]*api.Object, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	objects := make([]*api.Object, len(machines))
-	slots := make(chan struct{}, maxWatches)
-	var wg sync.WaitGroup
-	for i, m := range machines {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			o, err := c.Inventory.Get(ctx, &api.GetRequest{Kind: kindMachine, Name: m.Name})
-			if err != nil {
-				cancel(err) // the first error ends the others
-				return
-			}
-			objects[i] = o
-		})
-	}
-	wg.Wait()
-	return objects, context.Cause(ctx)
 }
 
 func unsetCommand(a *app) *cobra.Command {

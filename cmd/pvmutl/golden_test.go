@@ -78,6 +78,7 @@ var goldens = []struct {
 	{file: "get_host", args: "get hosts"},
 	{file: "get_machine", args: "get machine --group shop"},
 	{file: "get_machine_json", args: "get Machines -o json"},
+	{file: "get_machine_yaml", args: "get machine -o yaml"},
 	{file: "get_subsystem", args: "get subsystem"},
 	{file: "get_software", args: "get software"},
 	{file: "get_policy", args: "get policies"},
