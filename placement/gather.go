@@ -20,6 +20,7 @@ type gather struct {
 	weight  []float64 // of a dimension: how scarce it is
 	budget  int64     // of moves; 0 means none
 	kinds   []unitKind
+	spare   *state    // memory of a result that was given up
 	placed  [][]int32 // per server, units put there by this attempt; some may have gone on
 }
 
@@ -53,7 +54,11 @@ func (a *filled) better(b *filled) bool {
 // by one with the units that leave the least weighted room, then fits in what
 // is left, and gives servers up whose units find no place.
 func (g *gather) attempt(out []int, widestFirst bool) *filled {
-	st := g.base.clone()
+	st := g.spare
+	if g.spare = nil; st == nil {
+		st = &state{}
+	}
+	st.copyFrom(g.base)
 	g.placed = make([][]int32, len(st.target))
 	leaving := make([]bool, len(st.target))
 	for _, s := range out {

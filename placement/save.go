@@ -341,7 +341,10 @@ func (g *gather) search(bound int) *filled {
 	best := now
 	keep := func(f *filled) {
 		if f.better(best) && (g.budget == 0 || f.moves <= g.budget) {
-			best = f
+			best, f = f, best
+		}
+		if f != now {
+			g.spare = f.st
 		}
 	}
 	if g.budget > 0 {
