@@ -42,13 +42,12 @@ func main() {
 }
 
 type bench struct {
-	bin             string
-	d, busy         time.Duration
-	trials, hangs   int
-	machines        int
-	bed             *testbed.Bed
-	etcd            *etcdCluster
-	oneOurs, onePut rate
+	bin           string
+	d, busy       time.Duration
+	trials, hangs int
+	machines      int
+	bed           *testbed.Bed
+	etcd          *etcdCluster
 }
 
 func (b *bench) run(ctx context.Context, dir string) (err error) {
