@@ -324,6 +324,14 @@ func (js *jobState) endJob(state string, cause error) error {
 	if cause != nil {
 		j.Error, j.ErrorKind = cause.Error(), string(kindOf(cause))
 	}
+	for _, st := range js.steps {
+		if st.State == schema.StepPending {
+			st.State, st.Skipped = schema.StepSkipped, "the job has ended before it"
+			if err := fsm.MoveStep(js.tx, st); err != nil {
+				return err
+			}
+		}
+	}
 	if err := js.freeTargets(); err != nil {
 		return err
 	}

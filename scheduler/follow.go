@@ -234,7 +234,7 @@ func (f *follower) merge(ctx context.Context, batch []drivers.Change) error {
 				}
 			}
 		}
-		problems, err := sequence.Merge(tx, f.name, rows, false)
+		problems, err := sequence.Merge(tx, f.name, rows, fsm.Partial)
 		for _, p := range problems {
 			f.t.log.Warn("a machine can't be taken into the inventory", "subsystem", f.name, "problem", p)
 		}
@@ -256,18 +256,14 @@ func (f *follower) noteSynced(ctx context.Context) bool {
 		if !ok {
 			return nil
 		}
-		var gone []string
-		for m := range fsm.Machines.By(tx, fsm.BySub, f.name) {
-			if !told[m.Uuid] && !told[m.Name] && !m.Gone {
-				gone = append(gone, m.Name)
-			}
+		doubt, err := fsm.CollectedAbsent(tx, f.name, func(m *schema.Machine) bool { return told[m.Uuid] || told[m.Name] }, false)
+		if err != nil {
+			return err
 		}
-		for _, name := range gone {
-			if err := fsm.CollectedGone(tx, f.name, name); err != nil {
-				return err
-			}
+		if doubt != "" {
+			f.t.log.Warn("many machines are missing from a subsystem", "subsystem", f.name, "problem", doubt)
 		}
-		s.Error = ""
+		s.Error = doubt
 		return fsm.Subsystems.Put(tx, s)
 	})
 	return err == nil

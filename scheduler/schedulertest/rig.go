@@ -72,7 +72,7 @@ func demoRows(tx *fsm.Tx, w *fake.World) error {
 }
 
 func collected(tx *fsm.Tx, inv *drivers.Inventory) error {
-	problems, err := fsm.Collected(tx, Subsystem, sequence.MachinesOf(Subsystem, inv), true)
+	problems, err := fsm.Collected(tx, Subsystem, sequence.MachinesOf(Subsystem, inv), fsm.Complete)
 	if len(problems) > 0 {
 		return fmt.Errorf("collection: %v", problems)
 	}

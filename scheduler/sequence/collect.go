@@ -45,7 +45,14 @@ var collectInventory = &Step{
 	Commit: func(tx *fsm.Tx, e *Env) error {
 		inv := e.Carry.(*drivers.Inventory)
 		rows := MachinesOf(e.Step.Target, inv)
-		problems, err := Merge(tx, e.Step.Target, rows, !inv.Truncated)
+		extent := fsm.Complete
+		switch {
+		case inv.Truncated:
+			extent = fsm.Partial
+		case e.Job.Params[fsm.ParamForce] != "":
+			extent = fsm.Confirmed
+		}
+		problems, err := Merge(tx, e.Step.Target, rows, extent)
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,7 @@ import (
 
 // Merge takes what a subsystem reports into the rows, see fsm.Collected, and
 // raises an event for each VM server whose connection has changed.
-func Merge(tx *fsm.Tx, subsystem string, machines []*schema.Machine, complete bool) ([]string, error) {
+func Merge(tx *fsm.Tx, subsystem string, machines []*schema.Machine, extent fsm.Extent) ([]string, error) {
 	for _, m := range machines {
 		old, ok := fsm.Machines.One(tx, fsm.ByUUID, m.Uuid)
 		if !ok {
@@ -23,7 +23,7 @@ func Merge(tx *fsm.Tx, subsystem string, machines []*schema.Machine, complete bo
 			}
 		}
 	}
-	return fsm.Collected(tx, subsystem, machines, complete)
+	return fsm.Collected(tx, subsystem, machines, extent)
 }
 
 // lastKnown keeps the power of a machine that its manager doesn't reach: what
