@@ -372,9 +372,14 @@ func TestRefusedCertificateIsSaid(t *testing.T) {
 	c := w.dial(client.Options{Servers: []string{l.Addr().String()}, TLS: &tls.Config{RootCAs: w.pool, GetClientCertificate: present}, Timeout: time.Minute})
 	_, err = c.Inventory.Arm(t.Context(), &api.ArmRequest{})
 	wantKind(t, err, schema.KindUnavailable)
-	if !strings.Contains(err.Error(), "it refused the TLS session") {
-		t.Fatalf("it doesn't say why: %v", err)
+	// With TLS 1.3 the alert races with what the client has sent already: the
+	// connection may be gone before the alert is read.
+	for _, why := range []string{"it refused the TLS session", "the connection was closed", "connection reset by peer", "broken pipe"} {
+		if strings.Contains(err.Error(), why) {
+			return
+		}
 	}
+	t.Fatalf("it doesn't say why: %v", err)
 }
 
 func TestUntrustedManagerIsSaidAtOnce(t *testing.T) {

@@ -132,11 +132,14 @@ func (s *server) reason() string {
 	return s.broken.Error()
 }
 
-// breaks notes why a connection couldn't be made or broke.
+// breaks notes why a connection couldn't be made or broke: the first error
+// tells, such as an alert of TLS before the end of the stream.
 func (s *server) breaks(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.broken = err
+	if s.broken == nil {
+		s.broken = err
+	}
 }
 
 // unreachable is the error of a manager that couldn't be connected to.
