@@ -17,8 +17,17 @@ import (
 // gone, since the job may be in the middle of making or moving it. What people
 // and jobs set is never touched.
 
-// Collected merges the machines that a subsystem reports. complete says that it
-// reported all it has: machines that are missing then are marked gone. Machines
+// Extent says how much of what a subsystem has a report tells.
+type Extent int
+
+const (
+	Partial   Extent = iota // machines that are missing may exist all the same
+	Complete                // machines that are missing are gone, unless suddenly many are
+	Confirmed               // machines that are missing are gone, however many: a person says so
+)
+
+// Collected merges the machines that a subsystem reports. Machines that are
+// missing from a complete report are marked gone, see CollectedAbsent. Machines
 // that can't be merged are left as they are and explained in problems; the
 // manual's double registration [6.1] is one of them. Nothing is written for
 // machines that haven't changed. KindNotFound for an unknown subsystem.
@@ -26,20 +35,61 @@ import (
 // Of the rows given count name, uuid, kind, nics, power, vm_server, datacenter,
 // datastores, networks, cpus, memory_mib, cpu_mhz, template, connected,
 // vm_maintenance, shared_datastores and model_name.
-func Collected(tx *Tx, subsystem string, machines []*schema.Machine, complete bool) (problems []string, err error) {
+func Collected(tx *Tx, subsystem string, machines []*schema.Machine, extent Extent) (problems []string, err error) {
 	s, ok := Subsystems.Edit(tx, subsystem)
 	if !ok {
 		return nil, schema.Errorf(schema.KindNotFound, "subsystem "+subsystem, "there is no such subsystem")
 	}
 	c := &collector{tx: tx, sub: s, seen: make(map[string]bool, len(machines))}
 	c.mergeAll(machines)
-	if c.err == nil && complete {
-		c.markGone()
-		c.checkDatacenters()
-		s.Collected, s.Error = timestamp(tx.Now()), ""
-		c.fail(Subsystems.Put(tx, s))
+	if c.err != nil || extent == Partial {
+		return c.problems, c.err
 	}
+	doubt, err := CollectedAbsent(tx, subsystem, func(m *schema.Machine) bool { return c.seen[m.Name] }, extent == Confirmed)
+	c.fail(err)
+	c.checkDatacenters()
+	if s.Error = doubt; doubt == "" {
+		s.Collected = timestamp(tx.Now())
+	} else {
+		c.problems = append(c.problems, doubt)
+	}
+	c.fail(Subsystems.Put(tx, s))
 	return c.problems, c.err
+}
+
+// A report that misses more machines than this at once is taken for a fault of
+// the report: a manager with an empty database, a changed role, a cut answer.
+const (
+	doubtAbove = 10 // machines, and
+	doubtPart  = 3  // more than the third part of all
+)
+
+// CollectedAbsent marks the machines of a subsystem gone that it has reported no
+// more, although it reported all it has. When that would be most of them at
+// once none is marked, unless a person has confirmed it; doubt then says so and
+// how to confirm, and is "" else.
+func CollectedAbsent(tx *Tx, subsystem string, present func(*schema.Machine) bool, confirmed bool) (doubt string, err error) {
+	var absent []*schema.Machine
+	all := 0
+	for m := range Machines.By(tx, BySub, subsystem) {
+		if m.Gone {
+			continue
+		}
+		all++
+		if !present(m) {
+			absent = append(absent, m)
+		}
+	}
+	if n := len(absent); !confirmed && n > doubtAbove && n*doubtPart > all {
+		return fmt.Sprintf("%d of the %d machines known are missing from its report, which is taken for a fault of the report, so none is marked gone; "+
+			"if they are gone indeed, say so with: pvmutl collect %s --force", n, all, subsystem), nil
+	}
+	for _, m := range absent {
+		if err := markGone(tx, m); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
 }
 
 // CollectedGone notes that a machine of a subsystem exists no more. id is its
@@ -344,15 +394,6 @@ func renameMachine(tx *Tx, old, m *schema.Machine) error {
 		}
 	}
 	return nil
-}
-
-// markGone marks the subsystem's machines that weren't reported.
-func (c *collector) markGone() {
-	for m := range Machines.By(c.tx, BySub, c.sub.Name) {
-		if !c.seen[m.Name] {
-			c.fail(markGone(c.tx, m))
-		}
-	}
 }
 
 // checkDatacenters tells of datacenters that another subsystem has under the

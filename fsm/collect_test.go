@@ -17,7 +17,7 @@ func collect(t testing.TB, c *fsmtest.Cluster, machines []*schema.Machine) []str
 	t.Helper()
 	var problems []string
 	c.Do(func(tx *fsm.Tx) (err error) {
-		problems, err = fsm.Collected(tx, "vc1", machines, true)
+		problems, err = fsm.Collected(tx, "vc1", machines, fsm.Complete)
 		return err
 	})
 	return problems
@@ -72,7 +72,7 @@ func TestUnchangedMachinesAreNotWritten(t *testing.T) {
 	// A single machine without change writes nothing at all.
 	before = len(c.Log())
 	c.Do(func(tx *fsm.Tx) error {
-		_, err := fsm.Collected(tx, "vc1", report()[:1], false)
+		_, err := fsm.Collected(tx, "vc1", report()[:1], fsm.Partial)
 		return err
 	})
 	if len(c.Log()) != before {
@@ -84,7 +84,7 @@ func TestCollectedFactsAreWrittenAndSettingsKept(t *testing.T) {
 	c := demo(t)
 	c.Do(func(tx *fsm.Tx) error {
 		off := changed("web01", func(m *schema.Machine) { m.Power, m.VmServer, m.Nics[0].Mac = "off", "esx04", "52-54-00-00-02-01" })
-		_, err := fsm.Collected(tx, "vc1", off[4:5], false)
+		_, err := fsm.Collected(tx, "vc1", off[4:5], fsm.Partial)
 		return err
 	})
 	m := machine(t, c, "web01")
@@ -159,10 +159,75 @@ func TestJobKeepsItsMachine(t *testing.T) {
 	}
 }
 
+func TestReportThatMissesMostIsDoubted(t *testing.T) {
+	c := demo(t)
+	many := func(n int) []*schema.Machine {
+		out := report()
+		for i := range n {
+			out = append(out, &schema.Machine{Name: fmt.Sprintf("vm%02d", i), Uuid: fmt.Sprintf("00000000-0000-0000-0007-%012d", i), Kind: schema.MachineVM, Power: schema.PowerOn, Connected: true})
+		}
+		return out
+	}
+	known := func() int { return fsm.Machines.Len(c.Store().View()) }
+	status := func() *schema.Subsystem {
+		s, _ := fsm.Subsystems.Get(c.Store().View(), "vc1")
+		return s
+	}
+	collect(t, c, many(40))
+	all, last := known(), status().Collected.AsTime()
+	for _, in := range [][]*schema.Machine{nil, report(), many(20)} {
+		problems := collect(t, c, in)
+		if known() != all || len(problems) != 1 || !strings.Contains(problems[0], "pvmutl collect vc1 --force") {
+			t.Fatalf("a report of %d: %d of %d machines are left: %q", len(in), known(), all, problems)
+		}
+		if s := status(); s.Error != problems[0] || !s.Collected.AsTime().Equal(last) {
+			t.Fatalf("the subsystem says %q, collected %v", s.Error, s.Collected.AsTime())
+		}
+	}
+	// Ten at once are no doubt, and neither is a third.
+	if problems := collect(t, c, many(30)); len(problems) > 0 || known() != all-10 || status().Error != "" {
+		t.Fatalf("%d of %d machines are left: %q, %q", known(), all, problems, status().Error)
+	}
+	c.Do(func(tx *fsm.Tx) error {
+		_, err := fsm.Collected(tx, "vc1", report(), fsm.Confirmed)
+		return err
+	})
+	if n := known(); n != all-40 || status().Error != "" {
+		t.Fatalf("confirmed, and %d of %d machines are left; %q", n, all, status().Error)
+	}
+}
+
+func TestForcedCollectIsOfOneSubsystem(t *testing.T) {
+	c := demo(t)
+	for name, want := range map[string]schema.Kind{"": schema.KindInvalid, "vc9": schema.KindNotFound} {
+		_, err := c.Try(func(tx *fsm.Tx) error {
+			_, err := fsm.RequestForcedCollect(tx, name)
+			return err
+		})
+		if schema.KindOf(err) != want {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	var plain, forced, second []string
+	c.Do(func(tx *fsm.Tx) (err error) {
+		if plain, err = fsm.RequestCollect(tx, "vc1"); err != nil {
+			return err
+		}
+		if forced, err = fsm.RequestForcedCollect(tx, "vc1"); err != nil {
+			return err
+		}
+		second, err = fsm.RequestCollect(tx, "")
+		return err
+	})
+	if plain[0] == forced[0] || second[0] != plain[0] {
+		t.Fatalf("plain %v and %v, forced %v", plain, second, forced)
+	}
+}
+
 func TestGoneMachines(t *testing.T) {
 	c := demo(t)
 	c.Do(func(tx *fsm.Tx) error {
-		_, err := fsm.Collected(tx, "vc1", without("web01"), false)
+		_, err := fsm.Collected(tx, "vc1", without("web01"), fsm.Partial)
 		return err
 	})
 	if machine(t, c, "web01").Gone {
@@ -218,7 +283,7 @@ func TestDoubleRegistration(t *testing.T) {
 	// The same VM server in two vCenters.
 	apply(t, c, doc("Subsystem", "vc2", `{'address':'h'}`))
 	c.Do(func(tx *fsm.Tx) error {
-		problems, err := fsm.Collected(tx, "vc2", report()[:1], false)
+		problems, err := fsm.Collected(tx, "vc2", report()[:1], fsm.Partial)
 		if len(problems) != 1 || !strings.Contains(problems[0], "vc1") {
 			t.Errorf("problems %v", problems)
 		}
@@ -226,7 +291,7 @@ func TestDoubleRegistration(t *testing.T) {
 	})
 	// Another machine of it in a datacenter of the same name is told of.
 	c.Do(func(tx *fsm.Tx) error {
-		problems, err := fsm.Collected(tx, "vc2", []*schema.Machine{{Name: "x", Kind: schema.MachineVM, Datacenter: "DC1"}}, true)
+		problems, err := fsm.Collected(tx, "vc2", []*schema.Machine{{Name: "x", Kind: schema.MachineVM, Datacenter: "DC1"}}, fsm.Complete)
 		if len(problems) != 1 || !strings.Contains(problems[0], "DC1") {
 			t.Errorf("problems %v", problems)
 		}
@@ -312,7 +377,7 @@ func TestManyProblemsAreBounded(t *testing.T) {
 		t.Errorf("%d problems, the last %q", len(problems), problems[len(problems)-1])
 	}
 	_, err := c.Try(func(tx *fsm.Tx) error {
-		_, err := fsm.Collected(tx, "nowhere", nil, true)
+		_, err := fsm.Collected(tx, "nowhere", nil, fsm.Complete)
 		return err
 	})
 	if schema.KindOf(err) != schema.KindNotFound {

@@ -90,7 +90,7 @@ func demo(t testing.TB) *fsmtest.Cluster {
 	c := bootstrapped(t)
 	apply(t, c, doc("Subsystem", "vc1", `{'kind':'vcenter','address':'https://127.0.0.21:8989/sdk','user':'admin','password':'secret'}`))
 	c.Do(func(tx *fsm.Tx) error {
-		problems, err := fsm.Collected(tx, "vc1", report(), true)
+		problems, err := fsm.Collected(tx, "vc1", report(), fsm.Complete)
 		if len(problems) > 0 {
 			t.Errorf("problems: %v", problems)
 		}

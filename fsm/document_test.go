@@ -335,7 +335,7 @@ func TestUnsetSubsystemForgetsWhatItReported(t *testing.T) {
 	c := bootstrapped(t)
 	apply(t, c, doc("Subsystem", "vc1", `{'address':'h'}`))
 	c.Do(func(tx *fsm.Tx) error {
-		_, err := fsm.Collected(tx, "vc1", report(), true)
+		_, err := fsm.Collected(tx, "vc1", report(), fsm.Complete)
 		return err
 	})
 	c.Do(func(tx *fsm.Tx) error { return fsm.Unset(tx, "Subsystem", "vc1") })

@@ -34,7 +34,7 @@ const (
 	ParamVMServer  = "vm_server"
 	ParamDatastore = "datastore"
 	ParamSubsystem = "subsystem"
-	ParamForce     = "force"    // "true": without asking the guest
+	ParamForce     = "force"    // "true": without asking the guest; Collect: what isn't reported is gone
 	ParamMove      = "move"     // MoveMachine: "true": then try move
 	ParamFailover  = "failover" // MoveMachine: "true": then try failover
 	ParamRecreate  = "recreate" // MoveMachine: "true": then delete and create anew
@@ -283,7 +283,7 @@ func RequestCollect(tx *Tx, subsystem string) ([]string, error) {
 	var names []string
 	if subsystem != "" {
 		if _, ok := Subsystems.Get(tx, subsystem); !ok {
-			return nil, schema.Errorf(schema.KindNotFound, "subsystem "+subsystem, "there is no such subsystem").WithHint("pvmutl get subsystem lists them")
+			return nil, unknownSubsystem(subsystem)
 		}
 		names = []string{subsystem}
 	} else {
@@ -293,7 +293,7 @@ func RequestCollect(tx *Tx, subsystem string) ([]string, error) {
 	}
 	queued := map[string]string{}
 	for j := range Jobs.By(tx, ByState, schema.JobQueued) {
-		if j.Sequence == SeqCollect {
+		if j.Sequence == SeqCollect && j.Params[ParamForce] == "" {
 			queued[j.Params[ParamSubsystem]] = j.Id
 		}
 	}
@@ -310,6 +310,22 @@ func RequestCollect(tx *Tx, subsystem string) ([]string, error) {
 		jobs = append(jobs, ids...)
 	}
 	return jobs, nil
+}
+
+// RequestForcedCollect queues the reading of a subsystem's inventory by which
+// machines that it doesn't report are gone, however many: see Confirmed.
+func RequestForcedCollect(tx *Tx, subsystem string) ([]string, error) {
+	if subsystem == "" {
+		return nil, schema.Errorf(schema.KindInvalid, "collect", "by force only one subsystem is read").WithHint("name the subsystem whose machines are gone")
+	}
+	if _, ok := Subsystems.Get(tx, subsystem); !ok {
+		return nil, unknownSubsystem(subsystem)
+	}
+	return oneJob(tx, &schema.Job{Sequence: SeqCollect, Params: map[string]string{ParamSubsystem: subsystem, ParamForce: "true"}, Priority: PriorityOperator})
+}
+
+func unknownSubsystem(name string) error {
+	return schema.Errorf(schema.KindNotFound, "subsystem "+name, "there is no such subsystem").WithHint("pvmutl get subsystem lists them")
 }
 
 func oneJob(tx *Tx, j *schema.Job) ([]string, error) {

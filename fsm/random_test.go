@@ -125,13 +125,13 @@ func randomVerb(rt *rapid.T) func(*fsm.Tx) error {
 	case "pool":
 		return func(tx *fsm.Tx) error { return fsm.AddToPool(tx, m, group) }
 	case "collect":
-		n, complete := rapid.IntRange(0, 3).Draw(rt, "reported"), rapid.Bool().Draw(rt, "complete")
+		n, extent := rapid.IntRange(0, 3).Draw(rt, "reported"), rapid.SampledFrom([]fsm.Extent{fsm.Partial, fsm.Complete, fsm.Confirmed}).Draw(rt, "extent")
 		return func(tx *fsm.Tx) error {
 			var in []*schema.Machine
 			for i := range n {
 				in = append(in, &schema.Machine{Name: fmt.Sprintf("m%d", (i+n)%4+1), Uuid: fmt.Sprintf("00000000-0000-0000-0000-00000000000%d", i+1), Kind: kind})
 			}
-			_, err := fsm.Collected(tx, "vc1", in, complete)
+			_, err := fsm.Collected(tx, "vc1", in, extent)
 			return err
 		}
 	case "user":

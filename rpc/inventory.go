@@ -156,6 +156,10 @@ func (i inventoryService) Unset(ctx context.Context, req *api.UnsetRequest) (*ap
 func (i inventoryService) Collect(ctx context.Context, req *api.CollectRequest) (*api.JobsReply, error) {
 	reply := &api.JobsReply{}
 	err := i.s.write(ctx, reply, func(tx *fsm.Tx) (err error) {
+		if req.Force {
+			reply.Jobs, err = fsm.RequestForcedCollect(tx, req.Subsystem)
+			return err
+		}
 		reply.Jobs, err = fsm.RequestCollect(tx, req.Subsystem)
 		return err
 	})

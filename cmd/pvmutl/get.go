@@ -166,14 +166,24 @@ func unsetCommand(a *app) *cobra.Command {
 
 func collectCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "collect [SUBSYSTEM]",
-		Short:   "Read the inventory of subsystems",
-		Long:    "Read what a subsystem, or each of them, knows: machines, VMs, their places and states.",
+		Use:   "collect [SUBSYSTEM] [--force]",
+		Short: "Read the inventory of subsystems",
+		Long: `Read what a subsystem, or each of them, knows: machines, VMs, their places and
+states. When suddenly a large part of a subsystem's machines is missing from its
+report, none is marked gone, since more likely the report is at fault; --force
+says that they are gone indeed.`,
 		Example: "pvmutl collect vc1",
 		Args:    positional("SUBSYSTEM?"),
 	}
+	force := cmd.Flags().Bool("force", false, "what SUBSYSTEM doesn't report is gone, however much that is")
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if *force && len(args) == 0 {
+			return usagef(cmd, "--force needs SUBSYSTEM")
+		}
+		return nil
+	}
 	a.jobStarter(cmd, func(ctx context.Context, c *client.Client, args []string) (*api.JobsReply, error) {
-		return c.Inventory.Collect(ctx, &api.CollectRequest{Subsystem: optional(args, 0)})
+		return c.Inventory.Collect(ctx, &api.CollectRequest{Subsystem: optional(args, 0), Force: *force})
 	})
 	return cmd
 }

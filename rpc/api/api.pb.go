@@ -1025,7 +1025,8 @@ func (x *UnsetRequest) GetName() string {
 
 type CollectRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Subsystem     string                 `protobuf:"bytes,1,opt,name=subsystem,proto3" json:"subsystem,omitempty"`
+	Subsystem     string                 `protobuf:"bytes,1,opt,name=subsystem,proto3" json:"subsystem,omitempty"` // empty: all
+	Force         bool                   `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`        // of one subsystem: what it doesn't report is gone, however much that is
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1065,6 +1066,13 @@ func (x *CollectRequest) GetSubsystem() string {
 		return x.Subsystem
 	}
 	return ""
+}
+
+func (x *CollectRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 type JobsReply struct {
@@ -3091,9 +3099,10 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\bmachines\x18\x03 \x03(\v2\x12.yagura.v1.MachineR\bmachines\"6\n" +
 	"\fUnsetRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\".\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"D\n" +
 	"\x0eCollectRequest\x12\x1c\n" +
-	"\tsubsystem\x18\x01 \x01(\tR\tsubsystem\"\x1f\n" +
+	"\tsubsystem\x18\x01 \x01(\tR\tsubsystem\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"\x1f\n" +
 	"\tJobsReply\x12\x12\n" +
 	"\x04jobs\x18\x01 \x03(\tR\x04jobs\"$\n" +
 	"\fGroupRequest\x12\x14\n" +

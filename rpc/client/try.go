@@ -105,7 +105,7 @@ func (t *try) judge(err error) bool {
 	lost := transport(err)
 	t.err = apierr.FromError(err)
 	if lost {
-		t.err = t.lostError()
+		t.err = t.lostError(status.Code(err))
 		if t.ctx.Err() == nil {
 			t.srv.failed()
 		}
@@ -143,11 +143,11 @@ func (t *try) judge(err error) bool {
 }
 
 // lostError is the error of an attempt whose connection broke or whose time ran out.
-func (t *try) lostError() error {
-	switch t.ctx.Err() {
-	case context.Canceled:
+func (t *try) lostError(code codes.Code) error {
+	switch {
+	case t.ctx.Err() == context.Canceled:
 		return schema.Errorf(schema.KindCancelled, "call", "the caller gave up")
-	case context.DeadlineExceeded:
+	case t.ctx.Err() != nil, code == codes.DeadlineExceeded:
 		return schema.Errorf(schema.KindTimeout, "manager "+t.srv.addr, "it didn't answer in the time given")
 	}
 	return schema.Errorf(schema.KindUnavailable, "manager "+t.srv.addr, "the connection was lost before the answer came").WithHint(checkManager)
