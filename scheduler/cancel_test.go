@@ -137,6 +137,22 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+// A reboot is an act: asked for again while the first one is still to come, it
+// would happen twice.
+func TestALostRebootIsWaitedFor(t *testing.T) {
+	r := schedulertest.New(t)
+	r.Clock.Advance(time.Second)
+	r.World.Delay("reboot", 30*time.Second)
+	r.World.Inject(fake.Fault{Op: "reboot", Mode: fake.FailAfter, Kind: drivers.KindUnknown, Times: 1})
+	r.Start()
+	id := r.Queue(power("reboot", "web", "web01"))[0]
+	r.MustSucceed(id)
+	r.Clock.Advance(time.Hour)
+	if n := r.World.Count("reboot", "web01"); n != 1 {
+		t.Errorf("%d reboots\n%s", n, r.Dump())
+	}
+}
+
 func TestParksWhenNobodyTellsAndGoesOn(t *testing.T) {
 	for _, word := range []string{fsm.WordRetry, fsm.WordDone, fsm.WordFailed} {
 		t.Run(word, func(t *testing.T) {

@@ -145,7 +145,14 @@ func (s *sim) act() {
 	case 7:
 		if len(s.downs) < 2 {
 			s.downs = append(s.downs, server)
-			s.r.World.HostDown(server, s.n(4) == 0)
+			switch s.n(4) {
+			case 0:
+				s.r.World.HostIsolated(server) // its VMs run on: they mustn't be started elsewhere before it is off
+			case 1:
+				s.r.World.HostDown(server, true)
+			default:
+				s.r.World.HostDown(server, false)
+			}
 			s.request(func(tx *fsm.Tx) ([]string, error) { return fsm.RequestEvacuate(tx, server, true) })
 		}
 	case 8:
@@ -183,11 +190,17 @@ func (s *sim) write(verb func(tx *fsm.Tx) error) {
 func (s *sim) goOn(word string) {
 	for j := range fsm.Jobs.By(s.r.Rows(), fsm.ByState, schema.JobParked) {
 		w := word
-		if slices.Contains(j.ResumeWords, fsm.WordOff) && slices.Contains(s.downs, j.Params[fsm.ParamVMServer]) {
+		if slices.Contains(j.ResumeWords, fsm.WordOff) && s.off(j.Params[fsm.ParamVMServer]) {
 			w = fsm.WordOff
 		}
 		s.write(func(tx *fsm.Tx) error { return fsm.ResumeJob(tx, j.Id, w) })
 	}
+}
+
+// off tells whether a VM server is off by the world's word, not by a manager's.
+func (s *sim) off(server string) bool {
+	state, err := s.r.World.Power().PowerState(s.t.Context(), server)
+	return err != nil || state == drivers.PowerOff // no answer: the power is cut
 }
 
 // rest makes everything well and waits until nothing moves any more.
