@@ -10,7 +10,9 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	raftwal "github.com/hashicorp/raft-wal"
+	walfs "github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/metadb"
+	"github.com/hashicorp/raft-wal/segment"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
@@ -92,13 +94,19 @@ func (s *stores) openLog(dir, kind string, log raftLogger) error {
 	// The log doesn't close a meta store that it opened itself (v0.4.0), so it
 	// is given one.
 	meta := &metadb.BoltMetaDB{}
-	w, err := raftwal.Open(walDir, raftwal.WithLogger(log.hc()), raftwal.WithMetaStore(meta))
+	w, err := raftwal.Open(walDir, raftwal.WithLogger(log.hc()), raftwal.WithMetaStore(meta),
+		raftwal.WithSegmentFiler(segment.NewFiler(walDir, logFS{walfs.New()})))
 	if err != nil {
 		meta.Close()
 		return schema.Errorf(schema.KindCorrupt, "raft log "+walDir, "%v", err).
 			WithHint("empty this manager's data directory and let it join again, or restore the disk")
 	}
-	s.log = w
+	// Each entry is read soon after it was written, by replication and by
+	// Apply. The cache is small: a batch may have a megabyte, and one verb's
+	// even more.
+	if s.log, err = raft.NewLogCache(logCacheEntries, w); err != nil {
+		return errors.Join(err, w.Close(), meta.Close())
+	}
 	s.closeLog = func() error { return errors.Join(w.Close(), meta.Close()) }
 	return nil
 }
