@@ -5,21 +5,25 @@ import (
 	"math/rand/v2"
 )
 
-// annealing of a levelling: how many changes are tried for each pair of a unit
-// and a server, and at most.
+// annealing of a levelling: how many changes are tried. Pairs of a unit and a
+// server are what there is to choose from.
 const (
-	annealPerPair = 14
-	annealMost    = 100_000
+	annealMost    = 150_000
 	annealLargest = 2_000_000 // pairs above which it is not worth the time
 )
+
+func annealTries(pairs int) int {
+	return min(int(math.Pow(float64(pairs), 1.5)/10), annealMost)
+}
 
 // anneal looks for a better set of moves of about the same number: units go
 // home again while others go in their place, or choose another server. Worse
 // states are passed through with falling probability (Kirkpatrick 1983); the
 // best one met is kept.
 func (l *leveller) anneal() {
-	n := min(annealPerPair*len(l.units)*len(l.game), annealMost)
-	if n == 0 || len(l.game) < 2 || len(l.units)*len(l.game) > annealLargest {
+	pairs := len(l.units) * len(l.game)
+	n := annealTries(pairs)
+	if n == 0 || len(l.game) < 2 || pairs > annealLargest {
 		return
 	}
 	a := annealer{leveller: l, rng: rand.New(rand.NewPCG(l.c.p.Settings.Seed, 0x6c6576656c))}

@@ -21,7 +21,8 @@ type hop struct {
 
 // Bounds of the search.
 const (
-	chainDepth   = 3          // pushes one after the other
+	nearBound    = 1.005      // of the bound: within this the search is short
+	chainDepth   = 5          // pushes one after the other
 	chainWidth   = 8          // servers tried for one push
 	chainWork    = 100_000    // servers looked at for emptying one
 	chainServers = 24         // servers tried before the cheapest is emptied
@@ -51,14 +52,18 @@ func (ch *chain) emptyMore(bound int) {
 	total := chainTotal
 	budget := g.budget
 	f := g.measure(ch.st)
+	if float64(f.running) <= nearBound*float64(bound) {
+		total /= 100 // little is left to gain
+	}
 	running, moves := f.running, f.moves
 	for running > bound && total > 0 && g.pl.ctx.Err() == nil {
 		best, cheapest := -1, int64(0)
 		var hops []hop
 		tried := 0
-		for _, s := range ch.candidates() {
-			if tried++; tried > chainServers || total <= 0 {
-				break
+		candidates, load := ch.candidates()
+		for _, s := range candidates {
+			if tried++; tried > chainServers || total <= 0 || best >= 0 && cheapest <= load[s] {
+				break // what comes now costs more
 			}
 			ch.work = min(chainWork, total)
 			before := ch.work
@@ -102,21 +107,22 @@ func (ch *chain) repeat(s int, hops []hop) {
 }
 
 // candidates are the servers that may be emptied, those with the least moves
-// first.
-func (ch *chain) candidates() []int {
+// first, and how many these are at least.
+func (ch *chain) candidates() (out []int, load []int64) {
 	g := ch.g
-	load := make([]int64, len(ch.there))
+	load = make([]int64, len(ch.there))
 	for u := range g.units {
-		load[ch.st.host[g.units[u].vms[0]]] += g.units[u].cost
+		if h := int(ch.st.host[g.units[u].vms[0]]); h == g.units[u].home {
+			load[h] += g.units[u].cost
+		}
 	}
-	var out []int
 	for _, s := range g.open {
-		if g.mayStop[s] && ch.st.target[s] && load[s] > 0 {
+		if g.mayStop[s] && ch.st.target[s] && len(ch.there[s]) > 0 {
 			out = append(out, s)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b int) int { return compare(float64(load[a]), float64(load[b])) })
-	return out
+	return out, load
 }
 
 // empty moves everything off s, or changes nothing.
@@ -186,24 +192,35 @@ func (ch *chain) place(u int32, from, depth int) bool {
 // pushing is a server and the units that leave it for another.
 type pushing struct {
 	server int
-	out    []int32
+	n      int
+	units  [mostPushed]int32
 	size   float64
+}
+
+// mostPushed bounds the units that one push takes off a server.
+const mostPushed = 3
+
+func (p *pushing) out() []int32 { return p.units[:p.n] }
+
+func (p *pushing) before(q *pushing) bool {
+	return p.n < q.n || p.n == q.n && p.size < q.size
 }
 
 func (ch *chain) push(u int32, from int, p pushing, depth int) bool {
 	mark := len(ch.log)
-	for _, w := range p.out {
+	out := p.out()
+	for _, w := range out {
 		ch.lift(w)
 	}
 	if ch.g.fits(ch.st, u, p.server) {
 		ch.put(u, p.server)
 		ch.log = append(ch.log, hop{u, from, p.server})
-		for i, w := range p.out {
+		for i, w := range out {
 			if !ch.place(w, p.server, depth-1) {
 				ch.undo(mark + 1)
 				ch.log = ch.log[:mark]
 				ch.lift(u) // nowhere, as before
-				for _, x := range p.out[i:] {
+				for _, x := range out[i:] {
 					ch.put(x, p.server)
 				}
 				return false
@@ -211,7 +228,7 @@ func (ch *chain) push(u int32, from int, p pushing, depth int) bool {
 		}
 		return true
 	}
-	for _, w := range p.out {
+	for _, w := range out {
 		ch.put(w, p.server)
 	}
 	return false
@@ -250,69 +267,67 @@ func (ch *chain) pushes(u int32) []pushing {
 	need := g.kinds[g.units[u].kind].need
 	size := ch.size(u)
 	ch.work -= 3 * len(ch.stay)
-	var list []pushing
+	list := make([]pushing, 0, chainWidth+1)
 	lack := make([]int64, nd)
 	for _, s := range ch.stay {
-		if !ch.st.target[s] || !ch.st.allowed(g.units[u].vms, s) {
+		if !ch.st.target[s] {
 			continue
 		}
 		for d, n := range need {
-			lack[d] = n - ch.st.free[s*nd+d]
-			if n == 0 {
-				lack[d] = 0
+			lack[d] = 0
+			if n > 0 {
+				lack[d] = n - ch.st.free[s*nd+d]
 			}
 		}
-		if p, ok := ch.ejection(s, size, lack); ok {
-			list = append(list, p)
+		p, ok := ch.ejection(s, size, lack)
+		if !ok || len(list) == chainWidth && !p.before(&list[chainWidth-1]) || !ch.st.allowed(g.units[u].vms, s) {
+			continue
 		}
+		i := len(list)
+		for list = append(list, p); i > 0 && p.before(&list[i-1]); i-- {
+			list[i] = list[i-1]
+		}
+		list[i] = p
+		list = list[:min(len(list), chainWidth)]
 	}
-	slices.SortStableFunc(list, func(a, b pushing) int {
-		if len(a.out) != len(b.out) {
-			return len(a.out) - len(b.out)
-		}
-		return compare(a.size, b.size)
-	})
-	return list[:min(len(list), chainWidth)]
+	return list
 }
-
-// mostPushed bounds the units that one push takes off a server.
-const mostPushed = 3
 
 // ejection picks units on s, each smaller than size, whose leaving covers what
 // is lacking: the smallest single one, or else large ones until it is enough.
+// It works on lack.
 func (ch *chain) ejection(s int, size float64, lack []int64) (pushing, bool) {
 	g := ch.g
 	p := pushing{server: s, size: size}
-	single := int32(-1)
 	for _, u := range ch.there[s] {
-		if x := ch.size(u); x < p.size && !g.fixed[u] && covers(g.kinds[g.units[u].kind].need, lack) {
-			single, p.size = u, x
+		kind := &g.kinds[g.units[u].kind]
+		if kind.size < p.size && !g.fixed[u] && covers(kind.need, lack) {
+			p.units[0], p.n, p.size = u, 1, kind.size
 		}
 	}
-	if single >= 0 {
-		p.out = []int32{single}
+	if p.n == 1 {
 		return p, true
 	}
 	p.size = 0
-	rest := slices.Clone(lack)
-	for len(p.out) < mostPushed {
-		next := int32(-1)
+	for p.n < mostPushed {
+		next, most := int32(-1), 0.0
 		for _, u := range ch.there[s] {
-			if x := ch.size(u); x < size && !g.fixed[u] && (next < 0 || x > ch.size(next)) && !slices.Contains(p.out, u) {
-				next = u
+			if x := ch.size(u); x < size && x > most && !g.fixed[u] && !slices.Contains(p.out(), u) {
+				next, most = u, x
 			}
 		}
 		if next < 0 {
 			return p, false
 		}
-		p.out = append(p.out, next)
-		p.size += ch.size(next)
+		p.units[p.n] = next
+		p.n++
+		p.size += most
 		need := g.kinds[g.units[next].kind].need
-		if covers(need, rest) {
+		if covers(need, lack) {
 			return p, true
 		}
-		for d := range rest {
-			rest[d] -= need[d]
+		for d := range lack {
+			lack[d] -= need[d]
 		}
 	}
 	return p, false

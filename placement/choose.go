@@ -32,8 +32,11 @@ func (g *gather) choose(k int) []int {
 		}
 	}
 	moves := make([]float64, len(g.mayStop))
+	bulky := g.bulky()
 	for _, s := range can {
-		moves[s] = float64(g.load(s))
+		for _, u := range g.on[s] {
+			moves[s] += float64(g.units[u].cost) * (1 + bulky[g.units[u].kind])
+		}
 	}
 	if g.budget > 0 {
 		slices.SortStableFunc(can, func(a, b int) int { return compare(moves[a], moves[b]) })
@@ -54,6 +57,29 @@ func (g *gather) choose(k int) []int {
 	}
 	return nil
 }
+
+// bulky tells of each kind how much harder than others it is to place: 0 if
+// many servers have room for one, up to bulkiest if none has.
+func (g *gather) bulky() []float64 {
+	out := make([]float64, len(g.kinds))
+	for k := range g.kinds {
+		room := 0
+		for _, s := range g.open {
+			if g.base.target[s] && covers(g.base.free[s*g.c.nd:(s+1)*g.c.nd], g.kinds[k].need) {
+				room++
+			}
+		}
+		if share := float64(room) / float64(max(len(g.open), 1)); share < rare {
+			out[k] = bulkiest * (1 - share/rare)
+		}
+	}
+	return out
+}
+
+const (
+	bulkiest = 5
+	rare     = 0.2 // share of the servers below which room is rare
+)
 
 func compare(a, b float64) int {
 	switch {

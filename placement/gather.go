@@ -20,6 +20,7 @@ type gather struct {
 	weight  []float64 // of a dimension: how scarce it is
 	budget  int64     // of moves; 0 means none
 	kinds   []unitKind
+	key     []byte    // scratch of kindOf
 	spare   *state    // memory of a result that was given up
 	placed  [][]int32 // per server, units put there by this attempt; some may have gone on
 }

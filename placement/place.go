@@ -176,11 +176,11 @@ func (pl *planner) refusals(vms []int, skip int) []Rejection {
 	return out
 }
 
-// preferred returns for every server but chosen and skip why it was not
+// rejectOthers notes for every server but chosen and skip why it was not
 // chosen. Call it before the unit is put on chosen.
-func (pl *planner) preferred(vms []int, chosen, skip int) []Rejection {
+func (pl *planner) rejectOthers(vms []int, chosen, skip int) {
 	st := pl.view()
-	out := make([]Rejection, 0, len(pl.c.p.Servers))
+	out := slices.Grow(pl.plan.Rejections, len(pl.c.p.Servers))
 	name := pl.c.serverName(chosen)
 	for s := range pl.c.p.Servers {
 		if s == chosen || s == skip {
@@ -202,7 +202,7 @@ func (pl *planner) preferred(vms []int, chosen, skip int) []Rejection {
 		}
 		out = append(out, r)
 	}
-	return out
+	pl.plan.Rejections = out
 }
 
 // choiceReason says why s was chosen; call it before the unit is put there.

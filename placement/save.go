@@ -1,8 +1,10 @@
 package placement
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // savePower makes the plan of the SavePower objective.
@@ -164,7 +166,10 @@ func (g *gather) findUnits() {
 		if h < 0 || seen[v] || !g.runs[h] {
 			continue
 		}
-		vms := c.unit(g.base, v)
+		vms := []int{v}
+		if c.unitOf[v] >= 0 {
+			vms = c.unit(g.base, v)
+		}
 		active := false
 		for _, w := range vms {
 			seen[w] = true
@@ -199,30 +204,32 @@ func (pl *planner) unitStays(vms []int) (Rejection, bool) {
 	return Rejection{}, false
 }
 
+// kindOf finds or makes the kind of a unit. Units of more than one VM are a
+// kind of their own.
 func (g *gather) kindOf(vms []int, known map[string]int) int {
 	c := g.c
 	need := make([]int64, c.nd)
-	class := c.classOf[vms[0]]
 	for _, v := range vms {
 		if g.base.active[v] {
 			for d, n := range c.demand(v) {
 				need[d] += n
 			}
 		}
-		if c.classOf[v] != class {
-			class = -1
-		}
 	}
-	key := fmt.Sprint(class, need)
 	if len(vms) > 1 {
-		key = fmt.Sprint(key, vms)
-		class = -1
+		g.kinds = append(g.kinds, unitKind{need: need, class: -1})
+		return len(g.kinds) - 1
 	}
-	k, ok := known[key]
+	key := binary.AppendVarint(g.key[:0], int64(c.classOf[vms[0]]))
+	for _, n := range need {
+		key = binary.AppendVarint(key, n)
+	}
+	g.key = key
+	k, ok := known[string(key)]
 	if !ok {
 		k = len(g.kinds)
-		known[key] = k
-		g.kinds = append(g.kinds, unitKind{need: need, class: class})
+		known[string(key)] = k
+		g.kinds = append(g.kinds, unitKind{need: need, class: c.classOf[vms[0]]})
 	}
 	return k
 }
@@ -350,16 +357,23 @@ func (g *gather) search(bound int) *filled {
 	if g.budget > 0 {
 		keep(g.emptiestFirst())
 	}
-	tries := 0
-	for k := now.running - bound; k > 0 && now.running-k < best.running; k-- {
+	tries, vain := 0, 0
+	for k := now.running - bound; k > 0 && now.running-k < best.running && vain < 1; k-- {
 		out := g.choose(k)
 		if len(out) < k && g.budget == 0 {
 			continue
 		}
+		before := best.running
 		for v := 0; v < 2*len(sharpness) && tries < searchTries && g.pl.ctx.Err() == nil && now.running-len(out) < best.running; v++ {
-			g.weigh(sharpness[v/2])
+			was := slices.Clone(g.weight)
+			if g.weigh(sharpness[v/2]); v%2 == 0 && v > 0 && slices.Equal(was, g.weight) {
+				break // all dimensions are as scarce: sharpness changes nothing
+			}
 			keep(g.attempt(out, v%2 == 0))
 			tries++
+		}
+		if vain++; best.running < before {
+			vain = 0
 		}
 		if g.budget > 0 {
 			break

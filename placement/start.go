@@ -1,6 +1,9 @@
 package placement
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // startVMs makes the plan of the Start objective, by the manual's decision
 // table (1.3.7): on the current server if that is possible; else, with optimal
@@ -60,7 +63,8 @@ func (pl *planner) startElsewhere(v, current int, why Rejection) bool {
 		pl.unplaced(v, append(reasons, why)...)
 		return false
 	}
-	pl.plan.Rejections = append(append(pl.plan.Rejections, why), pl.preferred(unit, s, current)...)
+	pl.plan.Rejections = append(slices.Grow(pl.plan.Rejections, len(pl.c.p.Servers)), why)
+	pl.rejectOthers(unit, s, current)
 	reason := fmt.Sprintf("%s; %s", why.Sentence(), pl.choiceReason(s, start))
 	if start {
 		pl.startServer(s, fmt.Sprintf("no server that runs can take %s", m.Name))
@@ -92,16 +96,19 @@ func (st *state) rejectStart(v, s int) (Rejection, bool) {
 
 func (pl *planner) currentPreferred(v, current int) {
 	st := pl.view()
+	unit := []int{v}
+	out := slices.Grow(pl.plan.Rejections, len(pl.c.p.Servers))
 	for s := range pl.c.p.Servers {
 		if s == current {
 			continue
 		}
-		r, no := st.reject([]int{v}, s)
+		r, no := st.reject(unit, s)
 		if !no {
 			r.Rule, r.Subject = NotCurrent, pl.c.serverName(current)
 		}
-		pl.plan.Rejections = append(pl.plan.Rejections, r)
+		out = append(out, r)
 	}
+	pl.plan.Rejections = out
 }
 
 // powerOn notes the start of v on s, beside other starts just before.
@@ -139,7 +146,7 @@ func (pl *planner) createVMs(vms []int) {
 			st.active[v] = was
 			continue
 		}
-		pl.plan.Rejections = append(pl.plan.Rejections, pl.preferred(unit, s, -1)...)
+		pl.rejectOthers(unit, s, -1)
 		reason := pl.choiceReason(s, start)
 		if start {
 			pl.startServer(s, fmt.Sprintf("no server that runs can take %s", pl.c.vmName(v)))
