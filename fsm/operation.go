@@ -136,7 +136,7 @@ func RequestAddVM(tx *Tx, a AddVM) ([]string, error) {
 			return nil, err
 		}
 	}
-	host, err := freeHost(tx, g.Name, a.NetInfo)
+	host, err := freeHost(tx, g.Name, a.NetInfo, a.VM)
 	if err != nil {
 		return nil, err
 	}
@@ -411,7 +411,8 @@ func checkExistingVM(r Reader, name string) error {
 }
 
 // freeHost is the named host setting of a group, or the first that is free.
-func freeHost(r Reader, group, netinfo string) (string, error) {
+// One that a failed job has kept for vm is free for it.
+func freeHost(r Reader, group, netinfo, vm string) (string, error) {
 	addr, _ := netip.ParseAddr(netinfo)
 	any := false
 	for h := range Hosts.By(r, ByGroup, group) {
@@ -419,7 +420,7 @@ func freeHost(r Reader, group, netinfo string) (string, error) {
 		if netinfo != "" && h.Name != netinfo && !hasAddress(h, addr) {
 			continue
 		}
-		if h.Machine == "" {
+		if h.Machine == "" || h.Machine == vm {
 			return h.Name, nil
 		}
 		if netinfo != "" {

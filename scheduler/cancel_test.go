@@ -221,3 +221,33 @@ func TestAPausedLeaderIsFencedByTheDeadline(t *testing.T) {
 		t.Errorf("step: %v", s)
 	}
 }
+
+func TestFailedCreationCanBeAskedForAgain(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.Inject(fake.Fault{Op: fake.OpClone, Mode: fake.FailTask, Times: 1})
+	r.Start()
+	id := r.Queue(addVM("web20"))[0]
+	if j := r.Wait(id); j.State != schema.JobFailed {
+		t.Fatalf("it is %s", j.State)
+	}
+	kept, ok := fsm.Hosts.One(r.Rows(), fsm.ByMachine, "web20")
+	if !ok {
+		t.Fatal("no host setting is kept")
+	}
+	r.MustSucceed(r.Queue(addVM("web20"))...)
+	if m := r.Machine("web20"); m == nil || m.Host != kept.Name {
+		t.Fatalf("the VM is %v, its host setting was %s", m, kept.Name)
+	}
+	// Taking the failed job back touches nothing of the one that succeeded.
+	r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.RollbackJob(tx, id) })
+	if j := r.Wait(id); j.State != schema.JobCancelled {
+		t.Fatalf("it is %s: %s", j.State, j.Error)
+	}
+	h, _ := fsm.Hosts.Get(r.Rows(), "web/"+kept.Name)
+	if m := r.Machine("web20"); m == nil || m.Host != kept.Name || m.Group != "web" || h.Machine != "web20" {
+		t.Fatalf("the VM is %v, its host setting %v", m, h)
+	}
+	if _, err := r.World.Hypervisor().VMByName(t.Context(), "web20"); err != nil {
+		t.Fatal(err)
+	}
+}

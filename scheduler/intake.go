@@ -236,7 +236,7 @@ func carryOut(tx *fsm.Tx, e *schema.Event, a policy.Action, notify bool) (*schem
 	case a.Result != "":
 	case a.Notify:
 		rec.Result, rec.Detail = policy.ResultDone, "written to the event log"
-		return rec, sequence.Notify(tx, e, "event %s: %s about %s: %s", e.Id, policy.Describe(e), e.Target, e.Text)
+		return rec, sequence.Notify(tx, e, "event %s: %s about %s%s", e.Id, policy.Describe(e), e.Target, after(": ", e.Text))
 	case a.Status != "":
 		m, ok := fsm.Machines.Edit(tx, e.Target)
 		if !ok {
@@ -260,9 +260,17 @@ func carryOut(tx *fsm.Tx, e *schema.Event, a policy.Action, notify bool) (*schem
 		rec.Result, rec.Job, rec.Detail = policy.ResultStarted, id, "job "+id
 	}
 	if notify && rec.Action != "do-nothing" {
-		if err := sequence.Notify(tx, e, "event %s: action %s on %s: %s %s", e.Id, rec.Action, e.Target, rec.Result, rec.Detail); err != nil {
+		if err := sequence.Notify(tx, e, "event %s: action %s on %s: %s%s", e.Id, rec.Action, e.Target, rec.Result, after(", ", rec.Detail)); err != nil {
 			return nil, err
 		}
 	}
 	return rec, nil
+}
+
+// after puts a separator before a text, unless there is none.
+func after(separator, text string) string {
+	if text == "" {
+		return ""
+	}
+	return separator + text
 }

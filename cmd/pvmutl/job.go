@@ -223,6 +223,7 @@ func writeJob(w io.Writer, info *api.JobInfo) error {
 		{"parked", job.GetParked()},
 		{"answers", strings.Join(job.GetResumeWords(), ", ")},
 		{"error", job.GetError()},
+		{"next", nextStep(info)},
 		{"result", job.GetResult()},
 		{"manager", job.GetManager()},
 		{"created", localTime(job.GetCreated()) + because(job.GetCreatedBy(), " by ")},

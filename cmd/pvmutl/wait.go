@@ -129,25 +129,44 @@ func outcome(info *api.JobInfo) error {
 	case schema.JobSucceeded:
 		return nil
 	case schema.JobCancelled:
-		return schema.Errorf(schema.KindCancelled, object, "cancelled%s", because(job.CancelBy, " by ")).
-			WithHint("look at its machines before going on: pvmutl job show %s", job.Id)
+		return schema.Errorf(schema.KindCancelled, object, "cancelled%s", because(job.CancelBy, " by ")).WithHint("%s", nextStep(info))
 	case schema.JobParked:
-		return schema.Errorf(schema.KindParked, object, "parked: %s", job.Parked).
-			WithHint(`then "pvmutl job resume %s%s", or undo it with "pvmutl job rollback %s"`, job.Id, because(strings.Join(job.ResumeWords, "|"), " "), job.Id)
+		return schema.Errorf(schema.KindParked, object, "parked: %s", job.Parked).WithHint("%s", nextStep(info))
 	case schema.JobFailed:
 		kind := schema.KindJobFailed
 		if !stepStarted(info.Steps) && job.ErrorKind != "" {
 			kind = schema.Kind(job.ErrorKind)
 		}
-		return schema.Errorf(kind, object, "failed: %s", job.Error)
+		return schema.Errorf(kind, object, "failed: %s", job.Error).WithHint("%s", nextStep(info))
 	}
 	return schema.Errorf(schema.KindTimeout, object, "it is still %s at %d %%", job.GetState(), job.GetProgress()).
 		WithHint("the cluster goes on with it: pvmutl job show %s", job.GetId())
 }
 
+// nextStep says what to do about a job that waits for a person or has ended
+// otherwise than asked for, "" when there is nothing to do.
+func nextStep(info *api.JobInfo) string {
+	job := info.GetJob()
+	switch job.GetState() {
+	case schema.JobParked:
+		return fmt.Sprintf(`answer with "pvmutl job resume %s%s", or undo it with "pvmutl job rollback %s"`, job.Id, because(strings.Join(job.ResumeWords, "|"), " "), job.Id)
+	case schema.JobCancelled:
+		return "look at its machines before going on: pvmutl job show " + job.Id
+	case schema.JobFailed:
+		if !stepStarted(info.Steps) {
+			return "" // nothing was done, and the error says what was lacking
+		}
+		return fmt.Sprintf("put right what was wrong and give the command again, or undo what was done with \"pvmutl job rollback %s\"; its steps: pvmutl job show %s", job.Id, job.Id)
+	}
+	return ""
+}
+
+// stepStarted tells whether a step has run. Those that a job has passed over,
+// or never reached, haven't.
 func stepStarted(steps []*schema.Step) bool {
 	for _, s := range steps {
-		if s.State != "" && s.State != schema.StepPending {
+		switch s.State {
+		case schema.StepStarted, schema.StepHandled, schema.StepDone, schema.StepFailed:
 			return true
 		}
 	}

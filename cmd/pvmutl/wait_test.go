@@ -33,12 +33,14 @@ func TestOutcomes(t *testing.T) {
 	}{
 		{"succeeded", jobIn("7", schema.JobSucceeded, 100, schema.StepDone), 0, ""},
 		{"failed inside", failed(jobIn("7", schema.JobFailed, 60, schema.StepDone, schema.StepFailed), schema.KindUnavailable, "machine web01: no answer; look at it"), 7,
-			"pvmutl: job 7 (MoveMachine web01): failed: machine web01: no answer; look at it\n"},
+			"pvmutl: job 7 (MoveMachine web01): failed: machine web01: no answer; look at it; put right what was wrong and give the command again, " +
+				"or undo what was done with \"pvmutl job rollback 7\"; its steps: pvmutl job show 7\n"},
 		{"failed inside for want of a machine", failed(jobIn("7", schema.JobFailed, 60, schema.StepFailed), schema.KindMachineNotFound, "gone"), 7, "failed: gone"},
-		{"failed before its first step", failed(jobIn("7", schema.JobFailed, 0, schema.StepPending), schema.KindTooFewMachines, "pool db: it is empty"), 5, "failed: pool db"},
+		{"failed before its first step", failed(jobIn("7", schema.JobFailed, 0, schema.StepPending), schema.KindTooFewMachines, "pool db: it is empty"), 5, "failed: pool db: it is empty\n"},
+		{"failed without reaching a step", failed(jobIn("7", schema.JobFailed, 0, schema.StepSkipped), schema.KindTooFewMachines, "pool db: it is empty"), 5, "failed: pool db: it is empty\n"},
 		{"failed without a kind", failed(jobIn("7", schema.JobFailed, 0), "", "unclear"), 7, "failed: unclear"},
 		{"cancelled", cancelled, 28, "cancelled by tanaka; look at its machines"},
-		{"parked", parked, 29, `parked: no BMC of esx02 answers; then "pvmutl job resume 7 off|wait", or undo it with "pvmutl job rollback 7"`},
+		{"parked", parked, 29, `parked: no BMC of esx02 answers; answer with "pvmutl job resume 7 off|wait", or undo it with "pvmutl job rollback 7"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFake(t)

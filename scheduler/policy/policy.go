@@ -100,6 +100,9 @@ func Decide(f Facts) Decision {
 		return d
 	}
 	d.Decision = schema.DecisionActed
+	if idle(rule) {
+		d.Decision = schema.DecisionIgnored
+	}
 	d.Reason = fmt.Sprintf("%s: %s.", by, strings.Join(rule.Actions, ", "))
 	if f.Due {
 		d.Reason += " No recovery came in time."

@@ -134,7 +134,7 @@ func (c *clone) place(r fsm.Reader, vm, server, datastore string) (to, why strin
 
 func planCreate(r fsm.Reader, j *schema.Job) (*Plan, error) {
 	group, vm := j.Params[fsm.ParamGroup], j.Params[fsm.ParamVM]
-	host, err := chooseHost(r, group, j.Params[fsm.ParamHost])
+	host, err := chooseHost(r, group, j.Params[fsm.ParamHost], vm)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +205,7 @@ func planCreateAs(r fsm.Reader, j *schema.Job, model string, host *schema.Host) 
 }
 
 func planMaster(r fsm.Reader, j *schema.Job) (*Plan, error) {
-	host, err := chooseHost(r, j.Params[fsm.ParamGroup], j.Params[fsm.ParamHost])
+	host, err := chooseHost(r, j.Params[fsm.ParamGroup], j.Params[fsm.ParamHost], j.Params[fsm.ParamVM])
 	if err != nil {
 		return nil, err
 	}
@@ -238,19 +238,28 @@ func planMaster(r fsm.Reader, j *schema.Job) (*Plan, error) {
 	return p, nil
 }
 
-// chooseHost is the named host setting of a group, or its first free one.
-func chooseHost(r fsm.Reader, group, name string) (*schema.Host, error) {
+// chooseHost is the named host setting of a group, or the one that a failed job
+// has kept for vm, or the first free one.
+func chooseHost(r fsm.Reader, group, name, vm string) (*schema.Host, error) {
 	if _, ok := fsm.Groups.Get(r, group); !ok {
 		return nil, schema.Errorf(schema.KindGroupNotFound, "group "+group, "there is no such group")
 	}
+	var free *schema.Host
 	for h := range fsm.Hosts.By(r, fsm.ByGroup, group) {
 		switch {
 		case name != "" && h.Name != name:
+		case h.Machine == vm:
+			return h, nil // kept by a job for this VM that has failed
 		case h.Machine == "":
-			return h, nil
+			if free == nil {
+				free = h
+			}
 		case name != "":
 			return nil, schema.Errorf(schema.KindHostSetting, "host setting "+name, "machine %s runs under it", h.Machine)
 		}
+	}
+	if free != nil {
+		return free, nil
 	}
 	if name != "" {
 		return nil, schema.Errorf(schema.KindHostSetting, "host setting "+name, "group %s has none of this name", group)
@@ -276,6 +285,9 @@ func freeHost(tx *fsm.Tx, e *Env) error {
 	h, ok := fsm.Hosts.Edit(tx, e.arg(argHost))
 	if !ok || h.Machine != e.Step.Target {
 		return nil
+	}
+	if m, ok := fsm.Machines.Get(tx, h.Machine); ok && m.Group == h.Group && m.Host == h.Name {
+		return nil // a later job has brought the machine into operation under it
 	}
 	h.Machine = ""
 	return fsm.Hosts.Put(tx, h)
