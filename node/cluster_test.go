@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,7 +72,8 @@ func TestCrashDetection(t *testing.T) {
 	c := nodetest.New(t, 3, func(_ int, cfg *node.Config) {
 		cfg.Raft.HeartbeatTimeout, cfg.Raft.ElectionTimeout, cfg.Raft.LeaderLease = 3*time.Second, 3*time.Second, time.Second
 	})
-	for round := range 3 {
+	var took []time.Duration
+	for round := range 5 {
 		c.WaitReady()
 		leader := c.WaitLeader()
 		c.WaitWatched(leader)
@@ -79,13 +81,14 @@ func TestCrashDetection(t *testing.T) {
 		begun := time.Now()
 		c.Kill(leader)
 		c.Update("put", put(fmt.Sprintf("after%d", round)))
-		took := time.Since(begun)
-		t.Logf("kill to next acknowledged write: %s", took)
-		if took > 2*time.Second {
-			t.Errorf("it took %s; the timers alone take 3 s or more", took)
-		}
+		took = append(took, time.Since(begun))
 		c.Gone()
 		c.Start(leader)
+	}
+	t.Logf("kill to next acknowledged write: %v", took)
+	// A vote may be split on a busy machine: then the timers decide.
+	if slices.Sort(took); took[len(took)/2] > time.Second {
+		t.Errorf("it took %s; the timers alone take 3 s or more", took)
 	}
 }
 

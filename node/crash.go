@@ -20,6 +20,10 @@ const (
 	// candidateStagger keeps followers that saw the leader's end at the same
 	// moment from splitting the vote.
 	candidateStagger = 60 * time.Millisecond
+	// electionPatience is how long a candidacy may take on a slow disk before
+	// another is begun.
+	electionPatience = 150 * time.Millisecond
+	candidacies      = 5
 )
 
 // watchLeader finds out at once that the leader's process has ended, instead of
@@ -131,12 +135,36 @@ func (w *leaderWatch) refused(ctx context.Context) bool {
 }
 
 // campaign starts an election, unless another follower's turn comes first and
-// it wins: voters take turns by id.
+// it wins: voters take turns by id. Who sees another's candidacy, by a term
+// that grew, gives it time: a second one in between would spoil the first. When
+// nobody has won in candidacies tries, the timers go on.
 func (w *leaderWatch) campaign(ctx context.Context) {
 	n := w.n
-	c, err := n.configuration()
-	if err != nil {
+	term := n.raft.CurrentTerm()
+	turn := w.turn()
+	if turn < 0 || !w.wait(ctx, time.Duration(turn)*candidateStagger) {
 		return
+	}
+	for range candidacies {
+		if now := n.raft.CurrentTerm(); now == term && n.raft.State() == raft.Follower {
+			n.log.Info("the leader's process has ended: starting an election", "leader", w.id)
+			if err := n.transport.campaign(ctx); err != nil {
+				n.log.Warn("election not started; the timers will", "err", err)
+				return
+			}
+		}
+		term = n.raft.CurrentTerm()
+		if !w.wait(ctx, electionPatience+time.Duration(turn)*candidateStagger) {
+			return
+		}
+	}
+}
+
+// turn is this manager's place among the voters that are left, -1 for none.
+func (w *leaderWatch) turn() int {
+	c, err := w.n.configuration()
+	if err != nil {
+		return -1
 	}
 	var voters []string
 	for _, s := range c.Servers {
@@ -145,14 +173,5 @@ func (w *leaderWatch) campaign(ctx context.Context) {
 		}
 	}
 	slices.SortFunc(voters, strings.Compare)
-	turn := slices.Index(voters, n.id)
-	if turn < 0 || !w.wait(ctx, time.Duration(turn)*candidateStagger) || n.raft.State() != raft.Follower {
-		return
-	}
-	n.log.Info("the leader's process has ended: starting an election", "leader", w.id)
-	self := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(n.id), Addr: []byte(n.layer.addr)}
-	var resp raft.TimeoutNowResponse
-	if err := n.transport.TimeoutNow(raft.ServerID(n.id), n.layer.addr, &raft.TimeoutNowRequest{RPCHeader: self}, &resp); err != nil {
-		n.log.Warn("election not started; the timers will", "err", err)
-	}
+	return slices.Index(voters, w.n.id)
 }

@@ -32,7 +32,7 @@ type Node struct {
 	stores    *stores
 	raft      *raft.Raft
 	layer     *streamLayer
-	transport transport
+	transport *transport
 	gossip    *gossip
 	server    *rpc.Server
 	traps     *trap.Sink // nil when off

@@ -28,7 +28,8 @@ const (
 	maxHandshakes    = 64 // inbound connections that may be shaking hands at once
 )
 
-// transport is Raft's network transport without the fast path for heartbeats.
+// transport is Raft's network transport without the fast path for heartbeats,
+// and with a way to speak to the own Raft.
 //
 // hashicorp/raft hands heartbeats to a function that it registers with the
 // transport, which runs beside Raft's main loop and changes term and role there:
@@ -37,16 +38,83 @@ const (
 // transport that registers nothing sends heartbeats through the main loop like
 // all other calls, so there is one writer of term and role again. DESIGN.md
 // tells what that costs.
-type transport struct{ *raft.NetworkTransport }
+type transport struct {
+	*raft.NetworkTransport
+	calls chan raft.RPC
+	stop  chan struct{}
+	done  chan struct{}
+}
+
+// newTransport makes Raft's transport over the layer.
+func newTransport(s *streamLayer, log *slog.Logger) *transport {
+	t := &transport{
+		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+			Stream: s, MaxPool: raftConnPool, Timeout: raftIOTimeout, Logger: raftLogger{log}.hc(),
+		}),
+		calls: make(chan raft.RPC), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	go t.forward()
+	return t
+}
+
+// forward passes the calls of other managers on to Raft.
+func (t *transport) forward() {
+	defer close(t.done)
+	for {
+		select {
+		case c := <-t.NetworkTransport.Consumer():
+			select {
+			case t.calls <- c:
+			case <-t.stop:
+				return
+			}
+		case <-t.stop:
+			return
+		}
+	}
+}
+
+// Consumer implements raft.Transport.
+func (t *transport) Consumer() <-chan raft.RPC { return t.calls }
 
 // SetHeartbeatHandler drops the handler on purpose.
-func (transport) SetHeartbeatHandler(func(raft.RPC)) {}
+func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
+
+// Close implements raft.WithClose.
+func (t *transport) Close() error {
+	err := t.NetworkTransport.Close()
+	select {
+	case <-t.stop:
+	default:
+		close(t.stop)
+	}
+	<-t.done
+	return err
+}
+
+// campaign makes the own Raft a candidate at once, as a leader does that hands
+// over to it.
+func (t *transport) campaign(ctx context.Context) error {
+	answer := make(chan raft.RPCResponse, 1)
+	call := raft.RPC{Command: &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}, RespChan: answer}
+	select {
+	case t.calls <- call:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case r := <-answer:
+		return r.Error
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 var _ interface {
 	raft.Transport
 	raft.WithPreVote
 	raft.WithClose
-} = transport{}
+} = (*transport)(nil)
 
 // dialFunc opens a connection to another manager.
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
@@ -89,13 +157,6 @@ func listenRaft(bind, advertise string, id *tlsutil.Identity, dial dialFunc, log
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wg.Go(s.acceptLoop)
 	return s, nil
-}
-
-// newTransport makes Raft's transport over the layer.
-func newTransport(s *streamLayer, log *slog.Logger) transport {
-	return transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: s, MaxPool: raftConnPool, Timeout: raftIOTimeout, Logger: raftLogger{log}.hc(),
-	})}
 }
 
 func (s *streamLayer) acceptLoop() {
