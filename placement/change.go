@@ -29,6 +29,7 @@ func (c *Cluster) SetServer(s Server) error {
 	c.now.target[i] = s.State == ServerOn && !s.Maintenance
 	if moved { // the racks' counts and the classes of its VMs may change
 		c.setRacks()
+		c.classes, c.classIdx = nil, map[string]int{}
 		for v := range c.p.VMs {
 			c.setClass(v)
 		}
@@ -72,11 +73,7 @@ func (c *Cluster) SetVM(m VM) error {
 	} else if c.now.host[i] >= 0 {
 		c.now.take(i)
 	}
-	for k := range c.classes { // a class is explained by a VM of it
-		if c.classes[k].vm == i {
-			c.reclass(k, i)
-		}
-	}
+	c.disown(i)
 	c.p.VMs[i] = m
 	c.setDemand(i)
 	c.setClass(i)
@@ -85,6 +82,16 @@ func (c *Cluster) SetVM(m VM) error {
 		c.now.put(i, c.serverIdx[m.Server])
 	}
 	return nil
+}
+
+// disown lets the classes that are explained by VM i, which is about to change,
+// be explained by another.
+func (c *Cluster) disown(i int) {
+	for k := range c.classes {
+		if c.classes[k].vm == i {
+			c.reclass(k, i)
+		}
+	}
 }
 
 // reclass lets class k stand on another VM than i, or forgets it.
@@ -135,6 +142,8 @@ func (c *Cluster) RemoveVM(name string) error {
 	if c.now.host[i] >= 0 {
 		c.now.take(i)
 	}
+	c.disown(i)
+	c.classOf[i] = -1
 	c.now.active[i] = false
 	delete(c.vmIdx, name)
 	ruled := len(c.groupsOf[i]) > 0 || len(c.boundBy[i]) > 0 || c.unitOf[i] >= 0 || c.held[i] != ""

@@ -30,13 +30,14 @@ func (pl *planner) immovable(v int) (Rejection, bool) {
 }
 
 // kindOf says how VM v gets from server from, or -1 for nowhere, to s.
-func (c *Cluster) kindOf(v, from, s int) MoveKind {
+func (st *state) kindOf(v, from, s int) MoveKind {
+	c := st.c
 	if from < 0 {
 		return CreateVM
 	}
 	m, src := &c.p.VMs[v], &c.p.Servers[from]
 	switch {
-	case src.State != ServerOn:
+	case src.State != ServerOn && !st.target[from]:
 		return Failover
 	case m.Power == PowerOn:
 		return HotMigrate
@@ -119,7 +120,15 @@ func (pl *planner) leastFree(vms []int, can func(int) bool) int {
 // startable says whether the plan may start server s.
 func (pl *planner) startable(s int) bool {
 	srv := &pl.c.p.Servers[s]
-	return srv.State == ServerOff && srv.Startable && !srv.Maintenance && !pl.view().target[s] && !pl.view().barred[s]
+	if srv.State != ServerOff || !srv.Startable || srv.Maintenance || pl.view().target[s] || pl.view().barred[s] {
+		return false
+	}
+	for i := range pl.plan.Moves { // it was failed over from as it is off
+		if pl.plan.Moves[i].From == srv.Name {
+			return false
+		}
+	}
+	return true
 }
 
 func (pl *planner) fitsAfterStart(vms []int, s int) bool {
@@ -144,7 +153,7 @@ func (pl *planner) move(vms []int, s, wave int, reason string) {
 			from = pl.c.serverIdx[name]
 		}
 		pl.plan.Moves = append(pl.plan.Moves, Move{VM: pl.c.vmName(v), From: pl.c.p.VMs[v].Server, To: pl.c.serverName(s),
-			Kind: pl.c.kindOf(v, from, s), Wave: wave, Reason: reason})
+			Kind: pl.st.kindOf(v, from, s), Wave: wave, Reason: reason})
 		if st.host[v] >= 0 {
 			st.take(v)
 		}

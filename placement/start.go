@@ -84,7 +84,7 @@ func (st *state) rejectStart(v, s int) (Rejection, bool) {
 		r.Rule = NoServerFailed
 	case srv.State == ServerDisconnected:
 		r.Rule = NoServerDisconnected
-	case srv.State == ServerOff:
+	case srv.State == ServerOff && !st.target[s]:
 		r.Rule = NoServerOff
 	case srv.Maintenance:
 		r.Rule = NoMaintenance

@@ -75,7 +75,7 @@ func (w *waves) arrive(s step, busy map[int32]bool) {
 	c := w.pl.c
 	for _, v := range s.unit {
 		w.pl.plan.Moves = append(w.pl.plan.Moves, Move{VM: c.vmName(v), From: c.serverName(int(w.st.host[v])), To: c.serverName(s.to),
-			Kind: c.kindOf(v, int(w.st.host[v]), s.to), Wave: w.wave, Reason: s.reason})
+			Kind: w.st.kindOf(v, int(w.st.host[v]), s.to), Wave: w.wave, Reason: s.reason})
 		if w.st.active[v] {
 			w.st.use(v, s.to, 1)
 		}
