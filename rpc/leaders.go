@@ -104,6 +104,6 @@ func noLeader(c *call) error {
 	if c.isRead() {
 		what = "only reads with consistency stale work now"
 	}
-	return schema.Errorf(schema.KindNoLeader, "cluster", "it has no leader; %s", what).
+	return schema.Errorf(schema.KindNoLeader, "cluster", "it has no leader, so no quorum is at work: %s", what).
 		WithHint("start managers until more than half of them run, or wait for the election")
 }

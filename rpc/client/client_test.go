@@ -356,6 +356,18 @@ func TestElectionIsWaitedForLongerThanAnOutage(t *testing.T) {
 	}
 }
 
+func TestLostQuorumIsSaidByTheManagerThatIsLeft(t *testing.T) {
+	w := newWorld(t)
+	f := w.manager(&fake{arm: func(context.Context) error { return schema.Errorf(schema.KindNoLeader, "cluster", "it has no leader") }})
+	dead := closed(t)
+	c := w.dial(client.Options{Servers: []string{dead, closed(t)}, Timeout: time.Second}, f)
+	_, err := c.Inventory.Arm(t.Context(), &api.ArmRequest{})
+	wantKind(t, err, schema.KindNoLeader)
+	if !strings.Contains(err.Error(), "it has no leader; out of reach: "+dead+" (connection refused), ") {
+		t.Fatalf("got %v", err)
+	}
+}
+
 func TestRefusedCertificateIsSaid(t *testing.T) {
 	w := newWorld(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

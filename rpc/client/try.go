@@ -40,8 +40,9 @@ type try struct {
 	sent  bool   // it may have reached the manager
 
 	attempts int
-	down     map[*server]string // managers that couldn't be connected to since one could, and why
-	downAt   time.Time          // when the first of them couldn't
+	down     map[*server]string // managers that couldn't be connected to when last tried, and why
+	downAt   time.Time          // since when none could; zero while one answers
+	headless *schema.Error      // what a manager said that knows no leader
 	relogged bool
 	pause    time.Duration
 	stop     bool
@@ -114,6 +115,9 @@ func (t *try) judge(err error) bool {
 		return false
 	}
 	kind := schema.KindOf(t.err)
+	if kind == schema.KindNoLeader {
+		errors.As(t.err, &t.headless)
+	}
 	switch {
 	case !t.sent && untrusted(err):
 		return t.attempts < len(t.c.servers) // waiting doesn't mend a certificate
@@ -159,13 +163,14 @@ func (t *try) lostError(code codes.Code) error {
 func (t *try) outage(err error) bool {
 	var no *unreachable
 	if t.sent || !errors.As(err, &no) {
-		clear(t.down)
+		delete(t.down, t.srv)
+		t.downAt = time.Time{}
 		return false
 	}
 	if t.down == nil {
 		t.down = make(map[*server]string, len(t.c.servers))
 	}
-	if len(t.down) == 0 {
+	if t.downAt.IsZero() {
 		t.downAt = time.Now()
 	}
 	t.down[t.srv] = no.why
@@ -176,17 +181,33 @@ func (t *try) outage(err error) bool {
 	return true
 }
 
-// outageError names the managers that couldn't be connected to.
+// outageError is the error of a cluster none of whose managers can be connected to.
 func (t *try) outageError() error {
-	list := make([]string, len(t.c.servers))
-	for i, s := range t.c.servers {
-		list[i] = s.addr + " (" + t.down[s] + ")"
-	}
-	if len(list) == 1 {
+	if len(t.c.servers) == 1 {
 		return t.srv.unavailable(t.down[t.srv])
 	}
-	return schema.Errorf(schema.KindUnavailable, "cluster", "no manager can be reached: %s", strings.Join(list, ", ")).
+	return schema.Errorf(schema.KindUnavailable, "cluster", "no manager can be reached: %s", t.listDown()).
 		WithHint("look whether the managers run, and whether addresses and CA are right")
+}
+
+// listDown names the managers that couldn't be connected to, and why.
+func (t *try) listDown() string {
+	var list []string
+	for _, s := range t.c.servers {
+		if why, ok := t.down[s]; ok {
+			list = append(list, s.addr+" ("+why+")")
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// noLeader is the error of a cluster with managers that answer, but without a leader.
+func (t *try) noLeader() error {
+	e := *t.headless
+	if list := t.listDown(); list != "" {
+		e.Msg += "; out of reach: " + list
+	}
+	return &e
 }
 
 // unknown is the error of a write that may have been applied.
@@ -215,7 +236,11 @@ func (t *try) giveUp() {
 		t.err = t.outageError()
 		return
 	}
-	if k := schema.KindOf(last); k == schema.KindNoLeader || k == schema.KindUnavailable {
+	switch k := schema.KindOf(last); {
+	case t.headless != nil && (k == schema.KindNoLeader || k == schema.KindUnavailable || k == schema.KindTimeout):
+		t.err = t.noLeader() // a manager that answers says more than one that doesn't
+		return
+	case k == schema.KindUnavailable:
 		return // says more than that time ran out
 	}
 	t.err = &schema.Error{Kind: schema.KindTimeout, Object: "manager " + t.srv.addr, Msg: "the time given ran out", Err: last}
