@@ -567,14 +567,17 @@ func (x *Model) GetNetworks() []string {
 
 // Placement are the load boundaries of a VM-server model, percent [1.3.6].
 type Placement struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Enabled       bool                   `protobuf:"varint,1,opt,name=enabled,proto3" json:"enabled,omitempty"`
-	High          int32                  `protobuf:"varint,2,opt,name=high,proto3" json:"high,omitempty"` // above: VMs are moved away
-	TargetHigh    int32                  `protobuf:"varint,3,opt,name=target_high,json=targetHigh,proto3" json:"target_high,omitempty"`
-	TargetLow     int32                  `protobuf:"varint,4,opt,name=target_low,json=targetLow,proto3" json:"target_low,omitempty"`
-	Low           int32                  `protobuf:"varint,5,opt,name=low,proto3" json:"low,omitempty"` // below: VMs are gathered on fewer servers
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Enabled        bool                   `protobuf:"varint,1,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	High           int32                  `protobuf:"varint,2,opt,name=high,proto3" json:"high,omitempty"` // above: VMs are moved away
+	TargetHigh     int32                  `protobuf:"varint,3,opt,name=target_high,json=targetHigh,proto3" json:"target_high,omitempty"`
+	TargetLow      int32                  `protobuf:"varint,4,opt,name=target_low,json=targetLow,proto3" json:"target_low,omitempty"`
+	Low            int32                  `protobuf:"varint,5,opt,name=low,proto3" json:"low,omitempty"`                                             // below: VMs are gathered on fewer servers
+	HoldSeconds    int32                  `protobuf:"varint,6,opt,name=hold_seconds,json=holdSeconds,proto3" json:"hold_seconds,omitempty"`          // a VM once moved, or a VM server once started or stopped, is left alone for so long; default 300
+	MaxMoves       int32                  `protobuf:"varint,7,opt,name=max_moves,json=maxMoves,proto3" json:"max_moves,omitempty"`                   // moves of one job at most, default 50
+	ReserveServers int32                  `protobuf:"varint,8,opt,name=reserve_servers,json=reserveServers,proto3" json:"reserve_servers,omitempty"` // so many VM servers may fail and their VMs still find room: power saving keeps that
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Placement) Reset() {
@@ -638,6 +641,27 @@ func (x *Placement) GetTargetLow() int32 {
 func (x *Placement) GetLow() int32 {
 	if x != nil {
 		return x.Low
+	}
+	return 0
+}
+
+func (x *Placement) GetHoldSeconds() int32 {
+	if x != nil {
+		return x.HoldSeconds
+	}
+	return 0
+}
+
+func (x *Placement) GetMaxMoves() int32 {
+	if x != nil {
+		return x.MaxMoves
+	}
+	return 0
+}
+
+func (x *Placement) GetReserveServers() int32 {
+	if x != nil {
+		return x.ReserveServers
 	}
 	return 0
 }
@@ -986,6 +1010,8 @@ type Machine struct {
 	Description      string                 `protobuf:"bytes,36,opt,name=description,proto3" json:"description,omitempty"`
 	Collected        *timestamppb.Timestamp `protobuf:"bytes,37,opt,name=collected,proto3" json:"collected,omitempty"` // when a subsystem last reported it
 	Gone             bool                   `protobuf:"varint,38,opt,name=gone,proto3" json:"gone,omitempty"`          // no longer reported by its subsystem
+	Moved            *timestamppb.Timestamp `protobuf:"bytes,39,opt,name=moved,proto3" json:"moved,omitempty"`         // vm: when a job last took it to another VM server
+	Switched         *timestamppb.Timestamp `protobuf:"bytes,40,opt,name=switched,proto3" json:"switched,omitempty"`   // vm-server: when a job last started it or shut it down
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1284,6 +1310,20 @@ func (x *Machine) GetGone() bool {
 		return x.Gone
 	}
 	return false
+}
+
+func (x *Machine) GetMoved() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Moved
+	}
+	return nil
+}
+
+func (x *Machine) GetSwitched() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Switched
+	}
+	return nil
 }
 
 // NIC is a network interface of a machine.
@@ -1934,7 +1974,7 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\x04cpus\x18\x10 \x01(\x05R\x04cpus\x12\x1d\n" +
 	"\n" +
 	"memory_mib\x18\x11 \x01(\x03R\tmemoryMib\x12\x1a\n" +
-	"\bnetworks\x18\x12 \x03(\tR\bnetworks\"\x8b\x01\n" +
+	"\bnetworks\x18\x12 \x03(\tR\bnetworks\"\xf4\x01\n" +
 	"\tPlacement\x12\x18\n" +
 	"\aenabled\x18\x01 \x01(\bR\aenabled\x12\x12\n" +
 	"\x04high\x18\x02 \x01(\x05R\x04high\x12\x1f\n" +
@@ -1942,7 +1982,10 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"targetHigh\x12\x1d\n" +
 	"\n" +
 	"target_low\x18\x04 \x01(\x05R\ttargetLow\x12\x10\n" +
-	"\x03low\x18\x05 \x01(\x05R\x03low\"\xb5\x02\n" +
+	"\x03low\x18\x05 \x01(\x05R\x03low\x12!\n" +
+	"\fhold_seconds\x18\x06 \x01(\x05R\vholdSeconds\x12\x1b\n" +
+	"\tmax_moves\x18\a \x01(\x05R\bmaxMoves\x12'\n" +
+	"\x0freserve_servers\x18\b \x01(\x05R\x0ereserveServers\"\xb5\x02\n" +
 	"\x04Host\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -1966,7 +2009,7 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\x06Volume\x12\x1c\n" +
 	"\tsubsystem\x18\x01 \x01(\tR\tsubsystem\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
-	"\x06shared\x18\x03 \x01(\bR\x06shared\"\x90\t\n" +
+	"\x06shared\x18\x03 \x01(\bR\x06shared\"\xfa\t\n" +
 	"\aMachine\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04uuid\x18\x02 \x01(\tR\x04uuid\x12\x12\n" +
@@ -2013,7 +2056,9 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\x03bmc\x18# \x01(\v2\x0e.yagura.v1.BmcR\x03bmc\x12 \n" +
 	"\vdescription\x18$ \x01(\tR\vdescription\x128\n" +
 	"\tcollected\x18% \x01(\v2\x1a.google.protobuf.TimestampR\tcollected\x12\x12\n" +
-	"\x04gone\x18& \x01(\bR\x04gone\"E\n" +
+	"\x04gone\x18& \x01(\bR\x04gone\x120\n" +
+	"\x05moved\x18' \x01(\v2\x1a.google.protobuf.TimestampR\x05moved\x126\n" +
+	"\bswitched\x18( \x01(\v2\x1a.google.protobuf.TimestampR\bswitched\"E\n" +
 	"\x03NIC\x12\x10\n" +
 	"\x03mac\x18\x01 \x01(\tR\x03mac\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x12\n" +
@@ -2121,16 +2166,18 @@ var file_fsm_schema_inventory_proto_depIdxs = []int32{
 	13, // 11: yagura.v1.Machine.distributed:type_name -> yagura.v1.DistributedSoftware
 	12, // 12: yagura.v1.Machine.bmc:type_name -> yagura.v1.Bmc
 	17, // 13: yagura.v1.Machine.collected:type_name -> google.protobuf.Timestamp
-	17, // 14: yagura.v1.DistributedSoftware.content:type_name -> google.protobuf.Timestamp
-	17, // 15: yagura.v1.DistributedSoftware.time:type_name -> google.protobuf.Timestamp
-	17, // 16: yagura.v1.Subsystem.collected:type_name -> google.protobuf.Timestamp
-	17, // 17: yagura.v1.Software.content:type_name -> google.protobuf.Timestamp
-	17, // 18: yagura.v1.Request.time:type_name -> google.protobuf.Timestamp
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	17, // 14: yagura.v1.Machine.moved:type_name -> google.protobuf.Timestamp
+	17, // 15: yagura.v1.Machine.switched:type_name -> google.protobuf.Timestamp
+	17, // 16: yagura.v1.DistributedSoftware.content:type_name -> google.protobuf.Timestamp
+	17, // 17: yagura.v1.DistributedSoftware.time:type_name -> google.protobuf.Timestamp
+	17, // 18: yagura.v1.Subsystem.collected:type_name -> google.protobuf.Timestamp
+	17, // 19: yagura.v1.Software.content:type_name -> google.protobuf.Timestamp
+	17, // 20: yagura.v1.Request.time:type_name -> google.protobuf.Timestamp
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_fsm_schema_inventory_proto_init() }

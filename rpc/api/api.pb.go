@@ -1927,6 +1927,914 @@ func (x *EvacuateRequest) GetFailover() bool {
 	return false
 }
 
+type PlacementRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Objective     string                 `protobuf:"bytes,1,opt,name=objective,proto3" json:"objective,omitempty"`                                 // start | create | evacuate | level | save-power | check-failures | room
+	Group         string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`                                         // create, room: VM group or model; else: only the VM servers of this category, group or model
+	Vms           []string               `protobuf:"bytes,3,rep,name=vms,proto3" json:"vms,omitempty"`                                             // start, create: names of the VMs; room: a VM to count more of
+	VmServers     []string               `protobuf:"bytes,4,rep,name=vm_servers,json=vmServers,proto3" json:"vm_servers,omitempty"`                // evacuate
+	NoServerStart bool                   `protobuf:"varint,5,opt,name=no_server_start,json=noServerStart,proto3" json:"no_server_start,omitempty"` // stopped VM servers stay off
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementRequest) Reset() {
+	*x = PlacementRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementRequest) ProtoMessage() {}
+
+func (x *PlacementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementRequest.ProtoReflect.Descriptor instead.
+func (*PlacementRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *PlacementRequest) GetObjective() string {
+	if x != nil {
+		return x.Objective
+	}
+	return ""
+}
+
+func (x *PlacementRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *PlacementRequest) GetVms() []string {
+	if x != nil {
+		return x.Vms
+	}
+	return nil
+}
+
+func (x *PlacementRequest) GetVmServers() []string {
+	if x != nil {
+		return x.VmServers
+	}
+	return nil
+}
+
+func (x *PlacementRequest) GetNoServerStart() bool {
+	if x != nil {
+		return x.NoServerStart
+	}
+	return false
+}
+
+type PlacementPlan struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Objective     string                 `protobuf:"bytes,1,opt,name=objective,proto3" json:"objective,omitempty"`
+	Scope         string                 `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`       // what the problem was made of
+	Measured      []string               `protobuf:"bytes,3,rep,name=measured,proto3" json:"measured,omitempty"` // dimensions whose load was measured; none: the plan goes by capacity and cost alone
+	Starts        []*PlacementAction     `protobuf:"bytes,4,rep,name=starts,proto3" json:"starts,omitempty"`     // VM servers to start before the moves
+	Moves         []*PlacementMove       `protobuf:"bytes,5,rep,name=moves,proto3" json:"moves,omitempty"`       // in order; those of one wave may run side by side
+	Stops         []*PlacementAction     `protobuf:"bytes,6,rep,name=stops,proto3" json:"stops,omitempty"`       // VM servers to shut down after the moves
+	Unplaced      []*PlacementUnplaced   `protobuf:"bytes,7,rep,name=unplaced,proto3" json:"unplaced,omitempty"`
+	Rejections    []*PlacementRejection  `protobuf:"bytes,8,rep,name=rejections,proto3" json:"rejections,omitempty"` // why VM servers that weren't chosen weren't
+	VmServers     []*PlacementLoad       `protobuf:"bytes,9,rep,name=vm_servers,json=vmServers,proto3" json:"vm_servers,omitempty"`
+	Before        *PlacementTotals       `protobuf:"bytes,10,opt,name=before,proto3" json:"before,omitempty"`
+	After         *PlacementTotals       `protobuf:"bytes,11,opt,name=after,proto3" json:"after,omitempty"`
+	Bound         int32                  `protobuf:"varint,12,opt,name=bound,proto3" json:"bound,omitempty"`      // no plan leaves fewer VM servers running, this is proven; 0: not known
+	Gap           float64                `protobuf:"fixed64,13,opt,name=gap,proto3" json:"gap,omitempty"`         // how far the plan is above the bound, as a share of it
+	Failures      []*PlacementFailure    `protobuf:"bytes,14,rep,name=failures,proto3" json:"failures,omitempty"` // check-failures: what the loss of each VM server would mean
+	Missing       string                 `protobuf:"bytes,15,opt,name=missing,proto3" json:"missing,omitempty"`   // check-failures: what is lacking even with all VM servers started
+	Rooms         []*PlacementRoom       `protobuf:"bytes,16,rep,name=rooms,proto3" json:"rooms,omitempty"`       // room: how many more VMs fit on each VM server
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementPlan) Reset() {
+	*x = PlacementPlan{}
+	mi := &file_rpc_api_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementPlan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementPlan) ProtoMessage() {}
+
+func (x *PlacementPlan) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementPlan.ProtoReflect.Descriptor instead.
+func (*PlacementPlan) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *PlacementPlan) GetObjective() string {
+	if x != nil {
+		return x.Objective
+	}
+	return ""
+}
+
+func (x *PlacementPlan) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *PlacementPlan) GetMeasured() []string {
+	if x != nil {
+		return x.Measured
+	}
+	return nil
+}
+
+func (x *PlacementPlan) GetStarts() []*PlacementAction {
+	if x != nil {
+		return x.Starts
+	}
+	return nil
+}
+
+func (x *PlacementPlan) GetMoves() []*PlacementMove {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+func (x *PlacementPlan) GetStops() []*PlacementAction {
+	if x != nil {
+		return x.Stops
+	}
+	return nil
+}
+
+func (x *PlacementPlan) GetUnplaced() []*PlacementUnplaced {
+	if x != nil {
+		return x.Unplaced
+	}
+	return nil
+}
+
+func (x *PlacementPlan) GetRejections() []*PlacementRejection {
+	if x != nil {
+		return x.Rejections
+	}
+	return nil
+}
+
+func (x *PlacementPlan) GetVmServers() []*PlacementLoad {
+	if x != nil {
+		return x.VmServers
+	}
+	return nil
+}
+
+func (x *PlacementPlan) GetBefore() *PlacementTotals {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *PlacementPlan) GetAfter() *PlacementTotals {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *PlacementPlan) GetBound() int32 {
+	if x != nil {
+		return x.Bound
+	}
+	return 0
+}
+
+func (x *PlacementPlan) GetGap() float64 {
+	if x != nil {
+		return x.Gap
+	}
+	return 0
+}
+
+func (x *PlacementPlan) GetFailures() []*PlacementFailure {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
+}
+
+func (x *PlacementPlan) GetMissing() string {
+	if x != nil {
+		return x.Missing
+	}
+	return ""
+}
+
+func (x *PlacementPlan) GetRooms() []*PlacementRoom {
+	if x != nil {
+		return x.Rooms
+	}
+	return nil
+}
+
+type PlacementAction struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VmServer      string                 `protobuf:"bytes,1,opt,name=vm_server,json=vmServer,proto3" json:"vm_server,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementAction) Reset() {
+	*x = PlacementAction{}
+	mi := &file_rpc_api_api_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementAction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementAction) ProtoMessage() {}
+
+func (x *PlacementAction) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementAction.ProtoReflect.Descriptor instead.
+func (*PlacementAction) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *PlacementAction) GetVmServer() string {
+	if x != nil {
+		return x.VmServer
+	}
+	return ""
+}
+
+func (x *PlacementAction) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type PlacementMove struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	Kind          string                 `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"` // hot-migrate | cold-migrate | move | failover | start | create
+	Wave          int32                  `protobuf:"varint,5,opt,name=wave,proto3" json:"wave,omitempty"`
+	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementMove) Reset() {
+	*x = PlacementMove{}
+	mi := &file_rpc_api_api_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementMove) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementMove) ProtoMessage() {}
+
+func (x *PlacementMove) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementMove.ProtoReflect.Descriptor instead.
+func (*PlacementMove) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *PlacementMove) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
+func (x *PlacementMove) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *PlacementMove) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *PlacementMove) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PlacementMove) GetWave() int32 {
+	if x != nil {
+		return x.Wave
+	}
+	return 0
+}
+
+func (x *PlacementMove) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type PlacementRejection struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	VmServer      string                 `protobuf:"bytes,2,opt,name=vm_server,json=vmServer,proto3" json:"vm_server,omitempty"`
+	Rule          string                 `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	Message       string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementRejection) Reset() {
+	*x = PlacementRejection{}
+	mi := &file_rpc_api_api_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementRejection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementRejection) ProtoMessage() {}
+
+func (x *PlacementRejection) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementRejection.ProtoReflect.Descriptor instead.
+func (*PlacementRejection) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *PlacementRejection) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
+func (x *PlacementRejection) GetVmServer() string {
+	if x != nil {
+		return x.VmServer
+	}
+	return ""
+}
+
+func (x *PlacementRejection) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *PlacementRejection) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+type PlacementUnplaced struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	Reasons       []*PlacementRejection  `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementUnplaced) Reset() {
+	*x = PlacementUnplaced{}
+	mi := &file_rpc_api_api_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementUnplaced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementUnplaced) ProtoMessage() {}
+
+func (x *PlacementUnplaced) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementUnplaced.ProtoReflect.Descriptor instead.
+func (*PlacementUnplaced) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *PlacementUnplaced) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
+func (x *PlacementUnplaced) GetReasons() []*PlacementRejection {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+type PlacementLoad struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VmServer      string                 `protobuf:"bytes,1,opt,name=vm_server,json=vmServer,proto3" json:"vm_server,omitempty"`
+	Before        string                 `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	After         string                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"` // state: on | off | disconnected | failed
+	Capacity      int64                  `protobuf:"varint,4,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	CostBefore    int64                  `protobuf:"varint,5,opt,name=cost_before,json=costBefore,proto3" json:"cost_before,omitempty"`
+	CostAfter     int64                  `protobuf:"varint,6,opt,name=cost_after,json=costAfter,proto3" json:"cost_after,omitempty"` // of the VMs that are on
+	VmsBefore     int32                  `protobuf:"varint,7,opt,name=vms_before,json=vmsBefore,proto3" json:"vms_before,omitempty"`
+	VmsAfter      int32                  `protobuf:"varint,8,opt,name=vms_after,json=vmsAfter,proto3" json:"vms_after,omitempty"` // that are on
+	LoadBefore    float64                `protobuf:"fixed64,9,opt,name=load_before,json=loadBefore,proto3" json:"load_before,omitempty"`
+	LoadAfter     float64                `protobuf:"fixed64,10,opt,name=load_after,json=loadAfter,proto3" json:"load_after,omitempty"` // percent: the greatest of the measured dimensions, else of the capacity
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementLoad) Reset() {
+	*x = PlacementLoad{}
+	mi := &file_rpc_api_api_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementLoad) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementLoad) ProtoMessage() {}
+
+func (x *PlacementLoad) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementLoad.ProtoReflect.Descriptor instead.
+func (*PlacementLoad) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *PlacementLoad) GetVmServer() string {
+	if x != nil {
+		return x.VmServer
+	}
+	return ""
+}
+
+func (x *PlacementLoad) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *PlacementLoad) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *PlacementLoad) GetCapacity() int64 {
+	if x != nil {
+		return x.Capacity
+	}
+	return 0
+}
+
+func (x *PlacementLoad) GetCostBefore() int64 {
+	if x != nil {
+		return x.CostBefore
+	}
+	return 0
+}
+
+func (x *PlacementLoad) GetCostAfter() int64 {
+	if x != nil {
+		return x.CostAfter
+	}
+	return 0
+}
+
+func (x *PlacementLoad) GetVmsBefore() int32 {
+	if x != nil {
+		return x.VmsBefore
+	}
+	return 0
+}
+
+func (x *PlacementLoad) GetVmsAfter() int32 {
+	if x != nil {
+		return x.VmsAfter
+	}
+	return 0
+}
+
+func (x *PlacementLoad) GetLoadBefore() float64 {
+	if x != nil {
+		return x.LoadBefore
+	}
+	return 0
+}
+
+func (x *PlacementLoad) GetLoadAfter() float64 {
+	if x != nil {
+		return x.LoadAfter
+	}
+	return 0
+}
+
+type PlacementTotals struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VmServersOn   int32                  `protobuf:"varint,1,opt,name=vm_servers_on,json=vmServersOn,proto3" json:"vm_servers_on,omitempty"`
+	VmsOn         int32                  `protobuf:"varint,2,opt,name=vms_on,json=vmsOn,proto3" json:"vms_on,omitempty"`
+	Capacity      int64                  `protobuf:"varint,3,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	Cost          int64                  `protobuf:"varint,4,opt,name=cost,proto3" json:"cost,omitempty"`
+	Score         float64                `protobuf:"fixed64,5,opt,name=score,proto3" json:"score,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementTotals) Reset() {
+	*x = PlacementTotals{}
+	mi := &file_rpc_api_api_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementTotals) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementTotals) ProtoMessage() {}
+
+func (x *PlacementTotals) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementTotals.ProtoReflect.Descriptor instead.
+func (*PlacementTotals) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *PlacementTotals) GetVmServersOn() int32 {
+	if x != nil {
+		return x.VmServersOn
+	}
+	return 0
+}
+
+func (x *PlacementTotals) GetVmsOn() int32 {
+	if x != nil {
+		return x.VmsOn
+	}
+	return 0
+}
+
+func (x *PlacementTotals) GetCapacity() int64 {
+	if x != nil {
+		return x.Capacity
+	}
+	return 0
+}
+
+func (x *PlacementTotals) GetCost() int64 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+func (x *PlacementTotals) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+type PlacementFailure struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VmServer      string                 `protobuf:"bytes,1,opt,name=vm_server,json=vmServer,proto3" json:"vm_server,omitempty"`
+	Moves         []*PlacementMove       `protobuf:"bytes,2,rep,name=moves,proto3" json:"moves,omitempty"`
+	Unplaced      []*PlacementUnplaced   `protobuf:"bytes,3,rep,name=unplaced,proto3" json:"unplaced,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementFailure) Reset() {
+	*x = PlacementFailure{}
+	mi := &file_rpc_api_api_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementFailure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementFailure) ProtoMessage() {}
+
+func (x *PlacementFailure) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementFailure.ProtoReflect.Descriptor instead.
+func (*PlacementFailure) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *PlacementFailure) GetVmServer() string {
+	if x != nil {
+		return x.VmServer
+	}
+	return ""
+}
+
+func (x *PlacementFailure) GetMoves() []*PlacementMove {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+func (x *PlacementFailure) GetUnplaced() []*PlacementUnplaced {
+	if x != nil {
+		return x.Unplaced
+	}
+	return nil
+}
+
+type PlacementRoom struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VmServer      string                 `protobuf:"bytes,1,opt,name=vm_server,json=vmServer,proto3" json:"vm_server,omitempty"`
+	Vms           int64                  `protobuf:"varint,2,opt,name=vms,proto3" json:"vms,omitempty"`
+	Stopped       bool                   `protobuf:"varint,3,opt,name=stopped,proto3" json:"stopped,omitempty"`
+	Why           string                 `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementRoom) Reset() {
+	*x = PlacementRoom{}
+	mi := &file_rpc_api_api_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementRoom) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementRoom) ProtoMessage() {}
+
+func (x *PlacementRoom) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementRoom.ProtoReflect.Descriptor instead.
+func (*PlacementRoom) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *PlacementRoom) GetVmServer() string {
+	if x != nil {
+		return x.VmServer
+	}
+	return ""
+}
+
+func (x *PlacementRoom) GetVms() int64 {
+	if x != nil {
+		return x.Vms
+	}
+	return 0
+}
+
+func (x *PlacementRoom) GetStopped() bool {
+	if x != nil {
+		return x.Stopped
+	}
+	return false
+}
+
+func (x *PlacementRoom) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+type Explanation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`       // vm | vm-server
+	Facts         []string               `protobuf:"bytes,3,rep,name=facts,proto3" json:"facts,omitempty"`     // sentences
+	Choices       []*PlacementRoom       `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"` // vm: each VM server, and why it can't take the VM (room 0)
+	Load          *PlacementLoad         `protobuf:"bytes,5,opt,name=load,proto3" json:"load,omitempty"`       // vm-server
+	Moves         []*PlacementMove       `protobuf:"bytes,6,rep,name=moves,proto3" json:"moves,omitempty"`     // vm-server: where its VMs would go if it were emptied
+	Unplaced      []*PlacementUnplaced   `protobuf:"bytes,7,rep,name=unplaced,proto3" json:"unplaced,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Explanation) Reset() {
+	*x = Explanation{}
+	mi := &file_rpc_api_api_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Explanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Explanation) ProtoMessage() {}
+
+func (x *Explanation) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
+func (*Explanation) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Explanation) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Explanation) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Explanation) GetFacts() []string {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
+}
+
+func (x *Explanation) GetChoices() []*PlacementRoom {
+	if x != nil {
+		return x.Choices
+	}
+	return nil
+}
+
+func (x *Explanation) GetLoad() *PlacementLoad {
+	if x != nil {
+		return x.Load
+	}
+	return nil
+}
+
+func (x *Explanation) GetMoves() []*PlacementMove {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+func (x *Explanation) GetUnplaced() []*PlacementUnplaced {
+	if x != nil {
+		return x.Unplaced
+	}
+	return nil
+}
+
 type ListJobsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	All           bool                   `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
@@ -1938,7 +2846,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[33]
+	mi := &file_rpc_api_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1950,7 +2858,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[33]
+	mi := &file_rpc_api_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1963,7 +2871,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{33}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListJobsRequest) GetAll() bool {
@@ -1996,7 +2904,7 @@ type ListJobsReply struct {
 
 func (x *ListJobsReply) Reset() {
 	*x = ListJobsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[34]
+	mi := &file_rpc_api_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2916,7 @@ func (x *ListJobsReply) String() string {
 func (*ListJobsReply) ProtoMessage() {}
 
 func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[34]
+	mi := &file_rpc_api_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2929,7 @@ func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsReply.ProtoReflect.Descriptor instead.
 func (*ListJobsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{34}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListJobsReply) GetJobs() []*JobInfo {
@@ -2040,7 +2948,7 @@ type JobRequest struct {
 
 func (x *JobRequest) Reset() {
 	*x = JobRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[35]
+	mi := &file_rpc_api_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2960,7 @@ func (x *JobRequest) String() string {
 func (*JobRequest) ProtoMessage() {}
 
 func (x *JobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[35]
+	mi := &file_rpc_api_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2973,7 @@ func (x *JobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
 func (*JobRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{35}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *JobRequest) GetId() string {
@@ -2085,7 +2993,7 @@ type ResumeJobRequest struct {
 
 func (x *ResumeJobRequest) Reset() {
 	*x = ResumeJobRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[36]
+	mi := &file_rpc_api_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2097,7 +3005,7 @@ func (x *ResumeJobRequest) String() string {
 func (*ResumeJobRequest) ProtoMessage() {}
 
 func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[36]
+	mi := &file_rpc_api_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2110,7 +3018,7 @@ func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeJobRequest.ProtoReflect.Descriptor instead.
 func (*ResumeJobRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{36}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ResumeJobRequest) GetId() string {
@@ -2138,7 +3046,7 @@ type JobInfo struct {
 
 func (x *JobInfo) Reset() {
 	*x = JobInfo{}
-	mi := &file_rpc_api_api_proto_msgTypes[37]
+	mi := &file_rpc_api_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2150,7 +3058,7 @@ func (x *JobInfo) String() string {
 func (*JobInfo) ProtoMessage() {}
 
 func (x *JobInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[37]
+	mi := &file_rpc_api_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2163,7 +3071,7 @@ func (x *JobInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobInfo.ProtoReflect.Descriptor instead.
 func (*JobInfo) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{37}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *JobInfo) GetJob() *schema.Job {
@@ -2190,7 +3098,7 @@ type ListLocksReply struct {
 
 func (x *ListLocksReply) Reset() {
 	*x = ListLocksReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[38]
+	mi := &file_rpc_api_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2202,7 +3110,7 @@ func (x *ListLocksReply) String() string {
 func (*ListLocksReply) ProtoMessage() {}
 
 func (x *ListLocksReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[38]
+	mi := &file_rpc_api_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2215,7 +3123,7 @@ func (x *ListLocksReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLocksReply.ProtoReflect.Descriptor instead.
 func (*ListLocksReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{38}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListLocksReply) GetLocks() []*schema.Lock {
@@ -2246,7 +3154,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[39]
+	mi := &file_rpc_api_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2258,7 +3166,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[39]
+	mi := &file_rpc_api_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2271,7 +3179,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{39}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListEventsRequest) GetAfter() string {
@@ -2325,7 +3233,7 @@ type ListEventsReply struct {
 
 func (x *ListEventsReply) Reset() {
 	*x = ListEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[40]
+	mi := &file_rpc_api_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2337,7 +3245,7 @@ func (x *ListEventsReply) String() string {
 func (*ListEventsReply) ProtoMessage() {}
 
 func (x *ListEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[40]
+	mi := &file_rpc_api_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2350,7 +3258,7 @@ func (x *ListEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsReply.ProtoReflect.Descriptor instead.
 func (*ListEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{40}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListEventsReply) GetEvents() []*schema.Event {
@@ -2369,7 +3277,7 @@ type EventRequest struct {
 
 func (x *EventRequest) Reset() {
 	*x = EventRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[41]
+	mi := &file_rpc_api_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +3289,7 @@ func (x *EventRequest) String() string {
 func (*EventRequest) ProtoMessage() {}
 
 func (x *EventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[41]
+	mi := &file_rpc_api_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +3302,7 @@ func (x *EventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventRequest.ProtoReflect.Descriptor instead.
 func (*EventRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{41}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *EventRequest) GetId() string {
@@ -2415,7 +3323,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[42]
+	mi := &file_rpc_api_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2427,7 +3335,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[42]
+	mi := &file_rpc_api_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2440,7 +3348,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{42}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListAuditRequest) GetAfter() string {
@@ -2473,7 +3381,7 @@ type ListAuditReply struct {
 
 func (x *ListAuditReply) Reset() {
 	*x = ListAuditReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[43]
+	mi := &file_rpc_api_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2485,7 +3393,7 @@ func (x *ListAuditReply) String() string {
 func (*ListAuditReply) ProtoMessage() {}
 
 func (x *ListAuditReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[43]
+	mi := &file_rpc_api_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2498,7 +3406,7 @@ func (x *ListAuditReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditReply.ProtoReflect.Descriptor instead.
 func (*ListAuditReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{43}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListAuditReply) GetAudit() []*schema.Audit {
@@ -2517,7 +3425,7 @@ type NodeRequest struct {
 
 func (x *NodeRequest) Reset() {
 	*x = NodeRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[44]
+	mi := &file_rpc_api_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +3437,7 @@ func (x *NodeRequest) String() string {
 func (*NodeRequest) ProtoMessage() {}
 
 func (x *NodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[44]
+	mi := &file_rpc_api_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +3450,7 @@ func (x *NodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRequest.ProtoReflect.Descriptor instead.
 func (*NodeRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{44}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *NodeRequest) GetId() string {
@@ -2572,7 +3480,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_rpc_api_api_proto_msgTypes[45]
+	mi := &file_rpc_api_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2584,7 +3492,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[45]
+	mi := &file_rpc_api_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2597,7 +3505,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{45}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Node) GetId() string {
@@ -2693,7 +3601,7 @@ type ListNodesReply struct {
 
 func (x *ListNodesReply) Reset() {
 	*x = ListNodesReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[46]
+	mi := &file_rpc_api_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2705,7 +3613,7 @@ func (x *ListNodesReply) String() string {
 func (*ListNodesReply) ProtoMessage() {}
 
 func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[46]
+	mi := &file_rpc_api_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2718,7 +3626,7 @@ func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesReply.ProtoReflect.Descriptor instead.
 func (*ListNodesReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{46}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListNodesReply) GetNodes() []*Node {
@@ -2746,7 +3654,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[47]
+	mi := &file_rpc_api_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2758,7 +3666,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[47]
+	mi := &file_rpc_api_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2771,7 +3679,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{47}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *StatusReply) GetNode() string {
@@ -2853,7 +3761,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_rpc_api_api_proto_msgTypes[48]
+	mi := &file_rpc_api_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2865,7 +3773,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[48]
+	mi := &file_rpc_api_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2878,7 +3786,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{48}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Chunk) GetData() []byte {
@@ -2898,7 +3806,7 @@ type RecordEventsRequest struct {
 
 func (x *RecordEventsRequest) Reset() {
 	*x = RecordEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[49]
+	mi := &file_rpc_api_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2910,7 +3818,7 @@ func (x *RecordEventsRequest) String() string {
 func (*RecordEventsRequest) ProtoMessage() {}
 
 func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[49]
+	mi := &file_rpc_api_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2923,7 +3831,7 @@ func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{49}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *RecordEventsRequest) GetNode() string {
@@ -2949,7 +3857,7 @@ type RecordEventsReply struct {
 
 func (x *RecordEventsReply) Reset() {
 	*x = RecordEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[50]
+	mi := &file_rpc_api_api_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2961,7 +3869,7 @@ func (x *RecordEventsReply) String() string {
 func (*RecordEventsReply) ProtoMessage() {}
 
 func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[50]
+	mi := &file_rpc_api_api_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2974,7 +3882,7 @@ func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsReply.ProtoReflect.Descriptor instead.
 func (*RecordEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{50}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RecordEventsReply) GetSequence() uint64 {
@@ -2993,7 +3901,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[51]
+	mi := &file_rpc_api_api_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3005,7 +3913,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[51]
+	mi := &file_rpc_api_api_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3018,7 +3926,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{51}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *JoinRequest) GetManager() *schema.Manager {
@@ -3157,7 +4065,93 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\brecreate\x18\x05 \x01(\bR\brecreate\"J\n" +
 	"\x0fEvacuateRequest\x12\x1b\n" +
 	"\tvm_server\x18\x01 \x01(\tR\bvmServer\x12\x1a\n" +
-	"\bfailover\x18\x02 \x01(\bR\bfailover\"O\n" +
+	"\bfailover\x18\x02 \x01(\bR\bfailover\"\x9f\x01\n" +
+	"\x10PlacementRequest\x12\x1c\n" +
+	"\tobjective\x18\x01 \x01(\tR\tobjective\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x10\n" +
+	"\x03vms\x18\x03 \x03(\tR\x03vms\x12\x1d\n" +
+	"\n" +
+	"vm_servers\x18\x04 \x03(\tR\tvmServers\x12&\n" +
+	"\x0fno_server_start\x18\x05 \x01(\bR\rnoServerStart\"\xe0\x05\n" +
+	"\rPlacementPlan\x12\x1c\n" +
+	"\tobjective\x18\x01 \x01(\tR\tobjective\x12\x14\n" +
+	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x1a\n" +
+	"\bmeasured\x18\x03 \x03(\tR\bmeasured\x126\n" +
+	"\x06starts\x18\x04 \x03(\v2\x1e.yagura.api.v1.PlacementActionR\x06starts\x122\n" +
+	"\x05moves\x18\x05 \x03(\v2\x1c.yagura.api.v1.PlacementMoveR\x05moves\x124\n" +
+	"\x05stops\x18\x06 \x03(\v2\x1e.yagura.api.v1.PlacementActionR\x05stops\x12<\n" +
+	"\bunplaced\x18\a \x03(\v2 .yagura.api.v1.PlacementUnplacedR\bunplaced\x12A\n" +
+	"\n" +
+	"rejections\x18\b \x03(\v2!.yagura.api.v1.PlacementRejectionR\n" +
+	"rejections\x12;\n" +
+	"\n" +
+	"vm_servers\x18\t \x03(\v2\x1c.yagura.api.v1.PlacementLoadR\tvmServers\x126\n" +
+	"\x06before\x18\n" +
+	" \x01(\v2\x1e.yagura.api.v1.PlacementTotalsR\x06before\x124\n" +
+	"\x05after\x18\v \x01(\v2\x1e.yagura.api.v1.PlacementTotalsR\x05after\x12\x14\n" +
+	"\x05bound\x18\f \x01(\x05R\x05bound\x12\x10\n" +
+	"\x03gap\x18\r \x01(\x01R\x03gap\x12;\n" +
+	"\bfailures\x18\x0e \x03(\v2\x1f.yagura.api.v1.PlacementFailureR\bfailures\x12\x18\n" +
+	"\amissing\x18\x0f \x01(\tR\amissing\x122\n" +
+	"\x05rooms\x18\x10 \x03(\v2\x1c.yagura.api.v1.PlacementRoomR\x05rooms\"F\n" +
+	"\x0fPlacementAction\x12\x1b\n" +
+	"\tvm_server\x18\x01 \x01(\tR\bvmServer\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x83\x01\n" +
+	"\rPlacementMove\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04wave\x18\x05 \x01(\x05R\x04wave\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"o\n" +
+	"\x12PlacementRejection\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\x12\x1b\n" +
+	"\tvm_server\x18\x02 \x01(\tR\bvmServer\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"`\n" +
+	"\x11PlacementUnplaced\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\x12;\n" +
+	"\areasons\x18\x02 \x03(\v2!.yagura.api.v1.PlacementRejectionR\areasons\"\xb2\x02\n" +
+	"\rPlacementLoad\x12\x1b\n" +
+	"\tvm_server\x18\x01 \x01(\tR\bvmServer\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\x12\x1a\n" +
+	"\bcapacity\x18\x04 \x01(\x03R\bcapacity\x12\x1f\n" +
+	"\vcost_before\x18\x05 \x01(\x03R\n" +
+	"costBefore\x12\x1d\n" +
+	"\n" +
+	"cost_after\x18\x06 \x01(\x03R\tcostAfter\x12\x1d\n" +
+	"\n" +
+	"vms_before\x18\a \x01(\x05R\tvmsBefore\x12\x1b\n" +
+	"\tvms_after\x18\b \x01(\x05R\bvmsAfter\x12\x1f\n" +
+	"\vload_before\x18\t \x01(\x01R\n" +
+	"loadBefore\x12\x1d\n" +
+	"\n" +
+	"load_after\x18\n" +
+	" \x01(\x01R\tloadAfter\"\x92\x01\n" +
+	"\x0fPlacementTotals\x12\"\n" +
+	"\rvm_servers_on\x18\x01 \x01(\x05R\vvmServersOn\x12\x15\n" +
+	"\x06vms_on\x18\x02 \x01(\x05R\x05vmsOn\x12\x1a\n" +
+	"\bcapacity\x18\x03 \x01(\x03R\bcapacity\x12\x12\n" +
+	"\x04cost\x18\x04 \x01(\x03R\x04cost\x12\x14\n" +
+	"\x05score\x18\x05 \x01(\x01R\x05score\"\xa1\x01\n" +
+	"\x10PlacementFailure\x12\x1b\n" +
+	"\tvm_server\x18\x01 \x01(\tR\bvmServer\x122\n" +
+	"\x05moves\x18\x02 \x03(\v2\x1c.yagura.api.v1.PlacementMoveR\x05moves\x12<\n" +
+	"\bunplaced\x18\x03 \x03(\v2 .yagura.api.v1.PlacementUnplacedR\bunplaced\"j\n" +
+	"\rPlacementRoom\x12\x1b\n" +
+	"\tvm_server\x18\x01 \x01(\tR\bvmServer\x12\x10\n" +
+	"\x03vms\x18\x02 \x01(\x03R\x03vms\x12\x18\n" +
+	"\astopped\x18\x03 \x01(\bR\astopped\x12\x10\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\xa7\x02\n" +
+	"\vExplanation\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05facts\x18\x03 \x03(\tR\x05facts\x126\n" +
+	"\achoices\x18\x04 \x03(\v2\x1c.yagura.api.v1.PlacementRoomR\achoices\x120\n" +
+	"\x04load\x18\x05 \x01(\v2\x1c.yagura.api.v1.PlacementLoadR\x04load\x122\n" +
+	"\x05moves\x18\x06 \x03(\v2\x1c.yagura.api.v1.PlacementMoveR\x05moves\x12<\n" +
+	"\bunplaced\x18\a \x03(\v2 .yagura.api.v1.PlacementUnplacedR\bunplaced\"O\n" +
 	"\x0fListJobsRequest\x12\x10\n" +
 	"\x03all\x18\x01 \x01(\bR\x03all\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
@@ -3271,7 +4265,10 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\x05AddVM\x12\x1b.yagura.api.v1.AddVMRequest\x1a\x18.yagura.api.v1.JobsReply\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/vmadd\x12]\n" +
 	"\bDeleteVM\x12\x1e.yagura.api.v1.DeleteVMRequest\x1a\x18.yagura.api.v1.JobsReply\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/vmdelete\x12`\n" +
 	"\tMigrateVM\x12\x1f.yagura.api.v1.MigrateVMRequest\x1a\x18.yagura.api.v1.JobsReply\"\x18\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/vmmigrate\x12]\n" +
-	"\bEvacuate\x12\x1e.yagura.api.v1.EvacuateRequest\x1a\x18.yagura.api.v1.JobsReply\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/evacuate2\x90\x05\n" +
+	"\bEvacuate\x12\x1e.yagura.api.v1.EvacuateRequest\x1a\x18.yagura.api.v1.JobsReply\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/evacuate2\xda\x01\n" +
+	"\tPlacement\x12a\n" +
+	"\x04Plan\x12\x1f.yagura.api.v1.PlacementRequest\x1a\x1c.yagura.api.v1.PlacementPlan\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/placement/plan\x12j\n" +
+	"\aExplain\x12\x1a.yagura.api.v1.NameRequest\x1a\x1a.yagura.api.v1.Explanation\"'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/placement/explain/{name=**}2\x90\x05\n" +
 	"\x04Jobs\x12Z\n" +
 	"\bListJobs\x12\x1e.yagura.api.v1.ListJobsRequest\x1a\x1c.yagura.api.v1.ListJobsReply\"\x10\x82\xd3\xe4\x93\x02\n" +
 	"\x12\b/v1/jobs\x12R\n" +
@@ -3316,7 +4313,7 @@ func file_rpc_api_api_proto_rawDescGZIP() []byte {
 	return file_rpc_api_api_proto_rawDescData
 }
 
-var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_rpc_api_api_proto_goTypes = []any{
 	(*Empty)(nil),                 // 0: yagura.api.v1.Empty
 	(*LoginRequest)(nil),          // 1: yagura.api.v1.LoginRequest
@@ -3351,158 +4348,190 @@ var file_rpc_api_api_proto_goTypes = []any{
 	(*DeleteVMRequest)(nil),       // 30: yagura.api.v1.DeleteVMRequest
 	(*MigrateVMRequest)(nil),      // 31: yagura.api.v1.MigrateVMRequest
 	(*EvacuateRequest)(nil),       // 32: yagura.api.v1.EvacuateRequest
-	(*ListJobsRequest)(nil),       // 33: yagura.api.v1.ListJobsRequest
-	(*ListJobsReply)(nil),         // 34: yagura.api.v1.ListJobsReply
-	(*JobRequest)(nil),            // 35: yagura.api.v1.JobRequest
-	(*ResumeJobRequest)(nil),      // 36: yagura.api.v1.ResumeJobRequest
-	(*JobInfo)(nil),               // 37: yagura.api.v1.JobInfo
-	(*ListLocksReply)(nil),        // 38: yagura.api.v1.ListLocksReply
-	(*ListEventsRequest)(nil),     // 39: yagura.api.v1.ListEventsRequest
-	(*ListEventsReply)(nil),       // 40: yagura.api.v1.ListEventsReply
-	(*EventRequest)(nil),          // 41: yagura.api.v1.EventRequest
-	(*ListAuditRequest)(nil),      // 42: yagura.api.v1.ListAuditRequest
-	(*ListAuditReply)(nil),        // 43: yagura.api.v1.ListAuditReply
-	(*NodeRequest)(nil),           // 44: yagura.api.v1.NodeRequest
-	(*Node)(nil),                  // 45: yagura.api.v1.Node
-	(*ListNodesReply)(nil),        // 46: yagura.api.v1.ListNodesReply
-	(*StatusReply)(nil),           // 47: yagura.api.v1.StatusReply
-	(*Chunk)(nil),                 // 48: yagura.api.v1.Chunk
-	(*RecordEventsRequest)(nil),   // 49: yagura.api.v1.RecordEventsRequest
-	(*RecordEventsReply)(nil),     // 50: yagura.api.v1.RecordEventsReply
-	(*JoinRequest)(nil),           // 51: yagura.api.v1.JoinRequest
-	nil,                           // 52: yagura.api.v1.ListEventsRequest.OpenEntry
-	nil,                           // 53: yagura.api.v1.StatusReply.TrapsDroppedEntry
-	(*timestamppb.Timestamp)(nil), // 54: google.protobuf.Timestamp
-	(*schema.User)(nil),           // 55: yagura.v1.User
-	(*structpb.Struct)(nil),       // 56: google.protobuf.Struct
-	(*schema.Machine)(nil),        // 57: yagura.v1.Machine
-	(*schema.Policy)(nil),         // 58: yagura.v1.Policy
-	(*schema.Job)(nil),            // 59: yagura.v1.Job
-	(*schema.Step)(nil),           // 60: yagura.v1.Step
-	(*schema.Lock)(nil),           // 61: yagura.v1.Lock
-	(*schema.Event)(nil),          // 62: yagura.v1.Event
-	(*schema.Audit)(nil),          // 63: yagura.v1.Audit
-	(*schema.Manager)(nil),        // 64: yagura.v1.Manager
+	(*PlacementRequest)(nil),      // 33: yagura.api.v1.PlacementRequest
+	(*PlacementPlan)(nil),         // 34: yagura.api.v1.PlacementPlan
+	(*PlacementAction)(nil),       // 35: yagura.api.v1.PlacementAction
+	(*PlacementMove)(nil),         // 36: yagura.api.v1.PlacementMove
+	(*PlacementRejection)(nil),    // 37: yagura.api.v1.PlacementRejection
+	(*PlacementUnplaced)(nil),     // 38: yagura.api.v1.PlacementUnplaced
+	(*PlacementLoad)(nil),         // 39: yagura.api.v1.PlacementLoad
+	(*PlacementTotals)(nil),       // 40: yagura.api.v1.PlacementTotals
+	(*PlacementFailure)(nil),      // 41: yagura.api.v1.PlacementFailure
+	(*PlacementRoom)(nil),         // 42: yagura.api.v1.PlacementRoom
+	(*Explanation)(nil),           // 43: yagura.api.v1.Explanation
+	(*ListJobsRequest)(nil),       // 44: yagura.api.v1.ListJobsRequest
+	(*ListJobsReply)(nil),         // 45: yagura.api.v1.ListJobsReply
+	(*JobRequest)(nil),            // 46: yagura.api.v1.JobRequest
+	(*ResumeJobRequest)(nil),      // 47: yagura.api.v1.ResumeJobRequest
+	(*JobInfo)(nil),               // 48: yagura.api.v1.JobInfo
+	(*ListLocksReply)(nil),        // 49: yagura.api.v1.ListLocksReply
+	(*ListEventsRequest)(nil),     // 50: yagura.api.v1.ListEventsRequest
+	(*ListEventsReply)(nil),       // 51: yagura.api.v1.ListEventsReply
+	(*EventRequest)(nil),          // 52: yagura.api.v1.EventRequest
+	(*ListAuditRequest)(nil),      // 53: yagura.api.v1.ListAuditRequest
+	(*ListAuditReply)(nil),        // 54: yagura.api.v1.ListAuditReply
+	(*NodeRequest)(nil),           // 55: yagura.api.v1.NodeRequest
+	(*Node)(nil),                  // 56: yagura.api.v1.Node
+	(*ListNodesReply)(nil),        // 57: yagura.api.v1.ListNodesReply
+	(*StatusReply)(nil),           // 58: yagura.api.v1.StatusReply
+	(*Chunk)(nil),                 // 59: yagura.api.v1.Chunk
+	(*RecordEventsRequest)(nil),   // 60: yagura.api.v1.RecordEventsRequest
+	(*RecordEventsReply)(nil),     // 61: yagura.api.v1.RecordEventsReply
+	(*JoinRequest)(nil),           // 62: yagura.api.v1.JoinRequest
+	nil,                           // 63: yagura.api.v1.ListEventsRequest.OpenEntry
+	nil,                           // 64: yagura.api.v1.StatusReply.TrapsDroppedEntry
+	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
+	(*schema.User)(nil),           // 66: yagura.v1.User
+	(*structpb.Struct)(nil),       // 67: google.protobuf.Struct
+	(*schema.Machine)(nil),        // 68: yagura.v1.Machine
+	(*schema.Policy)(nil),         // 69: yagura.v1.Policy
+	(*schema.Job)(nil),            // 70: yagura.v1.Job
+	(*schema.Step)(nil),           // 71: yagura.v1.Step
+	(*schema.Lock)(nil),           // 72: yagura.v1.Lock
+	(*schema.Event)(nil),          // 73: yagura.v1.Event
+	(*schema.Audit)(nil),          // 74: yagura.v1.Audit
+	(*schema.Manager)(nil),        // 75: yagura.v1.Manager
 }
 var file_rpc_api_api_proto_depIdxs = []int32{
-	54, // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
-	55, // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
-	56, // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
+	65, // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
+	66, // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
+	67, // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
 	8,  // 3: yagura.api.v1.ApplyRequest.documents:type_name -> yagura.api.v1.Document
 	11, // 4: yagura.api.v1.ApplyReply.applied:type_name -> yagura.api.v1.Applied
-	56, // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
-	56, // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
+	67, // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
+	67, // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
 	12, // 7: yagura.api.v1.ListReply.objects:type_name -> yagura.api.v1.Object
-	57, // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
-	57, // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
-	57, // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
+	68, // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
+	68, // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
+	68, // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
 	23, // 11: yagura.api.v1.PolicySetting.models:type_name -> yagura.api.v1.PolicySetting
 	23, // 12: yagura.api.v1.ShowPolicyReply.settings:type_name -> yagura.api.v1.PolicySetting
-	58, // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
-	37, // 14: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
-	59, // 15: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
-	60, // 16: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
-	61, // 17: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
-	59, // 18: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
-	52, // 19: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
-	62, // 20: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
-	63, // 21: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
-	54, // 22: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
-	45, // 23: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
-	53, // 24: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
-	62, // 25: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
-	64, // 26: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
-	1,  // 27: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
-	0,  // 28: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
-	0,  // 29: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
-	4,  // 30: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
-	0,  // 31: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
-	6,  // 32: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
-	7,  // 33: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
-	9,  // 34: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
-	13, // 35: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
-	14, // 36: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
-	16, // 37: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
-	17, // 38: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
-	19, // 39: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
-	21, // 40: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
-	19, // 41: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
-	25, // 42: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
-	26, // 43: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
-	28, // 44: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
-	29, // 45: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
-	30, // 46: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
-	31, // 47: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
-	32, // 48: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
-	33, // 49: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
-	35, // 50: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
-	35, // 51: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
-	35, // 52: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
-	36, // 53: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
-	35, // 54: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
-	0,  // 55: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
-	39, // 56: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
-	41, // 57: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
-	39, // 58: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
-	42, // 59: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
-	0,  // 60: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
-	44, // 61: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
-	44, // 62: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
-	0,  // 63: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
-	0,  // 64: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
-	48, // 65: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
-	49, // 66: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
-	51, // 67: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
-	44, // 68: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
-	0,  // 69: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
-	2,  // 70: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
-	0,  // 71: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
-	3,  // 72: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
-	0,  // 73: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
-	5,  // 74: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
-	55, // 75: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
-	0,  // 76: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
-	10, // 77: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
-	12, // 78: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
-	15, // 79: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
-	0,  // 80: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
-	18, // 81: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
-	20, // 82: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
-	22, // 83: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
-	24, // 84: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
-	0,  // 85: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
-	27, // 86: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
-	18, // 87: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
-	18, // 88: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
-	18, // 89: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
-	18, // 90: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
-	18, // 91: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
-	34, // 92: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
-	37, // 93: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
-	37, // 94: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
-	0,  // 95: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
-	0,  // 96: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
-	0,  // 97: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
-	38, // 98: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
-	40, // 99: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
-	62, // 100: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
-	62, // 101: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
-	43, // 102: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
-	46, // 103: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
-	0,  // 104: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
-	44, // 105: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
-	47, // 106: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
-	48, // 107: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
-	0,  // 108: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
-	50, // 109: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
-	0,  // 110: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
-	0,  // 111: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
-	45, // 112: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
-	70, // [70:113] is the sub-list for method output_type
-	27, // [27:70] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	69, // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
+	35, // 14: yagura.api.v1.PlacementPlan.starts:type_name -> yagura.api.v1.PlacementAction
+	36, // 15: yagura.api.v1.PlacementPlan.moves:type_name -> yagura.api.v1.PlacementMove
+	35, // 16: yagura.api.v1.PlacementPlan.stops:type_name -> yagura.api.v1.PlacementAction
+	38, // 17: yagura.api.v1.PlacementPlan.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	37, // 18: yagura.api.v1.PlacementPlan.rejections:type_name -> yagura.api.v1.PlacementRejection
+	39, // 19: yagura.api.v1.PlacementPlan.vm_servers:type_name -> yagura.api.v1.PlacementLoad
+	40, // 20: yagura.api.v1.PlacementPlan.before:type_name -> yagura.api.v1.PlacementTotals
+	40, // 21: yagura.api.v1.PlacementPlan.after:type_name -> yagura.api.v1.PlacementTotals
+	41, // 22: yagura.api.v1.PlacementPlan.failures:type_name -> yagura.api.v1.PlacementFailure
+	42, // 23: yagura.api.v1.PlacementPlan.rooms:type_name -> yagura.api.v1.PlacementRoom
+	37, // 24: yagura.api.v1.PlacementUnplaced.reasons:type_name -> yagura.api.v1.PlacementRejection
+	36, // 25: yagura.api.v1.PlacementFailure.moves:type_name -> yagura.api.v1.PlacementMove
+	38, // 26: yagura.api.v1.PlacementFailure.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	42, // 27: yagura.api.v1.Explanation.choices:type_name -> yagura.api.v1.PlacementRoom
+	39, // 28: yagura.api.v1.Explanation.load:type_name -> yagura.api.v1.PlacementLoad
+	36, // 29: yagura.api.v1.Explanation.moves:type_name -> yagura.api.v1.PlacementMove
+	38, // 30: yagura.api.v1.Explanation.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	48, // 31: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
+	70, // 32: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
+	71, // 33: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
+	72, // 34: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
+	70, // 35: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
+	63, // 36: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
+	73, // 37: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
+	74, // 38: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
+	65, // 39: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
+	56, // 40: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
+	64, // 41: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
+	73, // 42: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
+	75, // 43: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
+	1,  // 44: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
+	0,  // 45: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
+	0,  // 46: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
+	4,  // 47: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
+	0,  // 48: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
+	6,  // 49: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
+	7,  // 50: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
+	9,  // 51: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
+	13, // 52: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
+	14, // 53: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
+	16, // 54: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
+	17, // 55: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
+	19, // 56: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
+	21, // 57: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
+	19, // 58: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
+	25, // 59: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
+	26, // 60: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
+	28, // 61: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
+	29, // 62: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
+	30, // 63: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
+	31, // 64: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
+	32, // 65: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
+	33, // 66: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
+	7,  // 67: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
+	44, // 68: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
+	46, // 69: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
+	46, // 70: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
+	46, // 71: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
+	47, // 72: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
+	46, // 73: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
+	0,  // 74: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
+	50, // 75: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
+	52, // 76: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
+	50, // 77: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
+	53, // 78: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
+	0,  // 79: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
+	55, // 80: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
+	55, // 81: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
+	0,  // 82: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
+	0,  // 83: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
+	59, // 84: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
+	60, // 85: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
+	62, // 86: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
+	55, // 87: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
+	0,  // 88: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
+	2,  // 89: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
+	0,  // 90: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
+	3,  // 91: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
+	0,  // 92: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
+	5,  // 93: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
+	66, // 94: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
+	0,  // 95: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
+	10, // 96: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
+	12, // 97: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
+	15, // 98: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
+	0,  // 99: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
+	18, // 100: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
+	20, // 101: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
+	22, // 102: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
+	24, // 103: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
+	0,  // 104: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
+	27, // 105: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
+	18, // 106: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
+	18, // 107: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
+	18, // 108: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
+	18, // 109: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
+	18, // 110: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
+	34, // 111: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
+	43, // 112: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
+	45, // 113: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
+	48, // 114: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
+	48, // 115: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
+	0,  // 116: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
+	0,  // 117: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
+	0,  // 118: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
+	49, // 119: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
+	51, // 120: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
+	73, // 121: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
+	73, // 122: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
+	54, // 123: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
+	57, // 124: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
+	0,  // 125: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
+	55, // 126: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
+	58, // 127: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
+	59, // 128: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
+	0,  // 129: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
+	61, // 130: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
+	0,  // 131: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
+	0,  // 132: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
+	56, // 133: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
+	89, // [89:134] is the sub-list for method output_type
+	44, // [44:89] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_rpc_api_api_proto_init() }
@@ -3516,9 +4545,9 @@ func file_rpc_api_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rpc_api_api_proto_rawDesc), len(file_rpc_api_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   54,
+			NumMessages:   65,
 			NumExtensions: 0,
-			NumServices:   7,
+			NumServices:   8,
 		},
 		GoTypes:           file_rpc_api_api_proto_goTypes,
 		DependencyIndexes: file_rpc_api_api_proto_depIdxs,

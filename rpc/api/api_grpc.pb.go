@@ -1075,6 +1075,154 @@ var Operations_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
+	Placement_Plan_FullMethodName    = "/yagura.api.v1.Placement/Plan"
+	Placement_Explain_FullMethodName = "/yagura.api.v1.Placement/Explain"
+)
+
+// PlacementClient is the client API for Placement service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Placement previews where VMs would run. Nothing is changed by it.
+type PlacementClient interface {
+	// Plan is the answer of the optimizer to one question about the rows as they are now.
+	Plan(ctx context.Context, in *PlacementRequest, opts ...grpc.CallOption) (*PlacementPlan, error)
+	// Explain tells why a VM or a VM server is as it is, and what else it could be.
+	Explain(ctx context.Context, in *NameRequest, opts ...grpc.CallOption) (*Explanation, error)
+}
+
+type placementClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewPlacementClient(cc grpc.ClientConnInterface) PlacementClient {
+	return &placementClient{cc}
+}
+
+func (c *placementClient) Plan(ctx context.Context, in *PlacementRequest, opts ...grpc.CallOption) (*PlacementPlan, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlacementPlan)
+	err := c.cc.Invoke(ctx, Placement_Plan_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *placementClient) Explain(ctx context.Context, in *NameRequest, opts ...grpc.CallOption) (*Explanation, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Explanation)
+	err := c.cc.Invoke(ctx, Placement_Explain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// PlacementServer is the server API for Placement service.
+// All implementations must embed UnimplementedPlacementServer
+// for forward compatibility.
+//
+// Placement previews where VMs would run. Nothing is changed by it.
+type PlacementServer interface {
+	// Plan is the answer of the optimizer to one question about the rows as they are now.
+	Plan(context.Context, *PlacementRequest) (*PlacementPlan, error)
+	// Explain tells why a VM or a VM server is as it is, and what else it could be.
+	Explain(context.Context, *NameRequest) (*Explanation, error)
+	mustEmbedUnimplementedPlacementServer()
+}
+
+// UnimplementedPlacementServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedPlacementServer struct{}
+
+func (UnimplementedPlacementServer) Plan(context.Context, *PlacementRequest) (*PlacementPlan, error) {
+	return nil, status.Error(codes.Unimplemented, "method Plan not implemented")
+}
+func (UnimplementedPlacementServer) Explain(context.Context, *NameRequest) (*Explanation, error) {
+	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedPlacementServer) mustEmbedUnimplementedPlacementServer() {}
+func (UnimplementedPlacementServer) testEmbeddedByValue()                   {}
+
+// UnsafePlacementServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to PlacementServer will
+// result in compilation errors.
+type UnsafePlacementServer interface {
+	mustEmbedUnimplementedPlacementServer()
+}
+
+func RegisterPlacementServer(s grpc.ServiceRegistrar, srv PlacementServer) {
+	// If the following call panics, it indicates UnimplementedPlacementServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Placement_ServiceDesc, srv)
+}
+
+func _Placement_Plan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlacementRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PlacementServer).Plan(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Placement_Plan_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PlacementServer).Plan(ctx, req.(*PlacementRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Placement_Explain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(NameRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PlacementServer).Explain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Placement_Explain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PlacementServer).Explain(ctx, req.(*NameRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Placement_ServiceDesc is the grpc.ServiceDesc for Placement service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Placement_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "yagura.api.v1.Placement",
+	HandlerType: (*PlacementServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Plan",
+			Handler:    _Placement_Plan_Handler,
+		},
+		{
+			MethodName: "Explain",
+			Handler:    _Placement_Explain_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "rpc/api/api.proto",
+}
+
+const (
 	Jobs_ListJobs_FullMethodName    = "/yagura.api.v1.Jobs/ListJobs"
 	Jobs_GetJob_FullMethodName      = "/yagura.api.v1.Jobs/GetJob"
 	Jobs_WatchJob_FullMethodName    = "/yagura.api.v1.Jobs/WatchJob"

@@ -61,6 +61,9 @@ var methods = map[string]Method{
 	Operations_MigrateVM_FullMethodName: {Write, schema.RoleOperator},
 	Operations_Evacuate_FullMethodName:  {Write, schema.RoleOperator},
 
+	Placement_Plan_FullMethodName:    {Read, schema.RoleObserver},
+	Placement_Explain_FullMethodName: {Read, schema.RoleObserver},
+
 	Jobs_ListJobs_FullMethodName:    {Read, schema.RoleObserver},
 	Jobs_GetJob_FullMethodName:      {Read, schema.RoleObserver},
 	Jobs_WatchJob_FullMethodName:    {Read, schema.RoleObserver},

@@ -9,6 +9,7 @@ import (
 
 	"yagura/drivers"
 	"yagura/fsm"
+	"yagura/fsm/planning"
 	"yagura/fsm/schema"
 	"yagura/placement"
 )
@@ -16,7 +17,7 @@ import (
 // Names of the steps that bring a VM into a group [1.11.6, 1.11.8].
 const (
 	nameAssignHost    = "assign-host-setting"
-	nameCreateVM      = "create-vm"
+	nameCreateVM      = planning.StepCreateVM
 	nameCollectVM     = "collect-machine-info"
 	nameRegisterDPM   = "register-dpm"
 	nameDistributeRun = "distribute-run-software"
@@ -103,7 +104,7 @@ func (c *clone) args(srv *schema.Machine, host, datastore string) map[string]str
 
 // place chooses the VM server of a new VM.
 func (c *clone) place(r fsm.Reader, vm, server, datastore string) (to, why string, err error) {
-	p := Problem(r)
+	p := planning.Problem(r, planning.Scope{})
 	v := placement.VM{Name: vm, Cost: c.cost(), Power: placement.PowerOff, Networks: slices.Compact(slices.Sorted(slices.Values(c.model.Networks)))}
 	if c.model.VmServerModel != "" {
 		v.ServerModels = []string{c.model.VmServerModel}

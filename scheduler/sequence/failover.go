@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"yagura/fsm"
+	"yagura/fsm/planning"
 	"yagura/fsm/schema"
 	"yagura/placement"
 )
@@ -92,7 +93,7 @@ func vmsOn(r fsm.Reader, server string) []*schema.Machine {
 		return 1
 	}
 	slices.SortStableFunc(out, func(a, b *schema.Machine) int {
-		return cmp.Or(on(a)-on(b), cmp.Compare(restartPriority(r, b), restartPriority(r, a)), strings.Compare(a.Name, b.Name))
+		return cmp.Or(on(a)-on(b), cmp.Compare(planning.RestartPriority(r, b), planning.RestartPriority(r, a)), strings.Compare(a.Name, b.Name))
 	})
 	return out
 }
@@ -148,7 +149,7 @@ func planLanes(tx *fsm.Tx, e *Env, name string) error {
 	if len(unmoved(e)) == 0 {
 		return nil
 	}
-	p := Problem(tx, failed...)
+	p := planning.Problem(tx, planning.Scope{Failed: failed, Job: e.Job.Id})
 	for i := range p.VMs {
 		if was := wasOf(e, p.VMs[i].Name); was != "" && p.VMs[i].Server == server {
 			p.VMs[i].Power = placement.Power(was)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"yagura/fsm"
+	"yagura/fsm/planning"
 	"yagura/fsm/schema"
 )
 
@@ -39,7 +40,7 @@ func planMove(r fsm.Reader, j *schema.Job) (*Plan, error) {
 	case m.Power == schema.PowerSuspended:
 		return nil, schema.Errorf(schema.KindNotStarted, "machine "+m.Name, "it is suspended").WithHint("start it first")
 	}
-	vm := problemVM(r, m)
+	vm := planning.VM(r, m)
 	if byMove {
 		vm.Datastores, vm.LocalDisk = nil, false // they move along
 	}

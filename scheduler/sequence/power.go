@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"yagura/fsm"
+	"yagura/fsm/planning"
 	"yagura/fsm/schema"
 	"yagura/placement"
 )
@@ -127,7 +128,7 @@ func planStartup(r fsm.Reader, j *schema.Job) (*Plan, error) {
 
 // optimalStart adds the steps that start a stopped VM.
 func (p *Plan) optimalStart(r fsm.Reader, m *schema.Machine) error {
-	plan, err := solve(Problem(r), placement.Request{Objective: placement.Start, VMs: []string{m.Name}})
+	plan, err := solve(planning.Problem(r, planning.Scope{}), placement.Request{Objective: placement.Start, VMs: []string{m.Name}})
 	if err != nil {
 		return err
 	}

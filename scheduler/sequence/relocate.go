@@ -8,14 +8,15 @@ import (
 
 	"yagura/drivers"
 	"yagura/fsm"
+	"yagura/fsm/planning"
 	"yagura/fsm/schema"
 )
 
 // Names of the steps that take a VM to another VM server [1.11.10].
 const (
-	nameMigrate  = "migrate"
-	nameMove     = "move"
-	nameFailover = "failover"
+	nameMigrate  = planning.StepMigrate
+	nameMove     = planning.StepMove
+	nameFailover = planning.StepFailover
 )
 
 // relocateAct takes the step's VM to the step's VM server.

@@ -15,6 +15,7 @@ import (
 
 	"yagura/drivers"
 	"yagura/fsm"
+	"yagura/fsm/planning"
 	"yagura/fsm/schema"
 )
 
@@ -61,12 +62,12 @@ func (p *Plan) add(name, target string, args map[string]string) *schema.Step {
 // Arguments and outputs of steps.
 const (
 	argSubsystem = "subsystem"
-	argServer    = "vm_server" // VM server that the step works on or to
+	argServer    = planning.ArgServer // VM server that the step works on or to
 	argUUID      = "uuid"
-	argWas       = "was"    // power of the machine before the job
-	argForce     = "force"  // "true": without asking the guest
-	argWhy       = "why"    // reason of a choice
-	argFailed    = "failed" // why a choice couldn't be made
+	argWas       = "was"              // power of the machine before the job
+	argForce     = "force"            // "true": without asking the guest
+	argWhy       = "why"              // reason of a choice
+	argFailed    = planning.ArgFailed // why a choice couldn't be made
 	argFrom      = "from"
 	argDatastore = "datastore"
 	argTemplate  = "template"
