@@ -49,11 +49,17 @@ func OneDim(ctx context.Context, capacity int64, size, count []int64, seed uint6
 }
 
 // The search takes turns between dives at random and the tree, which gets more
-// nodes in each round.
-const (
-	dives    = 12
-	treeWork = 20_000
-)
+// nodes in each round: nodes times the square of the number of sizes.
+const treeWork = 2_500_000
+
+// divesFor is the dives of a round. With few sizes the tree is soon through, so
+// its turn comes early.
+func divesFor(sizes int) int {
+	if sizes <= 64 {
+		return 3
+	}
+	return 12
+}
 
 func (g *grouped) run(s *search) {
 	if len(g.size) == 0 {
@@ -65,14 +71,17 @@ func (g *grouped) run(s *search) {
 		return
 	}
 	root := s.root()
+	center := slices.Clone(s.center)
 	for round := 1; root != nil && !s.done() && !s.stopped(); round++ {
-		for try := range dives {
+		for try := range divesFor(len(g.size)) {
+			copy(s.center, center)
 			d := dive{search: s, lp: root.clone(), left: slices.Clone(s.count), first: round == 1 && try == 0}
 			if d.run(); s.done() || s.stopped() {
 				return
 			}
 		}
-		t := tree{search: s, g: g, lp: root.clone(), left: slices.Clone(s.count), nodes: (treeWork << round) / len(g.size)}
+		copy(s.center, center)
+		t := tree{search: s, g: g, lp: root.clone(), left: slices.Clone(s.count), nodes: (treeWork << round) / (len(g.size) * len(g.size))}
 		if t.run() && !s.stopped() {
 			s.bound = bins(s.best)
 		}
