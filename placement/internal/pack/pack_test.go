@@ -81,7 +81,8 @@ func fewest(capacity []int64, items [][]int64) int64 {
 			return
 		}
 		for b := 0; b <= len(bins); b++ {
-			if b == len(bins) {
+			fresh := b == len(bins)
+			if fresh {
 				bins = append(bins, slices.Clone(capacity))
 			}
 			ok := true
@@ -97,7 +98,7 @@ func fewest(capacity []int64, items [][]int64) int64 {
 					bins[b][d] += s
 				}
 			}
-			if b == len(bins)-1 && slices.Equal(bins[b], capacity) {
+			if fresh {
 				bins = bins[:b]
 				return
 			}

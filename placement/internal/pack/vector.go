@@ -94,9 +94,9 @@ func (v *vector) most(i int) int64 {
 
 func (v *vector) worth(i int) float64 { return v.sum[i] / float64(v.nd) }
 
-// volume is the lower bound by the sum of each dimension.
+// volume is the lower bound by the sum of each dimension, and 1 for any items.
 func (v *vector) volume(count []int64) int64 {
-	best := int64(0)
+	best := int64(1)
 	for d, c := range v.capacity {
 		sum := int64(0)
 		for i, n := range count {
