@@ -56,25 +56,22 @@ func (n *Node) LeaderChanged() <-chan struct{} {
 	return n.changed
 }
 
-// ReadIndex implements rpc.ClusterControl. Raft's commit index may count
-// entries that touch no row, so the answer is the index of the state that holds
-// all that was committed when the call came.
-func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
+// ReadIndex implements rpc.ClusterControl. The state of a leader holds every
+// write that was acknowledged before the call: its own were applied here before
+// the answer went out, those of earlier terms before the barrier passed. So it
+// is enough to prove, after the call came, that no other manager leads. Raft's
+// own applied index is of no use here: it counts what was handed to the state
+// machine, not what that has done.
+func (n *Node) ReadIndex(context.Context) (uint64, error) {
 	term, err := n.Leading()
 	if err != nil {
 		return 0, err
 	}
-	commit := n.raft.CommitIndex()
 	if err := n.Confirm(); err != nil {
 		return 0, err
 	}
 	if now, err := n.Leading(); err != nil || now != term {
 		return 0, n.errNotLeader()
-	}
-	for n.raft.AppliedIndex() < commit {
-		if !pause(ctx, time.Millisecond) {
-			return 0, schema.Errorf(schema.KindTimeout, "read", "this manager has applied %d of %d entries", n.raft.AppliedIndex(), commit)
-		}
 	}
 	return n.store.View().Index(), nil
 }
@@ -101,6 +98,8 @@ func (n *Node) Ready() (bool, string) {
 		return false, *n.why.Load()
 	case l.ID == "":
 		return false, "no leader is known"
+	case l.Address == "":
+		return false, "the leader's address isn't known yet"
 	case l.ID == n.id && !l.Self:
 		return false, "this manager leads, but hasn't passed its barrier yet"
 	case !n.caughtUp.Load():
@@ -117,7 +116,7 @@ func (n *Node) Status(context.Context) (*api.StatusReply, error) {
 	l := n.Leader()
 	ok, why := n.Ready()
 	r := &api.StatusReply{Node: n.id, Leader: l.ID, LeaderAddress: l.Address, Ready: ok, Reason: why,
-		AppliedIndex: n.raft.AppliedIndex(), Term: n.raft.CurrentTerm()}
+		AppliedIndex: n.store.View().Index(), Term: n.raft.CurrentTerm()}
 	if n.traps != nil {
 		r.TrapsReceived, r.TrapsDropped = n.traps.Received(), n.traps.Dropped()
 	}
@@ -130,7 +129,7 @@ func (n *Node) Self() *api.Node {
 	m := n.managerRow()
 	r := &api.Node{
 		Id: n.id, Address: m.ApiAddress, HttpAddress: m.HttpAddress, RaftAddress: m.RaftAddress, Version: m.Version, Feature: m.Feature,
-		AppliedIndex: n.raft.AppliedIndex(), Alive: true, Digest: v.Digest().String(),
+		AppliedIndex: v.Index(), Alive: true, Digest: v.Digest().String(),
 	}
 	c, err := n.configuration()
 	if err == nil {
@@ -300,7 +299,7 @@ func (n *Node) SaveSnapshot(_ context.Context, w io.Writer) error {
 
 // RestoreSnapshot implements rpc.ClusterControl. The file is copied and checked
 // whole before Raft sees it.
-func (n *Node) RestoreSnapshot(ctx context.Context, r io.Reader) error {
+func (n *Node) RestoreSnapshot(ctx context.Context, why fsm.Why, r io.Reader) error {
 	if _, err := n.Leading(); err != nil {
 		return err
 	}
@@ -334,8 +333,9 @@ func (n *Node) RestoreSnapshot(ctx context.Context, r io.Reader) error {
 		return n.applyError(err)
 	}
 	// The backup's managers may be long gone. This write also takes the state's
-	// index above all that readers have seen.
-	_, err = n.store.Update(ctx, n.internal("restore", 0), func(tx *fsm.Tx) error {
+	// index above all that readers have seen, and is what the audit trail tells
+	// of the restore.
+	_, err = n.store.Update(ctx, why, func(tx *fsm.Tx) error {
 		for m := range fsm.Managers.All(tx) {
 			if err := fsm.Managers.Delete(tx, m.Id); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 
 	"yagura/fsm"
 	"yagura/fsm/schema"
+	"yagura/rpc"
 	"yagura/rpc/api"
 )
 
@@ -24,7 +25,13 @@ const (
 func (n *Node) membershipLoop(ctx context.Context) {
 	n.wg.Go(func() { n.gossipJoinLoop(ctx) })
 	var said string
+	var known rpc.Leader
 	for {
+		// The leader's address may come later than its name, by gossip or as a row.
+		if l := n.Leader(); l != known {
+			known = l
+			n.notify()
+		}
 		changed := n.LeaderChanged()
 		err := n.membershipStep(ctx)
 		if ctx.Err() != nil {
@@ -84,8 +91,8 @@ func (n *Node) membershipStep(ctx context.Context) error {
 	}
 	n.removed.Store(false)
 	leader := n.Leader()
-	if leader.ID == "" {
-		return nil
+	if leader.ID == "" || leader.Address == "" {
+		return nil // Ready tells
 	}
 	if !n.caughtUp.Load() {
 		if err := n.checkCaughtUp(ctx, leader.ID, leader.Address); err != nil {
@@ -147,7 +154,9 @@ func (n *Node) outside(ctx context.Context) error {
 
 // checkCaughtUp compares what is applied here with what the leader has.
 func (n *Node) checkCaughtUp(ctx context.Context, id, addr string) error {
-	want := n.raft.CommitIndex()
+	// Compared are states, not Raft's own count: that one runs ahead of what
+	// the state machine has done, and a row must be there when we say ready.
+	want := uint64(0)
 	if id != n.id {
 		ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 		defer cancel()
@@ -157,7 +166,7 @@ func (n *Node) checkCaughtUp(ctx context.Context, id, addr string) error {
 		}
 		want = st.AppliedIndex
 	}
-	if have := n.raft.AppliedIndex(); have < want {
+	if have := n.store.View().Index(); have < want {
 		return schema.Errorf(schema.KindUnavailable, "manager "+n.id, "catching up: %d of %d log entries", have, want)
 	}
 	n.caughtUp.Store(true)
