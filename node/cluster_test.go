@@ -93,6 +93,7 @@ func TestCrashDetection(t *testing.T) {
 }
 
 func TestRestartOfAll(t *testing.T) {
+	t.Parallel()
 	c := nodetest.New(t, 3, nil)
 	c.Update("put", put("shop"))
 	for i := range 3 {
@@ -113,6 +114,7 @@ func TestRestartOfAll(t *testing.T) {
 // TestWipedManagerRejoins takes a manager's disk away. It must come back as
 // itself, by the leader, and not make a second cluster.
 func TestWipedManagerRejoins(t *testing.T) {
+	t.Parallel()
 	c := nodetest.New(t, 3, nil)
 	c.WaitReady()
 	c.Update("put", put("shop"))
@@ -132,6 +134,7 @@ func TestWipedManagerRejoins(t *testing.T) {
 }
 
 func TestManagerJoinsAndLeaves(t *testing.T) {
+	t.Parallel()
 	c := nodetest.New(t, 3, func(i int, cfg *node.Config) {
 		cfg.BootstrapExpect = 3
 		if i == 3 {
@@ -168,6 +171,7 @@ func TestManagerJoinsAndLeaves(t *testing.T) {
 }
 
 func TestRemove(t *testing.T) {
+	t.Parallel()
 	c := nodetest.New(t, 3, nil)
 	c.WaitReady()
 	leader := c.WaitLeader()
@@ -191,6 +195,7 @@ func TestRemove(t *testing.T) {
 }
 
 func TestTransfer(t *testing.T) {
+	t.Parallel()
 	c := nodetest.New(t, 3, nil)
 	c.WaitReady()
 	leader := c.WaitLeader()
@@ -206,6 +211,7 @@ func TestTransfer(t *testing.T) {
 }
 
 func TestSnapshotSaveAndRestore(t *testing.T) {
+	t.Parallel()
 	c := nodetest.New(t, 3, nil)
 	c.Update("put", put("before"))
 	c.Check()
@@ -230,17 +236,21 @@ func TestSnapshotSaveAndRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	leader := c.Node(c.WaitLeader())
-	if err := leader.RestoreSnapshot(context30(t), io.LimitReader(file, info.Size()-9)); schema.KindOf(err) != schema.KindCorrupt {
+	drill := fsm.Why{User: "tanaka", From: "192.0.2.1", Op: "RestoreSnapshot", Reason: "drill"}
+	if err := leader.RestoreSnapshot(context30(t), drill, io.LimitReader(file, info.Size()-9)); schema.KindOf(err) != schema.KindCorrupt {
 		t.Errorf("restore of a file that was cut: %v", err)
 	}
 	if !has(leader, "after") {
 		t.Error("a refused restore has changed the state")
 	}
 	rewind()
-	if err := leader.RestoreSnapshot(context30(t), file); err != nil {
+	if err := leader.RestoreSnapshot(context30(t), drill, file); err != nil {
 		t.Fatal(err)
 	}
 	c.Check()
+	if last, _ := fsm.Audits.Last(leader.Store().View()); last.GetUser() != drill.User || last.GetOp() != drill.Op || last.GetReason() != drill.Reason {
+		t.Errorf("the audit trail ends with %v", last)
+	}
 	for i := range 3 {
 		n := c.Node(i)
 		if has(n, "after") || !has(n, "before") {
@@ -255,6 +265,7 @@ func TestSnapshotSaveAndRestore(t *testing.T) {
 
 // TestNoQuorum checks what a manager without a majority says.
 func TestNoQuorum(t *testing.T) {
+	t.Parallel()
 	c := nodetest.New(t, 3, nil)
 	c.WaitReady()
 	c.Update("put", put("shop"))
@@ -279,6 +290,7 @@ func TestNoQuorum(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	c := nodetest.Prepare(t, 2, nil)
 	start := func(change func(*node.Config)) error {
 		cfg := c.Config(0)

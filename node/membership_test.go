@@ -20,6 +20,7 @@ func says(c *nodetest.Cluster, i int, text string) {
 }
 
 func TestBootstrapWaitsForAll(t *testing.T) {
+	t.Parallel()
 	c := nodetest.Prepare(t, 3, nil)
 	c.Start(0)
 	says(c, 0, "1 of 3")
@@ -34,6 +35,7 @@ func TestBootstrapWaitsForAll(t *testing.T) {
 }
 
 func TestDifferentExpectations(t *testing.T) {
+	t.Parallel()
 	c := nodetest.Prepare(t, 2, func(i int, cfg *node.Config) { cfg.BootstrapExpect = 2 + i })
 	for i := range 2 {
 		c.Start(i)
@@ -48,6 +50,7 @@ func TestDifferentExpectations(t *testing.T) {
 
 // TestLeaveOnStop takes a manager out by stopping it, and lets it come back as a new one.
 func TestLeaveOnStop(t *testing.T) {
+	t.Parallel()
 	c := nodetest.New(t, 3, func(_ int, cfg *node.Config) { cfg.LeaveOnStop = true })
 	c.WaitReady()
 	c.Update("put", put("shop"))

@@ -100,6 +100,7 @@ func TestInformsExactlyOnce(t *testing.T) {
 // TestTrapWaitsForLeader sends a trap to a manager that has no leader, and
 // restarts that manager: the trap is recorded once there is a leader.
 func TestTrapWaitsForLeader(t *testing.T) {
+	t.Parallel()
 	c := nodetest.New(t, 3, withTraps)
 	c.WaitReady()
 	leader := c.WaitLeader()

@@ -41,7 +41,7 @@ type User struct {
 
 // DefaultConfig gives all defaults.
 func DefaultConfig() Config {
-	return Config{Port: DefaultPort, Rate: 500, Burst: 5000, SpoolBytes: 256 << 20}
+	return Config{Port: DefaultPort, Rate: 5000, Burst: 20000, SpoolBytes: 256 << 20}
 }
 
 // Off tells whether the sink is switched off.
