@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"fmt"
 	"strconv"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -37,11 +38,25 @@ func audit(tx *Tx, base uint64) error {
 			break
 		}
 		c := tx.changes[id]
-		name := tableByNumber[id.table].Name() + "/" + id.key
+		name := objectName(tableByNumber[id.table], id.key)
 		if c.rec == nil {
 			name = "-" + name
 		}
 		a.Objects = append(a.Objects, name)
 	}
 	return Audits.Put(tx, a)
+}
+
+// objectName names a row as people do: numbers without the zeros that sort
+// them, jobs as everywhere, sessions by a part that tells them apart.
+func objectName(t TableRef, key string) string {
+	if t.Number() == Tokens.number {
+		key = key[:min(len(key), 8)]
+	}
+	if n, err := strconv.ParseUint(key, 10, 64); err == nil && len(key) == len(numberKey("0")) {
+		if key = strconv.FormatUint(n, 10); t.Number() == Jobs.number {
+			key = fmt.Sprintf("%05d", n)
+		}
+	}
+	return t.Name() + "/" + key
 }

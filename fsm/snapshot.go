@@ -177,6 +177,9 @@ func readSnapshot(r io.Reader, each func(TableRef, *schema.Change) error) (*View
 	if _, err := io.ReadFull(sr.r, got); err != nil || string(got) != string(want) {
 		return nil, head, corruptSnapshot("its checksum is wrong: it was cut or altered")
 	}
+	if _, err := sr.r.ReadByte(); !errors.Is(err, io.EOF) {
+		return nil, head, corruptSnapshot("something follows its end: it was altered")
+	}
 	if rows != head.Rows || string(v.digest.Bytes()) != string(head.Digest) {
 		return nil, head, corruptSnapshot("it has %d rows with digest %s, its header says %d with %x", rows, v.digest, head.Rows, head.Digest)
 	}

@@ -61,6 +61,9 @@ func TestDamagedSnapshotIsRefused(t *testing.T) {
 			t.Fatalf("altered at %d: %v, want corrupt", n, err)
 		}
 	}
+	if _, err := fsm.ReadSnapshot(bytes.NewReader(append(bytes.Clone(full), 0))); schema.KindOf(err) != schema.KindCorrupt {
+		t.Fatalf("something behind its end: %v, want corrupt", err)
+	}
 	if s.View() != v {
 		t.Fatal("a refused snapshot changed the state")
 	}

@@ -371,7 +371,7 @@ func runVerb(tx *Tx, u *update) (res Result, err error) {
 	if err := u.verb(tx); err != nil {
 		return res, err
 	}
-	changed := tx.Changed()
+	changed := tx.Changed() || tx.noted
 	req, err := remember(tx, base)
 	if err != nil {
 		return res, err

@@ -47,6 +47,7 @@ type Tx struct {
 	why     Why
 	sealer  *seal.Sealer
 	result  []byte
+	noted   bool // an audit row is due whatever has changed
 	order   []rowID
 	changes map[rowID]*change
 }
@@ -88,6 +89,10 @@ func (tx *Tx) Sealer() *seal.Sealer { return tx.sealer }
 // SetResult keeps the encoded answer of the verb. When the request id comes
 // again, this answer is returned and nothing is done.
 func (tx *Tx) SetResult(b []byte) { tx.result = b }
+
+// Note makes the verb leave an audit row even when it changes no row: the act
+// was one on the cluster itself.
+func (tx *Tx) Note() { tx.noted = true }
 
 // Changed tells whether the verb has changed anything so far.
 func (tx *Tx) Changed() bool { return len(tx.changes) > 0 }

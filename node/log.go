@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -33,6 +34,11 @@ func (s hcSink) Accept(_ string, level hclog.Level, msg string, args ...any) {
 		l = slog.LevelError
 	}
 	if s.to.Enabled(context.Background(), l) {
+		for i, arg := range args {
+			if f, ok := arg.(hclog.Format); ok && len(f) > 0 { // a format and its arguments
+				args[i] = fmt.Sprintf(fmt.Sprint(f[0]), f[1:]...)
+			}
+		}
 		s.to.Log(context.Background(), l, msg, args...)
 	}
 }

@@ -84,7 +84,7 @@ func (w chunkWriter) Write(p []byte) (int, error) {
 func (c clusterService) RestoreSnapshot(in grpc.ClientStreamingServer[api.Chunk, api.Empty]) error {
 	ctx := in.Context()
 	c.s.log.Warn("the state is being replaced by a backup", "user", callOf(ctx).user, "from", callOf(ctx).from)
-	if err := c.s.cfg.Cluster.RestoreSnapshot(ctx, &chunkReader{in: in}); err != nil {
+	if err := c.s.cfg.Cluster.RestoreSnapshot(ctx, c.s.why(callOf(ctx)), &chunkReader{in: in}); err != nil {
 		return err
 	}
 	return in.SendAndClose(&api.Empty{})

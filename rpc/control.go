@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"yagura/fsm"
 	"yagura/fsm/schema"
 	"yagura/rpc/api"
 )
@@ -67,7 +68,8 @@ type ClusterControl interface {
 
 	// SaveSnapshot writes an online backup of the state.
 	SaveSnapshot(ctx context.Context, w io.Writer) error
-	// RestoreSnapshot replaces the state of the whole cluster. On the leader
-	// only. A damaged file changes nothing: KindCorrupt.
-	RestoreSnapshot(ctx context.Context, r io.Reader) error
+	// RestoreSnapshot replaces the state of the whole cluster, and notes why in
+	// the audit trail that comes with it. On the leader only. A damaged file
+	// changes nothing: KindCorrupt.
+	RestoreSnapshot(ctx context.Context, why fsm.Why, r io.Reader) error
 }

@@ -286,12 +286,12 @@ func (c *control) SaveSnapshot(_ context.Context, w io.Writer) error {
 	return err
 }
 
-func (c *control) RestoreSnapshot(_ context.Context, r io.Reader) error {
+func (c *control) RestoreSnapshot(_ context.Context, why fsm.Why, r io.Reader) error {
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return err
 	}
-	c.note("restore %d", len(b))
+	c.note("restore %d by %s, op %s", len(b), why.User, why.Op)
 	if len(b) == 0 {
 		return schema.Errorf(schema.KindCorrupt, "snapshot", "it is empty")
 	}
