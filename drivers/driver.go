@@ -113,6 +113,26 @@ type Inventory struct {
 	Truncated bool // some objects couldn't be read; absence proves nothing
 }
 
+// Loads is what runs and what it uses, at one moment.
+type Loads struct {
+	Time    time.Time
+	Servers []ServerLoad // VM servers that answer
+	VMs     []VMLoad     // VMs that are on, on those VM servers
+}
+
+// ServerLoad is what a VM server and its VMs use, and what it has.
+type ServerLoad struct {
+	Name                string
+	CPUMHz, CPUTotalMHz int64
+	MemMiB, MemTotalMiB int64
+}
+
+// VMLoad is what a VM uses of its VM server.
+type VMLoad struct {
+	Name, Server   string
+	CPUMHz, MemMiB int64
+}
+
 // RelocateMode says how a VM gets to another VM server (manual 1.11.10).
 type RelocateMode string
 
@@ -169,6 +189,9 @@ type NICSetting struct {
 type Hypervisor interface {
 	// Inventory reads all VM servers and VMs.
 	Inventory(ctx context.Context) (*Inventory, error)
+	// Loads reads the measured load of all VM servers and VMs. It reads little,
+	// so that it can be called every few seconds.
+	Loads(ctx context.Context) (*Loads, error)
 	// Follow calls fn with what changed (the object's full new state) until
 	// ctx ends or contact breaks. It starts with everything. fn must be quick.
 	Follow(ctx context.Context, fn func(Change)) error
@@ -204,7 +227,7 @@ type Hypervisor interface {
 }
 
 // Change is one object's new state, or its end. Measured load (CPUMHz,
-// CPUUsedMHz, MemUsedMiB) isn't followed; Inventory reads it.
+// CPUUsedMHz, MemUsedMiB) isn't followed; Loads reads it.
 type Change struct {
 	Server *VMServer
 	VM     *VM

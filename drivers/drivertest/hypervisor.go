@@ -37,6 +37,7 @@ func RunHypervisor(t *testing.T, world func(t *testing.T) HypervisorWorld) {
 		run  func(*hyper)
 	}{
 		{"Inventory", testInventory},
+		{"Loads", testLoads},
 		{"NotFound", testNotFound},
 		{"PowerConverges", testPowerConverges},
 		{"PowerRefusals", testPowerRefusals},

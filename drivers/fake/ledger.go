@@ -24,6 +24,7 @@ const (
 // Operations of calls that change nothing: they reach hooks and faults, never the ledger.
 const (
 	OpInventory  = "inventory"
+	OpLoads      = "loads"
 	OpReadVM     = "read-vm"
 	OpReadServer = "read-server"
 	OpReadTask   = "read-task"

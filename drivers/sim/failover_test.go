@@ -349,6 +349,22 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+func TestLoadGoesWithTheVMs(t *testing.T) {
+	e := start(t, quick())
+	used := func(name string) int32 { return e.hostProps(name).Summary.QuickStats.OverallCpuUsage }
+	if _, err := e.sim.Load("esx01", 80); err != nil {
+		t.Fatal(err)
+	}
+	full, idle, part := used("esx01"), used("esx02"), e.vmProps("web01").Summary.QuickStats.OverallCpuUsage
+	e.must(e.relocate("web01", "esx02"))
+	if got := used("esx01"); got != full-part {
+		t.Errorf("esx01 uses %d MHz without web01, which uses %d, and used %d with it", got, part, full)
+	}
+	if got := used("esx02"); got != idle+part {
+		t.Errorf("esx02 uses %d MHz with web01, which uses %d, and used %d without it", got, part, idle)
+	}
+}
+
 func TestCloseEndsTasksAndWaits(t *testing.T) {
 	e := start(t, quick())
 	if _, err := e.sim.Delay("power-on", time.Hour); err != nil {

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -117,7 +116,8 @@ func (s *Sim) Fail(op string, times int) (string, error) {
 }
 
 // Load sets the CPU and memory load of a VM server or VM, in percent of its
-// size. vCenter's alarms on CPU usage follow.
+// size. What is set for a VM server is borne by the VMs that run on it, and goes
+// with them when they are moved. vCenter's alarms on CPU usage follow.
 func (s *Sim) Load(name string, percent int) (string, error) {
 	if percent < 0 || percent > 100 {
 		return "", &UsageError{Msg: fmt.Sprintf("load %d is out of range (0 to 100 percent)", percent)}
@@ -134,6 +134,7 @@ func (v *vcenter) showLoad(name string, percent int) error {
 	ctx := v.call()
 	if host := v.hosts[name]; host != nil {
 		from, to := v.setLoad(name, percent)
+		v.spread(ctx, host, percent)
 		v.showHostLoad(ctx, host)
 		v.alarm(ctx, alarmHostCPU, v.hostEvent(host, "load").Event, host, name, from, to)
 		return nil
@@ -187,15 +188,7 @@ func (v *vcenter) vmNamed(ctx *simulator.Context, name string) *simulator.Virtua
 func (s *Sim) Clear(ctx context.Context) (string, error) {
 	s.rules.clear()
 	s.mu.RLock()
-	for _, name := range s.vc.clearLoads() {
-		var usage *UsageError
-		if err := s.vc.showLoad(name, idlePercent); err != nil && !errors.As(err, &usage) {
-			s.mu.RUnlock()
-			return "", err
-		}
-		s.vc.forgetLoad(name)
-		s.vc.showNamed(name)
-	}
+	s.vc.endLoads()
 	var again []string
 	for _, m := range s.order() {
 		if m.phase == phaseHung || m.bmcDead {
@@ -220,6 +213,22 @@ func (s *Sim) Clear(ctx context.Context) (string, error) {
 		}
 	}
 	return "no delays, failures or loads; all BMCs answer", nil
+}
+
+// endLoads forgets all loads that were set; the alarms on them end.
+func (v *vcenter) endLoads() {
+	ctx := v.call()
+	loads := v.clearLoads()
+	for name := range loads {
+		v.showNamed(name)
+	}
+	for name, l := range loads {
+		if host := v.hosts[name]; host != nil {
+			v.alarm(ctx, alarmHostCPU, v.hostEvent(host, "load").Event, host, name, l.status, types.ManagedEntityStatusGreen)
+		} else if vm := v.vmNamed(ctx, name); vm != nil {
+			v.alarm(ctx, alarmVMCPU, v.vmEvent(ctx, vm, v.hostOf(ctx, vm)).Event, vm, name, l.status, types.ManagedEntityStatusGreen)
+		}
+	}
 }
 
 // showNamed publishes the load of a server or VM as it is.

@@ -9,6 +9,11 @@ import (
 type load struct {
 	percent int
 	status  types.ManagedEntityStatus // colour of its CPU alarm
+	// borne tells of a server that its running VMs bear the load, of a VM that
+	// it bears a part of what was set for the server that it was on then: mhz
+	// and mib, which go with it wherever it is moved.
+	borne    bool
+	mhz, mib int64
 }
 
 // idlePercent is the load of a running VM, and of a server's own work, that
@@ -44,22 +49,64 @@ func (v *vcenter) setLoad(name string, percent int) (from, to types.ManagedEntit
 	return from, to
 }
 
-func (v *vcenter) loadOf(name string) (int, bool) {
+func (v *vcenter) loadOf(name string) (load, bool) {
 	v.loadMu.Lock()
 	defer v.loadMu.Unlock()
 	l, ok := v.loads[name]
-	return l.percent, ok
+	return l, ok
 }
 
-// clearLoads forgets all loads and returns the names that had one.
-func (v *vcenter) clearLoads() []string {
+// spread lets the running VMs of a server bear in equal parts what was set for
+// the server. When none runs it is the server's own.
+func (v *vcenter) spread(ctx *simulator.Context, host *simulator.HostSystem, percent int) {
+	var on []*simulator.VirtualMachine
+	for _, vm := range v.vmsOn(ctx, host) {
+		ctx.WithLock(vm, func() {
+			if vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn {
+				on = append(on, vm)
+			}
+		})
+	}
+	if len(on) == 0 {
+		return
+	}
+	cpuSize, memSize := sizeOf(host)
+	parts := int64(len(on))
+	mhz := max(cpuSize*int64(percent)/100-cpuSize*idlePercent/100, 0)
+	mib := max(memSize*int64(percent)/100-memSize*idlePercent/100, 0)
+	v.loadMu.Lock()
+	l := v.loads[host.Name]
+	l.borne = true
+	v.loads[host.Name] = l
+	for i, vm := range on {
+		part := load{status: types.ManagedEntityStatusGreen, borne: true, mhz: mhz / parts, mib: mib / parts}
+		if i == 0 {
+			part.mhz, part.mib = part.mhz+mhz%parts, part.mib+mib%parts
+		}
+		if old, ok := v.loads[vm.Name]; ok {
+			part.status = old.status
+		}
+		v.loads[vm.Name] = part
+	}
+	v.loadMu.Unlock()
+	for _, vm := range on {
+		v.publishVMLoad(ctx, vm, host)
+	}
+}
+
+// sizeOf is what a server has: MHz and MiB.
+func sizeOf(host *simulator.HostSystem) (mhz, mib int64) {
+	hw := host.Summary.Hardware
+	return int64(hw.CpuMhz) * int64(hw.NumCpuCores), hw.MemorySize >> 20
+}
+
+// clearLoads forgets all loads and returns them by name.
+func (v *vcenter) clearLoads() map[string]load {
 	v.loadMu.Lock()
 	defer v.loadMu.Unlock()
-	var names []string
-	for name := range v.loads {
-		names = append(names, name)
-	}
-	return names
+	was := v.loads
+	v.loads = map[string]load{}
+	return was
 }
 
 func (v *vcenter) forgetLoad(name string) {
@@ -78,15 +125,18 @@ func (v *vcenter) showVMLoad(ctx *simulator.Context, vm *simulator.VirtualMachin
 
 func (v *vcenter) publishVMLoad(ctx *simulator.Context, vm *simulator.VirtualMachine, host *simulator.HostSystem) {
 	ctx.WithLock(vm, func() {
-		percent, ok := v.loadOf(vm.Name)
+		l, ok := v.loadOf(vm.Name)
 		if !ok {
-			percent = idlePercent
+			l.percent = idlePercent
+		}
+		mhz := vm.Config.Hardware.NumCPU * host.Summary.Hardware.CpuMhz * int32(l.percent) / 100
+		mib := vm.Config.Hardware.MemoryMB * int32(l.percent) / 100
+		if l.borne {
+			mhz, mib = int32(l.mhz), int32(l.mib)
 		}
 		if vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn {
-			percent = 0
+			mhz, mib = 0, 0
 		}
-		mhz := vm.Config.Hardware.NumCPU * host.Summary.Hardware.CpuMhz * int32(percent) / 100
-		mib := vm.Config.Hardware.MemoryMB * int32(percent) / 100
 		ctx.Update(vm, []types.PropertyChange{
 			{Name: "summary.quickStats.overallCpuUsage", Val: mhz},
 			{Name: "summary.quickStats.overallCpuDemand", Val: mhz},
@@ -96,15 +146,13 @@ func (v *vcenter) publishVMLoad(ctx *simulator.Context, vm *simulator.VirtualMac
 	})
 }
 
-// showHostLoad publishes what a server uses: what was set for it, or else what
-// its running VMs use and a little of its own.
+// showHostLoad publishes what a server uses: what its running VMs use and a
+// little of its own, or what was set for it while no VM ran on it.
 func (v *vcenter) showHostLoad(ctx *simulator.Context, host *simulator.HostSystem) {
-	hw := host.Summary.Hardware
-	cpuSize := int64(hw.CpuMhz) * int64(hw.NumCpuCores)
-	memSize := hw.MemorySize >> 20
+	cpuSize, memSize := sizeOf(host)
 	var mhz, mib int64
-	if percent, ok := v.loadOf(host.Name); ok {
-		mhz, mib = cpuSize*int64(percent)/100, memSize*int64(percent)/100
+	if l, ok := v.loadOf(host.Name); ok && !l.borne {
+		mhz, mib = cpuSize*int64(l.percent)/100, memSize*int64(l.percent)/100
 	} else {
 		mhz, mib = cpuSize*idlePercent/100, memSize*idlePercent/100
 		for _, vm := range v.vmsOn(ctx, host) {

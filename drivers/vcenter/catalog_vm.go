@@ -19,7 +19,7 @@ var vmPaths = []string{
 }
 
 // vmLoadPaths change every few seconds; a follower leaves them out.
-var vmLoadPaths = []string{"summary.quickStats.overallCpuUsage"}
+var vmLoadPaths = []string{"summary.quickStats.overallCpuUsage", "summary.quickStats.hostMemoryUsage"}
 
 // vmDetailPaths are large or needed for work on one VM only.
 var vmDetailPaths = []string{"config.extraConfig", "config.guestId", "parent", "resourcePool"}
@@ -33,7 +33,7 @@ type vmRecord struct {
 	path                string // of its configuration file, "[datastore] folder/file.vmx"
 	template            bool
 	cpus, memoryMiB     int64
-	mhz                 int64
+	mhz, usedMiB        int64
 	cards               []card
 	host, folder, pool  ref
 	power, connection   string
@@ -91,6 +91,8 @@ func (v *vmRecord) set(path string, val any) {
 		v.boot = moment(val)
 	case "summary.quickStats.overallCpuUsage":
 		v.mhz = number(val)
+	case "summary.quickStats.hostMemoryUsage":
+		v.usedMiB = number(val)
 	case "guest.toolsRunningStatus":
 		v.tools = text(val)
 	case "guest.hostName":
