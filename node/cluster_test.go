@@ -263,6 +263,38 @@ func TestSnapshotSaveAndRestore(t *testing.T) {
 	c.Update("put", put("later"))
 }
 
+// TestFollowerGetsSnapshot keeps a follower away until the leader has dropped
+// the log entries that it lacks.
+func TestFollowerGetsSnapshot(t *testing.T) {
+	t.Parallel()
+	c := nodetest.New(t, 3, func(_ int, cfg *node.Config) {
+		cfg.Raft.SnapshotInterval, cfg.Raft.SnapshotThreshold, cfg.Raft.TrailingLogs = 10*time.Millisecond, 20, 5
+	})
+	c.WaitReady()
+	away := (c.WaitLeader() + 1) % 3
+	c.Kill(away)
+	snapshots := func() int {
+		names, err := filepath.Glob(filepath.Join(c.DataDir(c.WaitLeader()), "raft", "snapshots", "*", "state.bin"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	rows := 0
+	c.Wait("two snapshots", func() bool {
+		c.Update("put", put(fmt.Sprintf("row%d", rows)))
+		rows++
+		return rows > 100 && snapshots() >= 2
+	})
+	c.Gone()
+	n := c.Start(away)
+	c.WaitReady()
+	c.Check()
+	if !has(n, fmt.Sprintf("row%d", rows-1)) {
+		t.Error("the follower lacks the last row")
+	}
+}
+
 // TestNoQuorum checks what a manager without a majority says.
 func TestNoQuorum(t *testing.T) {
 	t.Parallel()

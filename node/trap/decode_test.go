@@ -2,6 +2,7 @@ package trap
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -151,5 +152,32 @@ func TestConfigIsChecked(t *testing.T) {
 		if c.Validate() == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+func TestOldMessagesOfAnEngine(t *testing.T) {
+	c := newClocks()
+	for i, m := range []struct {
+		id          string
+		boots, time uint32
+		ok          bool
+	}{
+		{"a", 2, 1000, true},
+		{"a", 2, 1000 - timeWindow, true},
+		{"a", 2, 1000 - timeWindow - 1, false},
+		{"a", 1, 9000, false},
+		{"b", 1, 0, true},
+		{"a", 3, 0, true},
+		{"a", 2, 1000, false},
+	} {
+		if c.accept(m.id, m.boots, m.time) != m.ok {
+			t.Errorf("message %d, %v", i, m)
+		}
+	}
+	for i := range maxEngines {
+		c.accept(fmt.Sprint(i), 1, 1)
+	}
+	if len(c.by) != maxEngines || c.order.Len() != maxEngines {
+		t.Errorf("%d engines are known", len(c.by))
 	}
 }

@@ -44,10 +44,11 @@ type usm struct {
 	users    *gosnmp.GoSNMP
 	unknown  uint32 // reports sent, as the report tells
 	untimely uint32
+	clocks   *clocks
 }
 
 func newUSM(users []User, e Engine) (*usm, error) {
-	u := &usm{engine: e, levels: map[string]gosnmp.SnmpV3MsgFlags{}}
+	u := &usm{engine: e, levels: map[string]gosnmp.SnmpV3MsgFlags{}, clocks: newClocks()}
 	if u.engine.Now == nil {
 		u.engine.Now = time.Now
 	}
@@ -98,6 +99,10 @@ func (u *usm) unmarshal(datagram []byte) (*gosnmp.SnmpPacket, error) {
 		return nil, drop(Unauthorized, "user %q: unknown, or its security level is too low", sp.UserName)
 	}
 	if p.PDUType != gosnmp.InformRequest {
+		// The sender is the authority: only an old message can be told.
+		if p.MsgFlags&gosnmp.AuthNoPriv != 0 && !u.clocks.accept(sp.AuthoritativeEngineID, sp.AuthoritativeEngineBoots, sp.AuthoritativeEngineTime) {
+			return nil, drop(OutOfWindow, "an old message of engine %x", sp.AuthoritativeEngineID)
+		}
 		return p, nil
 	}
 	if sp.AuthoritativeEngineID != u.engine.ID {
