@@ -199,3 +199,29 @@ func TestEventLogOfJobs(t *testing.T) {
 		t.Errorf("entries %q, want %q", got, want)
 	}
 }
+
+// Two VMs that start at once don't both get the room for one.
+func TestStartsAtOnceKeepTheCapacity(t *testing.T) {
+	r := schedulertest.New(t)
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		for _, vm := range []string{"web01", "web02"} {
+			m, _ := fsm.Machines.Edit(tx, vm)
+			m.Power = schema.PowerOff
+			if err := fsm.Machines.Put(tx, m); err != nil {
+				return err
+			}
+		}
+		m, _ := fsm.Machines.Edit(tx, "esx01")
+		m.Capacity = 20 // web03 runs there, each costs 10
+		return fsm.Machines.Put(tx, m)
+	})
+	r.World.SetVMState("web01", drivers.PowerOff)
+	r.World.SetVMState("web02", drivers.PowerOff)
+	ids := r.Queue(power("poweron", "web", "web01", "web02"))
+	r.Start()
+	r.MustSucceed(ids...)
+	first, second := r.Machine("web01"), r.Machine("web02")
+	if first.Power != schema.PowerOn || second.Power != schema.PowerOn || (first.VmServer == "esx01") == (second.VmServer == "esx01") {
+		t.Errorf("web01 is %s on %s, web02 %s on %s", first.Power, first.VmServer, second.Power, second.VmServer)
+	}
+}

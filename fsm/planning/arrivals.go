@@ -12,6 +12,7 @@ const (
 	StepMove     = "move"
 	StepFailover = "failover"
 	StepCreateVM = "create-vm"
+	StepStart    = "start-machine"
 
 	ArgServer = "vm_server"
 	ArgFailed = "failed"
@@ -37,3 +38,26 @@ func arrivals(r fsm.Reader, asking string) map[string]string {
 	}
 	return out
 }
+
+// starting are the VMs that other jobs are about to start: they use capacity
+// from the choice of their VM server on.
+func starting(r fsm.Reader, asking string) map[string]bool {
+	out := map[string]bool{}
+	for _, state := range []string{schema.JobRunning, schema.JobCancelling, schema.JobParked} {
+		for j := range fsm.Jobs.By(r, fsm.ByState, state) {
+			if j.Id == asking || !starts[j.Sequence] {
+				continue
+			}
+			for s := range fsm.Steps.By(r, fsm.ByJob, j.Id) {
+				if s.Name == StepStart && !schema.StepEnded(s.State) {
+					out[s.Target] = true
+				}
+			}
+		}
+	}
+	return out
+}
+
+// starts are the sequences that start a stopped VM; in others a start brings
+// back what ran before.
+var starts = map[string]bool{fsm.SeqStartupMachine: true, fsm.SeqCreateMachineToGroup: true, fsm.SeqMoveMasterMachineToGroup: true}

@@ -139,7 +139,7 @@ func (b *builder) state(m *schema.Machine) placement.ServerState {
 }
 
 func (b *builder) vms() {
-	arriving := arrivals(b.r, b.s.Job)
+	arriving, starting := arrivals(b.r, b.s.Job), starting(b.r, b.s.Job)
 	seen := map[string]bool{}
 	for m := range fsm.Machines.All(b.r) {
 		if m.Kind != schema.MachineVM || m.Template || m.Gone || b.known[m.VmServer] == nil {
@@ -147,6 +147,9 @@ func (b *builder) vms() {
 		}
 		v := VM(b.r, m)
 		seen[m.Name] = true
+		if starting[m.Name] && v.Power == placement.PowerOff {
+			v.Power = placement.PowerOn
+		}
 		if !b.s.Now.IsZero() && m.Moved != nil {
 			v.SinceMove = since(b.s.Now, m.Moved.AsTime())
 		}

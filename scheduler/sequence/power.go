@@ -128,7 +128,11 @@ func planStartup(r fsm.Reader, j *schema.Job) (*Plan, error) {
 
 // optimalStart adds the steps that start a stopped VM.
 func (p *Plan) optimalStart(r fsm.Reader, m *schema.Machine) error {
-	plan, err := solve(planning.Problem(r, planning.Scope{}), placement.Request{Objective: placement.Start, VMs: []string{m.Name}})
+	req := placement.Request{Objective: placement.Start, VMs: []string{m.Name}}
+	plan, err := solve(planning.Problem(r, only(m.VmServer)), req)
+	if err == nil && len(plan.Moves) == 0 { // not where it is
+		plan, err = solve(planning.Problem(r, planning.Scope{}), req)
+	}
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func noServer(plan *placement.Plan, vm string) error {
 // checkRoom refuses a VM server that can't take the VM, by the rules of
 // placement: named by an operator, it is checked all the same.
 func checkRoom(r fsm.Reader, vm placement.VM, server string) error {
-	p := planning.Problem(r, planning.Scope{})
+	p := planning.Problem(r, only(server))
 	p.VMs = slices.DeleteFunc(p.VMs, func(v placement.VM) bool { return v.Name == vm.Name })
 	probe := vm
 	probe.Server = ""
@@ -71,4 +71,10 @@ func checkRoom(r fsm.Reader, vm placement.VM, server string) error {
 		}
 	}
 	return schema.Errorf(schema.KindNotStarted, "VM server "+server, "it can't take %s: %s", vm.Name, whyUnplaced(plan, vm.Name))
+}
+
+// only limits a problem to one VM server: small and quick, whatever the size
+// of the inventory.
+func only(server string) planning.Scope {
+	return planning.Scope{Servers: func(m *schema.Machine) bool { return m.Name == server }}
 }
