@@ -11,6 +11,7 @@ import (
 
 	"yagura/drivers"
 	"yagura/fsm"
+	"yagura/fsm/catalog"
 	"yagura/fsm/schema"
 	"yagura/scheduler/sequence"
 )
@@ -244,14 +245,19 @@ func (js *jobState) failStep(st *schema.Step, cause error, nothing bool) error {
 	if err := fsm.MoveStep(js.tx, st); err != nil {
 		return err
 	}
-	if st.Lane != 0 {
-		if js.tolerated(st) {
-			return nil
+	if entry, ok := catalog.LogEntry(st.Name, sequence.PhaseFailed); ok { // such as create-vm
+		if err := fsm.LogEvent(js.tx, &schema.Event{
+			Source: entry.Source, EventId: entry.ID, Severity: entry.Severity, Text: entry.Text + ": " + st.Error, Target: st.Target, Group: js.job.Group,
+			Operation: entry.Operation, Phase: entry.Phase, Job: js.job.Id,
+		}); err != nil {
+			return err
 		}
-		return js.logLane(st)
 	}
 	if js.tolerated(st) {
 		return nil
+	}
+	if st.Lane != 0 {
+		return js.logLane(st)
 	}
 	return js.endJob(schema.JobFailed, schema.Errorf(kindOf(cause), st.Target, "step %d (%s): %v", st.Number, st.Name, cause))
 }

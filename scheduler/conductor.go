@@ -120,6 +120,9 @@ func (c *conductor) run(ctx context.Context) {
 			}
 		}
 	}
+	if job, _ := c.rows(); job != nil && schema.JobEnded(job.State) {
+		c.log("job ended", "state", job.State, "result", job.Result, "err", job.Error)
+	}
 	if len(parked) > 0 && !failed {
 		if !c.park(ctx, parked) {
 			c.t.wait(ctx, nil, retryAfter)

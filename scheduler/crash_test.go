@@ -59,6 +59,15 @@ func TestCrashEverywhere(t *testing.T) {
 				return fsm.RequestMigrateVM(tx, fsm.MigrateVM{Group: "web", Host: "web01", VMServer: "esx02", Recreate: true})
 			},
 		},
+		"MoveMachine by failover": {
+			Setup: func(r *schedulertest.Rig) { r.World.HostDown("esx01", false) },
+			Request: func(tx *fsm.Tx) ([]string, error) {
+				id, err := fsm.QueueJob(tx, &schema.Job{Sequence: fsm.SeqMoveMachine, Targets: []string{"web01"}, Params: map[string]string{
+					fsm.ParamMachine: "web01", fsm.ParamVMServer: "esx02", fsm.ParamFailover: "true",
+				}})
+				return []string{id}, err
+			},
+		},
 		"MoveMasterMachineToGroup": {Request: func(tx *fsm.Tx) ([]string, error) {
 			return fsm.RequestAddVM(tx, fsm.AddVM{Group: "web", VM: "spare01", Existing: true})
 		}},

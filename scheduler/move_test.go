@@ -190,11 +190,15 @@ func TestEventLogOfJobs(t *testing.T) {
 	r.Wait(r.Queue(func(tx *fsm.Tx) ([]string, error) {
 		return fsm.RequestMigrateVM(tx, fsm.MigrateVM{Group: "web", Host: "web02", VMServer: "esx02"})
 	})[0])
+	r.World.ClearFaults()
+	r.World.Inject(fake.Fault{Op: fake.OpClone, Mode: fake.FailTask})
+	r.Wait(r.Queue(addVM("web21"))[0])
 	var got []string
 	for _, e := range eventsOf(r.Rows(), schema.NotifierPVM) {
 		got = append(got, e.EventId+" "+e.Phase+" "+e.Target)
 	}
-	want := []string{"2025 started web01", "2026 completed web01", "2054 started web20", "2055 completed web20", "2062 started web02", "2064 failed web02"}
+	want := []string{"2025 started web01", "2026 completed web01", "2054 started web20", "2055 completed web20", "2062 started web02", "2064 failed web02",
+		"2054 started web21", "2901 failed web21", "2056 failed web21"}
 	if !slices.Equal(got, want) {
 		t.Errorf("entries %q, want %q", got, want)
 	}

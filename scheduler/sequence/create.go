@@ -3,12 +3,14 @@ package sequence
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"yagura/drivers"
 	"yagura/fsm"
+	"yagura/fsm/catalog"
 	"yagura/fsm/planning"
 	"yagura/fsm/schema"
 	"yagura/placement"
@@ -276,9 +278,23 @@ var assignHostSetting = &Step{
 			return schema.Errorf(schema.KindHostSetting, "host setting "+e.arg(argHost), "it is gone or taken")
 		}
 		h.Machine = e.Step.Target
+		if m, ok := fsm.Machines.Get(tx, e.Step.Target); ok && len(h.Nics) > 0 && len(m.Nics) != len(h.Nics) {
+			if err := logNICs(tx, e, m, h); err != nil {
+				return err
+			}
+		}
 		return fsm.Hosts.Put(tx, h)
 	},
 	UndoCommit: freeHost,
+}
+
+// logNICs warns that a machine and its host setting differ in their NICs.
+func logNICs(tx *fsm.Tx, e *Env, m *schema.Machine, h *schema.Host) error {
+	entry, _ := catalog.LogEntry("check-host-setting", PhaseOther)
+	return fsm.LogEvent(tx, &schema.Event{
+		EventId: entry.ID, Severity: entry.Severity, Target: m.Name, Group: h.Group, Operation: entry.Operation, Phase: entry.Phase, Job: e.Job.Id,
+		Text: fmt.Sprintf("%s: %s has %d, %s has %d", entry.Text, m.Name, len(m.Nics), h.Name, len(h.Nics)),
+	})
 }
 
 // freeHost gives the host setting back that the step's machine has.
