@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"yagura/rpc/api"
+)
+
+// kills measures from kill -9 of the leader to the next acknowledged write.
+func (b *bench) kills(ctx context.Context) error {
+	var ours, peer []time.Duration
+	for range b.trials {
+		d, err := b.disturbOurs(ctx, true)
+		if err != nil {
+			return err
+		}
+		ours = append(ours, d)
+		if d, err = b.disturbEtcd(ctx, true); err != nil {
+			return err
+		}
+		peer = append(peer, d)
+	}
+	b.lineSpread("kill -9 of the leader to next write", ours, peer, "<= 0.2 (stretch 0.05)")
+	return nil
+}
+
+// pauses measures from SIGSTOP of the leader to the next acknowledged write.
+func (b *bench) pauses(ctx context.Context) error {
+	var ours, peer []time.Duration
+	for range b.hangs {
+		d, err := b.disturbOurs(ctx, false)
+		if err != nil {
+			return err
+		}
+		ours = append(ours, d)
+		if d, err = b.disturbEtcd(ctx, false); err != nil {
+			return err
+		}
+		peer = append(peer, d)
+	}
+	b.lineSpread("SIGSTOP of the leader to next write", ours, peer, "<= 1.0")
+	return nil
+}
+
+func (b *bench) lineSpread(what string, ours, peer []time.Duration, goal string) {
+	om, ow := spread(ours)
+	pm, pw := spread(peer)
+	line(what+", median", ms(om).String(), ms(pm).String(), float64(om)/float64(pm), goal)
+	line("  worst of "+fmt.Sprint(len(ours)), ms(ow).String(), ms(pw).String(), float64(ow)/float64(pw), "-")
+}
+
+const writeLimit = 20 * time.Second
+
+// disturbOurs kills or pauses the leading manager, waits for the next write on
+// the others, and mends it.
+func (b *bench) disturbOurs(ctx context.Context, kill bool) (time.Duration, error) {
+	leader, err := b.bed.Leader(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var others []int
+	for i := range b.bed.Nodes {
+		if i != leader {
+			others = append(others, i)
+		}
+	}
+	c, err := b.bed.Client(others...)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	put := yaguraPut(c)
+	if err := put(ctx, 0); err != nil { // connected, as a client in service is
+		return 0, err
+	}
+	name := b.bed.Nodes[leader].ID
+	from := time.Now()
+	sig := syscall.SIGSTOP
+	if kill {
+		sig = syscall.SIGKILL
+	}
+	if err := b.bed.Signal(name, sig); err != nil {
+		return 0, err
+	}
+	d, err := untilWrite(ctx, from, writeLimit, put)
+	if err != nil {
+		return 0, err
+	}
+	if kill {
+		if err := b.bed.StartNode(leader); err != nil {
+			return 0, err
+		}
+	} else if err := b.bed.Signal(name, syscall.SIGCONT); err != nil {
+		return 0, err
+	}
+	return d, b.settled(ctx)
+}
+
+// settled waits until all managers have applied the same index.
+func (b *bench) settled(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	c, err := b.bed.Client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for {
+		reply, err := api.NewClusterClient(c).ListNodes(ctx, &api.Empty{})
+		if err == nil && len(reply.Nodes) == len(b.bed.Nodes) {
+			same := true
+			for _, n := range reply.Nodes {
+				same = same && n.Ready && n.AppliedIndex == reply.Nodes[0].AppliedIndex
+			}
+			if same {
+				return nil
+			}
+		}
+		if ctx.Err() != nil {
+			return errors.Join(errors.New("the managers don't settle"), err)
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+}
+
+// disturbEtcd does the same to etcd.
+func (b *bench) disturbEtcd(ctx context.Context, kill bool) (time.Duration, error) {
+	leader, err := b.etcd.leader(ctx)
+	if err != nil {
+		return 0, err
+	}
+	c, err := b.etcd.client((leader+1)%3, (leader+2)%3)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	put := etcdPut(c)
+	if err := put(ctx, 0); err != nil {
+		return 0, err
+	}
+	from := time.Now()
+	if kill {
+		err = b.etcd.kill(leader)
+	} else {
+		err = b.etcd.signal(leader, syscall.SIGSTOP)
+	}
+	if err != nil {
+		return 0, err
+	}
+	d, err := untilWrite(ctx, from, writeLimit, put)
+	if err != nil {
+		return 0, err
+	}
+	if kill {
+		err = b.etcd.restart(leader)
+	} else {
+		err = b.etcd.signal(leader, syscall.SIGCONT)
+	}
+	if err != nil {
+		return 0, err
+	}
+	pause(ctx, 3*time.Second) // until the member has caught up
+	return d, nil
+}
