@@ -222,11 +222,9 @@ func FindMachine(r Reader, hint string) *schema.Machine {
 		}
 	}
 	for _, name := range names {
-		for h := range Hosts.All(r) {
-			if h.Name == name && h.Machine != "" {
-				if m, ok := Machines.Get(r, h.Machine); ok {
-					return m
-				}
+		for h := range Hosts.By(r, ByName, name) {
+			if m, ok := Machines.Get(r, h.Machine); ok {
+				return m
 			}
 		}
 	}

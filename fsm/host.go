@@ -9,6 +9,7 @@ var Hosts = &Table[*schema.Host]{
 	check: (*schema.Host).Validate,
 	indexes: []Index[*schema.Host]{
 		{Name: ByGroup, Values: func(h *schema.Host) []string { return []string{h.Group} }},
+		{Name: ByName, Values: func(h *schema.Host) []string { return []string{h.Name} }},
 		{Name: ByMachine, Unique: true, Values: func(h *schema.Host) []string { return []string{h.Machine} }},
 		{Name: ByAddress, Unique: true, Values: func(h *schema.Host) []string {
 			var out []string

@@ -234,3 +234,32 @@ func TestRecordEventsExactlyOnce(t *testing.T) {
 		t.Errorf("no number: %v", err)
 	}
 }
+
+func TestEventsFindTheirMachine(t *testing.T) {
+	c := fsmtest.New(t)
+	c.Do(func(tx *fsm.Tx) error {
+		for _, err := range []error{
+			fsm.Machines.Put(tx, &schema.Machine{Name: "ph1", Kind: schema.MachinePhysical}),
+			fsm.Machines.Put(tx, &schema.Machine{Name: "192.0.2.7", Kind: schema.MachineVMServer}),
+			fsm.Hosts.Put(tx, &schema.Host{Group: "db", Name: "db1", Machine: "ph1", Nics: []*schema.HostNIC{{Addresses: []*schema.Address{{Ip: "192.0.2.1", Prefix: 24}}}}}),
+			fsm.Hosts.Put(tx, &schema.Host{Group: "db", Name: "db2"}),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for hint, want := range map[string]string{
+		"ph1": "ph1", "ph1.example.com": "ph1", "db1": "ph1", "db1.example.com": "ph1", "192.0.2.1": "ph1", "::ffff:192.0.2.1": "ph1",
+		"192.0.2.7": "192.0.2.7", "db2": "", "192.0.2.99": "", "": "", "192.0": "",
+	} {
+		got := ""
+		if m := fsm.FindMachine(c.Store().View(), hint); m != nil {
+			got = m.Name
+		}
+		if got != want {
+			t.Errorf("%q is %q, want %q", hint, got, want)
+		}
+	}
+}

@@ -52,6 +52,7 @@ const (
 	ByGroup    = "group"
 	ByModel    = "model"
 	ByMachine  = "machine"
+	ByName     = "name"
 	ByUUID     = "uuid"
 	ByMAC      = "mac"
 	ByServer   = "vm-server"
