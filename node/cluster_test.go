@@ -264,32 +264,44 @@ func TestSnapshotSaveAndRestore(t *testing.T) {
 }
 
 // TestFollowerGetsSnapshot keeps a follower away until the leader has dropped
-// the log entries that it lacks.
+// the log entries that it lacks. The follower takes no snapshots itself after
+// that, so the one that it has in the end came from the leader. Bolt is the log
+// here, since raft-wal drops whole segments only.
 func TestFollowerGetsSnapshot(t *testing.T) {
 	t.Parallel()
 	c := nodetest.New(t, 3, func(_ int, cfg *node.Config) {
-		cfg.Raft.SnapshotInterval, cfg.Raft.SnapshotThreshold, cfg.Raft.TrailingLogs = 10*time.Millisecond, 20, 5
+		cfg.Raft.Log = node.LogBolt
+		cfg.Raft.SnapshotInterval, cfg.Raft.SnapshotThreshold, cfg.Raft.TrailingLogs = 10*time.Millisecond, 30, 5
 	})
 	c.WaitReady()
-	away := (c.WaitLeader() + 1) % 3
-	c.Kill(away)
-	snapshots := func() int {
-		names, err := filepath.Glob(filepath.Join(c.DataDir(c.WaitLeader()), "raft", "snapshots", "*", "state.bin"))
+	snapshots := func(i int) int {
+		names, err := filepath.Glob(filepath.Join(c.DataDir(i), "raft", "snapshots", "*", "state.bin"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return len(names)
 	}
+	away := (c.WaitLeader() + 1) % 3
+	c.Kill(away)
+	if snapshots(away) != 0 {
+		t.Fatal("the follower has a snapshot already")
+	}
 	rows := 0
 	c.Wait("two snapshots", func() bool {
 		c.Update("put", put(fmt.Sprintf("row%d", rows)))
 		rows++
-		return rows > 100 && snapshots() >= 2
+		return rows > 100 && snapshots(c.WaitLeader()) >= 2
 	})
 	c.Gone()
+	c.Edit(func(_ int, cfg *node.Config) {
+		cfg.Raft.Log, cfg.Raft.SnapshotThreshold = node.LogBolt, 1e6
+	})
 	n := c.Start(away)
 	c.WaitReady()
 	c.Check()
+	if snapshots(away) != 1 {
+		t.Error("the follower got no snapshot")
+	}
 	if !has(n, fmt.Sprintf("row%d", rows-1)) {
 		t.Error("the follower lacks the last row")
 	}
