@@ -55,7 +55,13 @@ bench-placement: ## the optimizer side by side with its peers (BENCH_DATA=DIR ad
 
 .PHONY: soak
 soak: build ## the long fault campaigns, against real processes
+	@deploy/tools/need.sh soak
 	go run ./deploy/soak -bin bin
+
+.PHONY: smoke
+smoke: build ## two rescues of VMs with the leader killed in the middle, against real processes
+	@deploy/tools/need.sh soak
+	go run ./deploy/soak -bin bin -trials 2 -run next-step
 
 .PHONY: clean
 clean: ## delete what the build made
