@@ -255,7 +255,10 @@ func (l *leveller) moves(wide bool) int {
 	order := l.byHeat(l.allHeat)
 	n := len(order)
 	if n <= 2*coldest {
-		return boolInt(l.bestMove(order, order))
+		if wide {
+			return boolInt(l.bestMove(order, order))
+		}
+		return boolInt(l.bestMove(order[n*2/5:], order[:(n*3+4)/5]))
 	}
 	made := 0
 	for k := n - 1; k >= n/2 && made <= n/20; k-- {

@@ -15,7 +15,7 @@ import (
 // stays on keeps twice the standard allocation free (--target-resources).
 func (b *bench) besideHsqueeze() error {
 	for _, n := range []int{10, 20} {
-		p := generate(spec{servers: n, vms: 10 * n, seed: 1})
+		p := generate(spec{servers: n, vms: 10 * n, seed: 1, level: true})
 		path := filepath.Join(b.dir, fmt.Sprintf("squeeze%d", n))
 		if err := writeGaneti(p, path); err != nil {
 			return err

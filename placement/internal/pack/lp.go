@@ -2,9 +2,6 @@ package pack
 
 import "math"
 
-// tolerance of the linear programs: values nearer to zero are zero.
-const eps = 1e-9
-
 // column is a filling of one bin: how many items of which sizes.
 type column struct {
 	rows []int32
