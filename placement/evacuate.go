@@ -6,22 +6,39 @@ import (
 )
 
 // evacuate empties the servers: VMs that are on before VMs that are off, each
-// by falling priority, so that the most important run again first. VMs that
-// can't be moved or find no server stay and are listed as unplaced.
+// by falling priority, so that the most important run again first. A VM that
+// finds no room may push VMs of other servers aside. VMs that can't be moved or
+// find no server even so stay, and are listed as unplaced.
 func (pl *planner) evacuate(servers []int) {
 	st := pl.work()
 	for _, s := range servers {
 		st.target[s], st.barred[s] = false, true
 	}
 	var steps []step
+	var left [][]int
 	for _, unit := range pl.unitsOn(servers) {
-		if s, ok := pl.evacuateUnit(unit); ok {
+		if bar, barred := pl.unitBarred(unit); barred {
+			for _, v := range unit {
+				pl.unplaced(v, bar)
+			}
+		} else if s, ok := pl.evacuateUnit(unit); ok {
 			steps = append(steps, s)
+		} else {
+			left = append(left, unit)
 		}
 	}
+	if len(left) > 0 {
+		var more []step
+		more, left = pl.pushIn(left, servers)
+		steps = mergeSteps(steps, more)
+	}
 	for _, s := range pl.schedule(steps) {
-		for _, v := range s.unit {
-			pl.unplaced(v, pl.refusals(s.unit, -1)...)
+		left = append(left, s.unit)
+	}
+	for _, unit := range left {
+		reasons := pl.refusals(unit, -1)
+		for _, v := range unit {
+			pl.unplaced(v, reasons...)
 		}
 	}
 }
@@ -71,29 +88,25 @@ func (c *Cluster) unit(st *state, v int) []int {
 	return unit
 }
 
-// evacuateUnit finds a server for the unit and puts it there.
-func (pl *planner) evacuateUnit(unit []int) (step, bool) {
-	c := pl.c
+func (pl *planner) unitBarred(unit []int) (Rejection, bool) {
 	for _, v := range unit {
 		if bar, barred := pl.immovable(v); barred {
-			for _, w := range unit {
-				pl.unplaced(w, bar)
-			}
-			return step{}, false
+			return bar, true
 		}
 	}
-	from := c.p.VMs[unit[0]].Server
+	return Rejection{}, false
+}
+
+// evacuateUnit finds a server for the unit and puts it there.
+func (pl *planner) evacuateUnit(unit []int) (step, bool) {
+	from := pl.c.p.VMs[unit[0]].Server
 	s, start := pl.choose(unit, -1)
 	if s < 0 {
-		reasons := pl.refusals(unit, -1)
-		for _, v := range unit {
-			pl.unplaced(v, reasons...)
-		}
 		return step{}, false
 	}
 	reason := fmt.Sprintf("%s is emptied; %s", from, pl.choiceReason(s, start))
 	if start {
-		pl.startServer(s, fmt.Sprintf("no server that runs can take %s", c.vmName(unit[0])))
+		pl.startServer(s, fmt.Sprintf("no server that runs can take %s", pl.c.vmName(unit[0])))
 	}
 	for _, v := range unit {
 		pl.st.take(v)
@@ -102,6 +115,68 @@ func (pl *planner) evacuateUnit(unit []int) (step, bool) {
 		pl.st.put(v, s)
 	}
 	return step{unit: unit, to: s, reason: reason}, true
+}
+
+// pushIn finds places for units by pushing other units aside, on the planner's
+// state. It returns the steps and the units that still have no place.
+func (pl *planner) pushIn(units [][]int, servers []int) (steps []step, left [][]int) {
+	g := pl.newGather(pl.st, false)
+	for _, s := range servers {
+		g.runs[s] = true
+	}
+	g.units, g.on, g.kinds, g.fixed = nil, make([][]int32, len(g.runs)), nil, nil
+	g.findUnits()
+	g.weigh(sharpness[0])
+	ch := newChain(g, g.base)
+	index := map[int]int32{}
+	for u := range g.units {
+		index[g.units[u].vms[0]] = int32(u)
+	}
+	for _, unit := range units {
+		u, known := index[unit[0]]
+		if !known { // it is off and needs no room: rules keep it
+			left = append(left, unit)
+			continue
+		}
+		ch.work = chainWork
+		home := g.units[u].home
+		ch.lift(u)
+		if !ch.place(u, home, chainDepth) {
+			ch.put(u, home)
+			left = append(left, unit)
+		}
+	}
+	for u := range g.units {
+		unit := &g.units[u]
+		to := int(g.base.host[unit.vms[0]])
+		if to == unit.home {
+			continue
+		}
+		from := pl.c.serverName(int(pl.c.now.host[unit.vms[0]]))
+		reason := fmt.Sprintf("makes room on %s for VMs of a server that is emptied", from)
+		if slices.Contains(servers, int(pl.c.now.host[unit.vms[0]])) {
+			reason = fmt.Sprintf("%s is emptied; VMs on %s make room for it", from, pl.c.serverName(to))
+		}
+		steps = append(steps, step{unit: unit.vms, to: to, reason: reason})
+	}
+	return steps, left
+}
+
+// mergeSteps lets later steps replace earlier ones of the same unit, and keeps
+// the order of the rest.
+func mergeSteps(steps, later []step) []step {
+	at := map[int]int{}
+	for i, s := range steps {
+		at[s.unit[0]] = i
+	}
+	for _, s := range later {
+		if i, ok := at[s.unit[0]]; ok {
+			steps[i] = s
+		} else {
+			steps = append(steps, s)
+		}
+	}
+	return steps
 }
 
 func boolInt(b bool) int {
