@@ -35,7 +35,8 @@ func (g *gather) choose(k int) []int {
 	bulky := g.bulky()
 	for _, s := range can {
 		for _, u := range g.on[s] {
-			moves[s] += float64(g.units[u].cost) * (1 + bulky[g.units[u].kind])
+			k := g.units[u].kind
+			moves[s] += float64(g.units[u].cost)*(1+bulky[k]) + lightFirst*g.kinds[k].size
 		}
 	}
 	if g.budget > 0 {
@@ -77,8 +78,9 @@ func (g *gather) bulky() []float64 {
 }
 
 const (
-	bulkiest = 5
-	rare     = 0.2 // share of the servers below which room is rare
+	lightFirst = 0.01 // among servers with as many moves the one with less load
+	bulkiest   = 5
+	rare       = 0.2 // share of the servers below which room is rare
 )
 
 func compare(a, b float64) int {

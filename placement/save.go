@@ -91,6 +91,11 @@ func (pl *planner) newGather(from *state, proper bool) *gather {
 	}
 	g.findUnits()
 	g.weigh(sharpness[0])
+	for s := range n {
+		if proper && g.mayStop[s] && len(g.on[s]) == 0 {
+			g.base.target[s] = false // idle: it is stopped, not filled
+		}
+	}
 	return g
 }
 
