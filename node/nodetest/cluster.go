@@ -27,6 +27,10 @@ const Password = "correct horse battery"
 // Bound is how long a condition may take to come true on a busy machine.
 const Bound = 30 * time.Second
 
+// starting is held while a manager starts: the gateway's library has settings
+// that belong to the process, which tests that run side by side share.
+var starting sync.Mutex
+
 // hostNumber numbers the loopback addresses of this process.
 var hostNumber atomic.Int32
 
@@ -144,7 +148,9 @@ func (c *Cluster) Edit(edit func(i int, cfg *node.Config)) { c.edit = edit }
 func (c *Cluster) Start(i int) *node.Node {
 	c.T.Helper()
 	c.Net.Revive(i)
+	starting.Lock()
 	n, err := node.Start(context.Background(), c.Config(i))
+	starting.Unlock()
 	if err != nil {
 		c.T.Fatalf("start of %s: %v", ID(i), err)
 	}
