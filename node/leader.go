@@ -27,21 +27,22 @@ type duty struct {
 	run  func(ctx context.Context, term uint64) error
 }
 
-// leadLoop follows Raft's word on leadership: each term's duties run under one
-// context, which ends with the term; those of the next term begin when these
-// have ended.
+// leadLoop follows Raft's word on leadership: each term's work runs under one
+// context, which ends with the term.
 func (n *Node) leadLoop(ctx context.Context) {
-	stop := func() {}
-	defer func() { stop() }()
+	t := noTerm()
+	defer func() {
+		t.end(n)
+		<-t.over
+	}()
 	for {
 		select {
 		case leads := <-n.raft.LeaderCh():
 			// Only the latest value is kept by Raft: a second "true" means
 			// that leadership was lost and won again in between.
-			stop()
-			stop = func() {}
+			t.end(n)
 			if leads {
-				stop = n.startTerm(ctx)
+				t = n.startTerm(ctx, t.over)
 			}
 		case <-ctx.Done():
 			return
@@ -49,35 +50,67 @@ func (n *Node) leadLoop(ctx context.Context) {
 	}
 }
 
-// startTerm begins a term and returns what ends it.
-func (n *Node) startTerm(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		n.lead(ctx)
-	}()
-	return func() {
-		n.term.Store(0)
-		n.ready.Store(false)
-		n.notify()
-		cancel()
-		<-done
-		n.term.Store(0)
-		n.ready.Store(false)
-	}
+// term is a time of leadership of this process.
+type term struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	over   <-chan struct{} // closed when its duties, and those of the terms before, have ended
 }
 
-// lead is one term: barrier, ready gate, duties.
-func (n *Node) lead(ctx context.Context) {
-	term, ok := n.barrier(ctx)
-	if !ok {
+// noTerm is the term before the first.
+func noTerm() term {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	over := make(chan struct{})
+	close(over)
+	return term{ctx, cancel, over}
+}
+
+func (n *Node) startTerm(ctx context.Context, before <-chan struct{}) term {
+	ctx, cancel := context.WithCancel(ctx)
+	over := make(chan struct{})
+	t := term{ctx, cancel, over}
+	go func() {
+		defer close(over)
+		n.lead(t, before)
+		<-before
+	}()
+	return t
+}
+
+// end ends a term: writes in its name stop at once, its duties soon.
+func (t term) end(n *Node) {
+	n.mu.Lock()
+	t.cancel()
+	n.term.Store(0)
+	n.ready.Store(false)
+	n.mu.Unlock()
+	n.notify()
+}
+
+// advance takes the next step of a term, unless the term has ended.
+func (t term) advance(n *Node, step func()) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if t.ctx.Err() != nil {
+		return false
+	}
+	step()
+	return true
+}
+
+// lead is one term: barrier, ready gate, and the duties when those of the term
+// before have ended. Calls are served before that: a duty that ends slowly, at a
+// system that hangs, mustn't keep them waiting.
+func (n *Node) lead(t term, before <-chan struct{}) {
+	ctx := t.ctx
+	number, ok := n.barrier(ctx)
+	if !ok || !t.advance(n, func() { n.term.Store(number) }) {
 		return
 	}
-	log := n.log.With("term", term)
-	n.term.Store(term)
+	log := n.log.With("term", number)
 	for {
-		err := n.readyGate(ctx, term)
+		err := n.readyGate(ctx, number)
 		if err == nil {
 			break
 		}
@@ -86,14 +119,17 @@ func (n *Node) lead(ctx context.Context) {
 			return
 		}
 	}
-	n.ready.Store(true)
+	if !t.advance(n, func() { n.ready.Store(true) }) {
+		return
+	}
 	n.notify()
 	log.Info("leading")
+	<-before
 	duties := n.duties()
 	done := make(chan struct{}, len(duties))
 	for _, d := range duties {
 		go func() {
-			n.keepRunning(ctx, d, term)
+			n.keepRunning(ctx, d, number)
 			done <- struct{}{}
 		}()
 	}

@@ -55,7 +55,7 @@ type Node struct {
 
 	joining sync.Mutex // held while the membership is changed, one change at a time
 
-	mu      sync.Mutex // guards changed
+	mu      sync.Mutex // guards changed, and the steps of term and ready
 	changed chan struct{}
 
 	cancel  context.CancelFunc
