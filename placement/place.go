@@ -188,6 +188,9 @@ func (pl *planner) refusals(vms []int, skip int) []Rejection {
 // rejectOthers notes for every server but chosen and skip why it was not
 // chosen. Call it before the unit is put on chosen.
 func (pl *planner) rejectOthers(vms []int, chosen, skip int) {
+	if pl.brief {
+		return
+	}
 	st := pl.view()
 	out := slices.Grow(pl.plan.Rejections, len(pl.c.p.Servers))
 	name := pl.c.serverName(chosen)

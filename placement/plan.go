@@ -103,7 +103,8 @@ type Plan struct {
 	StopAfter   []ServerAction `json:"stop_after,omitempty"`
 	Unplaced    []Unplaced     `json:"unplaced,omitempty"`
 	// Rejections tell why the servers that were not chosen were not: for
-	// Start and Create a row for each VM and server.
+	// Start and Create a row for each VM and server, unless the request
+	// names more than 20 VMs.
 	Rejections []Rejection  `json:"rejections,omitempty"`
 	Loads      []ServerLoad `json:"loads,omitempty"`
 	Before     Totals       `json:"before"`

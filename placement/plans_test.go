@@ -2,6 +2,7 @@ package placement_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -314,5 +315,27 @@ g1|2048,2,20480,1,1,1|128,1,0,0,1,1;131072,64,1048576,16,8,64|ext|1.5|64.0
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got %v, want %q", tc.new, err, tc.want)
 		}
+	}
+}
+
+// Twelve triplets that fill their servers exactly; first fit takes more.
+func TestCreateManyUsesTheFewestServers(t *testing.T) {
+	var b strings.Builder
+	for i := range 8 {
+		fmt.Fprintf(&b, "server s%d capacity=100 state=off startable\n", i)
+	}
+	for i, triplet := range [][3]int{{48, 27, 25}, {44, 30, 26}, {41, 33, 26}, {39, 35, 26}, {47, 28, 25}, {43, 29, 28}} {
+		for k, cost := range triplet {
+			fmt.Fprintf(&b, "vm v%d%d cost=%d\n", i, k, cost)
+		}
+	}
+	p := parse(t, b.String())
+	req := placement.Request{Objective: placement.Create}
+	for i := range p.VMs {
+		req.VMs = append(req.VMs, p.VMs[i].Name)
+	}
+	plan := solve(t, p, req)
+	if plan.After.ServersOn != 6 || plan.Bound != 6 || len(plan.Moves) != 18 {
+		t.Errorf("%d servers on, bound %d, %d VMs placed", plan.After.ServersOn, plan.Bound, len(plan.Moves))
 	}
 }

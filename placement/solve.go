@@ -23,7 +23,7 @@ func (c *Cluster) Solve(ctx context.Context, req Request) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	pl := &planner{c: c, ctx: ctx, req: req, plan: &Plan{Objective: req.Objective}}
+	pl := &planner{c: c, ctx: ctx, req: req, plan: &Plan{Objective: req.Objective}, brief: len(vms) > mostExplained}
 	switch req.Objective {
 	case Start:
 		pl.startVMs(vms)
@@ -46,6 +46,10 @@ func (c *Cluster) Solve(ctx context.Context, req Request) (*Plan, error) {
 	}
 	return pl.plan, nil
 }
+
+// mostExplained is the number of VMs of a request up to which the plan says of
+// each why every other server was not chosen.
+const mostExplained = 20
 
 // resolve checks the names of a request.
 func (c *Cluster) resolve(req Request) (vms, servers []int, err error) {
@@ -88,13 +92,15 @@ func (c *Cluster) resolve(req Request) (vms, servers []int, err error) {
 
 // planner builds one plan.
 type planner struct {
-	c       *Cluster
-	ctx     context.Context
-	req     Request
-	plan    *Plan
-	st      *state      // private copy; nil while nothing has changed
-	started []int       // servers started for the plan
-	stays   []Rejection // per server why it can't be stopped; SavePower only
+	c         *Cluster
+	ctx       context.Context
+	req       Request
+	plan      *Plan
+	st        *state      // private copy; nil while nothing has changed
+	started   []int       // servers started for the plan
+	stays     []Rejection // per server why it can't be stopped; SavePower only
+	kindQueue [][]int     // VMs to be created, by what they need
+	brief     bool        // too many VMs to say of each why not elsewhere
 	// noReserve: the reserve for failures isn't kept as it is
 	noReserve bool
 	reserve   *bool        // it is kept; nil while not known

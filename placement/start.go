@@ -63,7 +63,7 @@ func (pl *planner) startElsewhere(v, current int, why Rejection) bool {
 		pl.unplaced(v, append(reasons, why)...)
 		return false
 	}
-	pl.plan.Rejections = append(slices.Grow(pl.plan.Rejections, len(pl.c.p.Servers)), why)
+	pl.plan.Rejections = append(pl.plan.Rejections, why)
 	pl.rejectOthers(unit, s, current)
 	reason := fmt.Sprintf("%s; %s", why.Sentence(), pl.choiceReason(s, start))
 	if start {
@@ -95,6 +95,9 @@ func (st *state) rejectStart(v, s int) (Rejection, bool) {
 }
 
 func (pl *planner) currentPreferred(v, current int) {
+	if pl.brief {
+		return
+	}
 	st := pl.view()
 	unit := []int{v}
 	out := slices.Grow(pl.plan.Rejections, len(pl.c.p.Servers))
@@ -130,27 +133,4 @@ func (pl *planner) lastWave() int {
 
 func (pl *planner) unplaced(v int, reasons ...Rejection) {
 	pl.plan.Unplaced = append(pl.plan.Unplaced, Unplaced{VM: pl.c.vmName(v), Reasons: reasons})
-}
-
-// createVMs places VMs that don't exist yet. They use capacity from their
-// creation, since a VM is created to be started.
-func (pl *planner) createVMs(vms []int) {
-	st := pl.work()
-	for _, v := range pl.c.byPriority(vms) {
-		was := st.active[v]
-		st.active[v] = true
-		unit := []int{v}
-		s, start := pl.choose(unit, -1)
-		if s < 0 {
-			pl.unplaced(v, pl.refusals(unit, -1)...)
-			st.active[v] = was
-			continue
-		}
-		pl.rejectOthers(unit, s, -1)
-		reason := pl.choiceReason(s, start)
-		if start {
-			pl.startServer(s, fmt.Sprintf("no server that runs can take %s", pl.c.vmName(v)))
-		}
-		pl.move(unit, s, 1, reason)
-	}
 }

@@ -65,7 +65,7 @@ func (b *bench) oneDim() error {
 }
 
 func packOne(in *instance) (r *pack.Result, t time.Duration, err error) {
-	t = cpu(func() { r, err = pack.OneDim(newBudget(limit), in.capacity, in.size, in.count, 1) })
+	t = cpu(func() { r, err = pack.OneDim(newBudget(limit), in.capacity, in.size, in.count, 1, 0) })
 	if err == nil {
 		err = checkBins(r, []int64{in.capacity}, func(i int) []int64 { return in.size[i : i+1] }, in.count)
 	}

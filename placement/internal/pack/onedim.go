@@ -31,8 +31,10 @@ func (r *Result) Optimal() bool { return r.Used == r.Bound }
 
 // OneDim packs count[i] items of size[i] into bins of the capacity. Sizes must
 // be positive and at most the capacity, counts not negative. The context's end
-// stops the search for something better; the result is a packing in any case.
-func OneDim(ctx context.Context, capacity int64, size, count []int64, seed uint64) (*Result, error) {
+// stops the search for something better, and so do rounds of it, if above 0,
+// which makes the result depend on nothing but the input. It is a packing in
+// any case.
+func OneDim(ctx context.Context, capacity int64, size, count []int64, seed uint64, rounds int) (*Result, error) {
 	if len(size) != len(count) {
 		return nil, fmt.Errorf("%d sizes for %d counts", len(size), len(count))
 	}
@@ -44,7 +46,7 @@ func OneDim(ctx context.Context, capacity int64, size, count []int64, seed uint6
 	g := newGrouped(capacity, size, count)
 	s := newSearch(ctx, g, g.count, seed)
 	s.smooth = 0.8
-	g.run(s)
+	g.run(s, rounds)
 	return g.result(s.best, s.bound), nil
 }
 
@@ -61,7 +63,7 @@ func divesFor(sizes int) int {
 	return 12
 }
 
-func (g *grouped) run(s *search) {
+func (g *grouped) run(s *search, rounds int) {
 	if len(g.size) == 0 {
 		return
 	}
@@ -72,7 +74,7 @@ func (g *grouped) run(s *search) {
 	}
 	root := s.root()
 	center := slices.Clone(s.center)
-	for round := 1; root != nil && !s.done() && !s.stopped(); round++ {
+	for round := 1; root != nil && !s.done() && !s.stopped() && (rounds == 0 || round <= rounds); round++ {
 		for try := range divesFor(len(g.size)) {
 			copy(s.center, center)
 			d := dive{search: s, lp: root.clone(), left: slices.Clone(s.count), first: round == 1 && try == 0}

@@ -120,7 +120,7 @@ func TestOneDimIsOptimalOnSmallProblems(t *testing.T) {
 				items = append(items, []int64{size[i]})
 			}
 		}
-		r, err := pack.OneDim(newSteps(5000), capacity, size, count, 1)
+		r, err := pack.OneDim(newSteps(5000), capacity, size, count, 1, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func TestTripletsAreSolved(t *testing.T) {
 			b := 250 + rng.Int64N((1000-a)/2-249)
 			size, count = append(size, a, b, 1000-a-b), append(count, 1, 1, 1)
 		}
-		r, err := pack.OneDim(newSteps(100_000), 1000, size, count, 1)
+		r, err := pack.OneDim(newSteps(100_000), 1000, size, count, 1, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +179,7 @@ func TestTripletsAreSolved(t *testing.T) {
 // All that there is fills 1.97 bins, and so does the relaxation over fillings
 // that may take any number of a size; but three bins are needed.
 func TestProofBeyondTheVolume(t *testing.T) {
-	r, err := pack.OneDim(newSteps(100_000), 30, []int64{15, 10, 6}, []int64{1, 2, 4}, 1)
+	r, err := pack.OneDim(newSteps(100_000), 30, []int64{15, 10, 6}, []int64{1, 2, 4}, 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestProofBeyondTheVolume(t *testing.T) {
 
 func TestDeadlineStillGivesAPacking(t *testing.T) {
 	size, count := []int64{499, 351, 333, 251, 249, 201}, []int64{31, 17, 23, 41, 13, 7}
-	r, err := pack.OneDim(newSteps(0), 1000, size, count, 1)
+	r, err := pack.OneDim(newSteps(0), 1000, size, count, 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestBadSizesAreRefused(t *testing.T) {
 	for _, tc := range []struct{ size, count []int64 }{
 		{[]int64{0}, []int64{1}}, {[]int64{11}, []int64{1}}, {[]int64{5}, []int64{-1}}, {[]int64{5}, nil},
 	} {
-		if _, err := pack.OneDim(context.Background(), 10, tc.size, tc.count, 1); err == nil {
+		if _, err := pack.OneDim(context.Background(), 10, tc.size, tc.count, 1, 0); err == nil {
 			t.Errorf("sizes %v, counts %v were taken", tc.size, tc.count)
 		}
 	}
