@@ -16,12 +16,14 @@ import (
 	"yagura/scheduler/sequence"
 )
 
-// jobState is a job with its steps inside a transaction: copies to change.
+// jobState is a job with its steps inside a transaction. The job is a copy to
+// change; a step becomes one by own.
 type jobState struct {
 	t     *leadership
 	tx    *fsm.Tx
 	job   *schema.Job
 	steps []*schema.Step
+	owned map[int32]bool
 	begun *schema.Step // step of the world that advance has started
 }
 
@@ -30,23 +32,28 @@ func (t *leadership) load(tx *fsm.Tx, id string) (*jobState, error) {
 	if err != nil {
 		return nil, err
 	}
-	js := &jobState{t: t, tx: tx, job: j}
-	for _, s := range fsm.StepsOf(tx, j.Id) {
-		js.steps = append(js.steps, proto.Clone(s).(*schema.Step))
-	}
-	return js, nil
+	return &jobState{t: t, tx: tx, job: j, steps: fsm.StepsOf(tx, j.Id), owned: map[int32]bool{}}, nil
 }
 
-// step returns the step of a number.
+// own makes a step a copy to change.
+func (js *jobState) own(st *schema.Step) *schema.Step {
+	if !js.owned[st.Number] {
+		js.owned[st.Number] = true
+		js.steps[st.Number-1] = proto.Clone(st).(*schema.Step)
+	}
+	return js.steps[st.Number-1]
+}
+
+// step returns the step of a number, to change.
 func (js *jobState) step(number int32) (*schema.Step, error) {
 	if number < 1 || int(number) > len(js.steps) {
 		return nil, schema.Errorf(schema.KindConflict, fmt.Sprintf("job %s, step %d", js.job.Id, number), "there is no such step")
 	}
-	return js.steps[number-1], nil
+	return js.own(js.steps[number-1]), nil
 }
 
 func (js *jobState) env(st *schema.Step) *sequence.Env {
-	return &sequence.Env{Rows: js.tx, Job: js.job, Step: st, Steps: js.steps, Drivers: js.t.Drivers}
+	return &sequence.Env{Rows: js.tx, Job: js.job, Step: st, Steps: js.steps, Drivers: js.t.Drivers, Own: js.own}
 }
 
 // commitError is the error of a step's Commit within a batch that did more.
@@ -92,7 +99,7 @@ type begin struct {
 
 // advance does all that needs nobody outside: it skips what isn't needed,
 // carries out steps of the database, starts the step that may begin, and ends
-// the job after its last step. alone leaves steps of the database alone.
+// the job after its last step.
 func (js *jobState) advance(may *begin) error {
 	for moved := true; moved; {
 		moved = false
@@ -100,6 +107,7 @@ func (js *jobState) advance(may *begin) error {
 			if st.State != schema.StepPending {
 				continue
 			}
+			st = js.own(st)
 			def, err := sequence.StepOf(st.Name)
 			if err != nil {
 				return &commitError{st.Number, err}
@@ -133,6 +141,21 @@ func (js *jobState) advance(may *begin) error {
 	}
 	if len(current(js.steps)) == 0 {
 		return js.endJob(schema.JobSucceeded, nil)
+	}
+	return js.save()
+}
+
+// beginOne starts or skips one step of the world and nothing else.
+func (js *jobState) beginOne(def *sequence.Step, st *schema.Step, p pass) error {
+	if st.State != schema.StepPending || js.job.Cancel {
+		return nil
+	}
+	done, err := js.skip(def, st)
+	if err == nil && !done && p == passOf(js.tx, st) {
+		err = js.startStep(st)
+	}
+	if err != nil {
+		return err
 	}
 	return js.save()
 }
@@ -189,7 +212,7 @@ func (js *jobState) endStep(def *sequence.Step, st *schema.Step, e *sequence.Env
 	}
 	// A commit may have changed what later steps are told.
 	for _, s := range js.steps[st.Number:] {
-		if s.State == schema.StepPending {
+		if js.owned[s.Number] && s.State == schema.StepPending {
 			if err := fsm.Steps.Put(js.tx, s); err != nil {
 				return err
 			}
@@ -332,6 +355,7 @@ func (js *jobState) endJob(state string, cause error) error {
 	}
 	for _, st := range js.steps {
 		if st.State == schema.StepPending {
+			st = js.own(st)
 			st.State, st.Skipped = schema.StepSkipped, "the job has ended before it"
 			if err := fsm.MoveStep(js.tx, st); err != nil {
 				return err

@@ -69,11 +69,11 @@ func (c *conductor) run(ctx context.Context) {
 		return
 	}
 	results := make(chan outcome)
-	flying := map[int32]bool{}
+	flying := map[int32]int32{} // steps with a runner, and their lanes
 	var parked []outcome
 	failed := false
 	start := func(r *runner) {
-		flying[r.number()] = true
+		flying[r.number()] = r.st.Lane
 		go func() { results <- r.run(ctx) }() // run takes it off results before it returns
 	}
 	for {
@@ -91,7 +91,7 @@ func (c *conductor) run(ctx context.Context) {
 			} else {
 				turn := current(steps)
 				for _, st := range turn {
-					if !flying[st.Number] && !isParked(parked, st.Number) {
+					if !laneFlies(flying, st.Lane) && !isParked(parked, st.Number) {
 						start(newRunner(c, job, st))
 					}
 				}
@@ -134,6 +134,18 @@ func (c *conductor) run(ctx context.Context) {
 	}
 }
 
+// laneFlies tells whether a runner is at work in a lane; the main line shares
+// with none. A runner that ends its step may have started the next one, which
+// only it knows to be its own: no other must take that up.
+func laneFlies(flying map[int32]int32, lane int32) bool {
+	for _, l := range flying {
+		if l == lane || l == 0 || lane == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func isParked(parked []outcome, number int32) bool {
 	return slices.ContainsFunc(parked, func(o outcome) bool { return o.number == number })
 }
@@ -170,6 +182,7 @@ func (c *conductor) takeUp(ctx context.Context) bool {
 			default:
 				continue
 			}
+			st = js.own(st)
 			st.Resumed = true
 			if err := fsm.MoveStep(tx, st); err != nil {
 				return err
@@ -203,6 +216,9 @@ func (c *conductor) park(ctx context.Context, parked []outcome) bool {
 			return err
 		}
 		j := js.job
+		if j.Cancel && !j.Undoing {
+			return nil // it is taken up again, to be undone
+		}
 		var texts []string
 		words := parked[0].words
 		for _, o := range parked {

@@ -1,10 +1,13 @@
 package scheduler_test
 
 import (
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"yagura/drivers"
 	"yagura/drivers/fake"
 	"yagura/fsm"
 	"yagura/fsm/schema"
@@ -156,9 +159,7 @@ func TestCancelledFailoverSaysWhatItLeft(t *testing.T) {
 	r.Until("all to be moved", func(*fsm.View) bool { return r.World.Count("register", "") == 3 })
 	r.Until("a start to be under way", func(v *fsm.View) bool { return stepState(v, id, "start-machine") == schema.StepHandled })
 	cancel(r, id)
-	if j := r.Wait(id); j.State != schema.JobCancelled {
-		t.Fatalf("it is %s", j.State)
-	}
+	r.Until("the end", func(*fsm.View) bool { return r.Job(id).State == schema.JobCancelled })
 	for _, vm := range []string{"web04", "web05", "web06"} {
 		if m := r.Machine(vm); m.Status != schema.StatusAbnormal || !strings.Contains(m.StatusReason, "pvmutl poweron web "+vm) {
 			t.Errorf("%s is %s: %s", vm, m.Status, m.StatusReason)
@@ -181,5 +182,57 @@ func TestVMServerPower(t *testing.T) {
 		if m := r.Machine("esx02"); m.Power != c.power || r.World.Count(c.effect, "esx02") != 1 {
 			t.Errorf("after %s: %v\n%s", c.op, m, r.Dump())
 		}
+	}
+}
+
+// The VM server dies in the middle of its evacuation: the VMs that couldn't be
+// migrated any more are failed over, and the job succeeds.
+func TestServerDiesWhileItIsEvacuated(t *testing.T) {
+	r := schedulertest.New(t)
+	down := false
+	var mu sync.Mutex // guards down
+	r.World.OnCall(func(op, _ string, phase fake.Phase) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if op == fake.OpMigrate && phase == fake.After && !down {
+			down = true
+			r.World.HostDown("esx02", false)
+		}
+		return nil
+	})
+	r.Start()
+	r.MustSucceed(r.Queue(evacuate("esx02", true))...)
+	if left := onServer(t, r, "esx02"); len(left) > 0 || r.World.Count(fake.OpMigrate, "") == 0 || r.World.Count(fake.OpRegister, "") == 0 {
+		t.Errorf("still on esx02: %v\n%s", left, r.Dump())
+	}
+	for _, vm := range []string{"web04", "web05", "web06"} {
+		if m := r.Machine(vm); m.Power != schema.PowerOn || m.Status != schema.StatusReady {
+			t.Errorf("%s: %v", vm, m)
+		}
+	}
+}
+
+// BenchmarkFailover is a VM server with many VMs that dies.
+func BenchmarkFailover(b *testing.B) {
+	const vms = 200
+	for b.Loop() {
+		b.StopTimer()
+		r := schedulertest.New(b)
+		for i := range vms {
+			r.World.AddVM(drivers.VM{Name: fmt.Sprintf("many%03d", i), Server: "esx02", Power: drivers.PowerOn, Datastores: []string{"shared01"}})
+		}
+		r.Cluster.Do(func(tx *fsm.Tx) error {
+			m, _ := fsm.Models.Edit(tx, "vmservers/esx")
+			m.Capacity = 10000
+			return fsm.Models.Put(tx, m)
+		})
+		r.Start()
+		r.MustSucceed(r.Queue(func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, "vc1") })...)
+		r.World.HostDown("esx02", false)
+		b.StartTimer()
+		r.MustSucceed(r.Queue(evacuate("esx02", true))...)
+		b.StopTimer()
+		r.Stop()
+		b.StartTimer()
 	}
 }

@@ -194,15 +194,22 @@ func (r *runner) begin(ctx context.Context) *outcome {
 			js.attempt(st, true)
 			return fsm.MoveStep(js.tx, st)
 		}
-		if st.State != schema.StepPending {
-			return schema.Errorf(schema.KindConflict, "job "+st.Job, "step %d was begun by another", st.Number)
+		if schema.StepEnded(st.State) {
+			return nil // another lane's batch has skipped it
 		}
 		return js.advance(&begin{st.Number, p})
 	})
 	var commit *commitError
-	if errors.As(err, &commit) {
+	switch {
+	case errors.As(err, &commit) && commit.number == r.st.Number:
 		o := r.fail(ctx, commit.err)
 		return &o
+	case errors.As(err, &commit):
+		// A step of the database after this one fails: it will fail by itself.
+		err = r.update(ctx, "StartStep", func(js *jobState, st *schema.Step) error { return js.beginOne(r.def, st, p) })
+	}
+	if errors.Is(err, errJobEnded) {
+		return &outcome{kind: stepEnded}
 	}
 	if err != nil {
 		return r.writeFailed(err)
@@ -236,11 +243,15 @@ func (r *runner) commitAlone(ctx context.Context) outcome {
 	if errors.As(err, &commit) {
 		return r.fail(ctx, commit.err)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errJobEnded) {
 		return *r.writeFailed(err)
 	}
 	return outcome{kind: stepEnded}
 }
+
+// errJobEnded is the error of a write about a step whose job has ended: what
+// other lanes did has decided it.
+var errJobEnded = schema.Errorf(schema.KindConflict, "job", "it has ended")
 
 // update changes the step's row, and keeps what was written.
 func (r *runner) update(ctx context.Context, op string, change func(*jobState, *schema.Step) error) error {
@@ -249,6 +260,9 @@ func (r *runner) update(ctx context.Context, op string, change func(*jobState, *
 		js, err := r.t.load(tx, r.st.Job)
 		if err != nil {
 			return err
+		}
+		if schema.JobEnded(js.job.State) {
+			return errJobEnded
 		}
 		if js.job.State != schema.JobRunning && js.job.State != schema.JobCancelling {
 			return schema.Errorf(schema.KindConflict, "job "+js.job.Id, "it is %s", js.job.State)

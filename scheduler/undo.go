@@ -56,6 +56,7 @@ func (c *conductor) beginUndo(ctx context.Context) bool {
 			if err != nil {
 				return err
 			}
+			st = js.own(st)
 			switch st.State {
 			case schema.StepPending:
 				st.State, st.Skipped = schema.StepSkipped, why.Msg

@@ -4,6 +4,7 @@
 package schedulertest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -305,10 +306,15 @@ func (r *Rig) Dump() string {
 	return out
 }
 
-// testWriter sends a log to the test.
+// testWriter sends a log to the test. An error in it is a defect: what goes
+// wrong outside is a warning.
 type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(p []byte) (int, error) {
-	w.t.Logf("%s", p)
+	if bytes.Contains(p, []byte("level=ERROR")) {
+		w.t.Errorf("%s", p)
+	} else {
+		w.t.Logf("%s", p)
+	}
 	return len(p), nil
 }

@@ -168,6 +168,7 @@ func planLanes(tx *fsm.Tx, e *Env, name string) error {
 		if s.Lane == 0 || s.Number < e.Step.Number || (s.Name != name && s.Name != nameStart) {
 			continue
 		}
+		s = e.Own(s)
 		if mv, ok := to[s.Target]; ok {
 			s.Args[argServer], s.Args[argWhy] = mv.To, mv.Reason
 			if s.Name == name {
@@ -214,8 +215,8 @@ func reportVMs(tx *fsm.Tx, e *Env) error {
 			total++
 		}
 		switch {
-		case s.State == schema.StepFailed:
-			why[s.Target] = s.Error
+		case s.State == schema.StepFailed && (s.Name == nameStart || slices.Contains(left, s.Target)):
+			why[s.Target] = s.Error // of a VM that another way has moved the failure is history
 		case s.State == schema.StepSkipped && s.Name != nameStart && slices.Contains(left, s.Target):
 			why[s.Target] = s.Skipped
 		case s.State == schema.StepDone && s.Name == nameStart:

@@ -51,7 +51,7 @@ var checkVMServer = &Step{
 		paths, _ := e.Carry.(map[string]string)
 		for _, s := range e.Steps {
 			if path := paths[s.Target]; path != "" && s.Name == nameFailover && s.State == schema.StepPending {
-				s.Args[argConfig] = path
+				e.Own(s).Args[argConfig] = path
 			}
 		}
 		m, ok := fsm.Machines.Edit(tx, e.Step.Target)

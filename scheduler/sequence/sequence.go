@@ -142,10 +142,12 @@ const (
 
 // Env is what a step's functions work with.
 type Env struct {
-	Rows    fsm.Reader     // the state; the transaction itself in Skip, Commit and Tolerant
-	Job     *schema.Job    // not to be changed, except in Commit: Result
-	Step    *schema.Step   // not to be changed, except in Commit: Output
-	Steps   []*schema.Step // all steps of the job, in order
+	Rows  fsm.Reader     // the state; the transaction itself in Skip, Commit and Tolerant
+	Job   *schema.Job    // not to be changed, except in Commit: Result
+	Step  *schema.Step   // not to be changed
+	Steps []*schema.Step // all steps of the job, in order; see Own
+	// Own makes a later step a copy whose arguments a Commit may change.
+	Own     func(*schema.Step) *schema.Step
 	Call    drivers.Call
 	Drivers Drivers
 	// Out becomes the step's output when it is done.
