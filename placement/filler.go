@@ -2,8 +2,11 @@ package placement
 
 import "math"
 
-// fillNodes bounds the search for the best filling of one server.
-const fillNodes = 400
+// Bounds of the search for the best filling of one server.
+const (
+	fillNodes = 400
+	fillKinds = 80 // kinds of units looked at; of more, some of every size
+)
 
 // filler fills one server after the other with units from the queues.
 type filler struct {
@@ -18,6 +21,7 @@ type filler struct {
 	room   []int64
 	least  float64
 	nodes  int
+	turn   int // of thinning
 }
 
 // server fills server s with the kinds of units that leave the least weighted
@@ -38,12 +42,29 @@ func (f *filler) server(s int, kinds []int) {
 	if len(f.usable) == 0 {
 		return
 	}
+	f.thin()
 	f.nodes, f.least = fillNodes, math.Inf(1)
 	f.best = f.best[:0]
 	f.dig(0, g.slack(f.st, s))
 	for i, n := range f.best {
 		f.place(s, f.usable[i], n)
 	}
+}
+
+// thin keeps every few of too many kinds, another choice at each server.
+func (f *filler) thin() {
+	n := len(f.usable)
+	if n <= fillKinds {
+		return
+	}
+	stride := (n + fillKinds - 1) / fillKinds
+	k := 0
+	f.turn++
+	for i := f.turn % stride; i < n; i += stride {
+		f.usable[k], f.count[k] = f.usable[i], f.count[i]
+		k++
+	}
+	f.usable, f.count, f.take = f.usable[:k], f.count[:k], f.take[:k]
 }
 
 func (f *filler) holds(need []int64) bool {

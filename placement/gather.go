@@ -163,8 +163,10 @@ func (g *gather) fill(st *state, stay []int, loose []int32, widestFirst bool) []
 		return 0
 	})
 	f := filler{g: g, st: st, queue: queue}
+	rest := slices.Clone(kinds)
 	for _, s := range order {
-		f.server(s, kinds)
+		f.server(s, rest)
+		rest = slices.DeleteFunc(rest, func(k int) bool { return len(queue[k]) == 0 })
 	}
 	var left []int32
 	for _, k := range kinds {

@@ -23,7 +23,11 @@ type knapsack struct {
 	found    [][]int32 // improving fillings, by place in the order
 	nodes    int
 	maxNodes int
+	stopped  func() bool // asked now and then
 }
+
+// stopEvery is after how many nodes the search asks whether to stop.
+const stopEvery = 1 << 14
 
 // solve returns the greatest price of a filling, and whether that is proven.
 // Fillings better than floor are collected in found, the best last.
@@ -77,6 +81,10 @@ func (k *knapsack) search(i int, room, value int64) {
 			continue
 		}
 		if k.nodes++; k.nodes >= k.maxNodes {
+			return
+		}
+		if k.nodes%stopEvery == 0 && k.stopped() {
+			k.nodes = k.maxNodes
 			return
 		}
 		for n := most; n > 0; n-- {

@@ -46,6 +46,7 @@ func OneDim(ctx context.Context, capacity int64, size, count []int64, seed uint6
 	g := newGrouped(capacity, size, count)
 	s := newSearch(ctx, g, g.count, seed)
 	s.smooth = 0.8
+	g.kn.stopped = s.stopped
 	g.run(s, rounds)
 	return g.result(s.best, s.bound), nil
 }

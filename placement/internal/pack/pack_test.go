@@ -213,3 +213,20 @@ func TestBadSizesAreRefused(t *testing.T) {
 		t.Error("an item that fits no bin was taken")
 	}
 }
+
+func TestVectorWithVeryManySizes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	var size [][]int64
+	var count []int64
+	for range 3000 {
+		size, count = append(size, []int64{1 + rng.Int64N(400), 1 + rng.Int64N(400)}), append(count, 1+rng.Int64N(2))
+	}
+	r, err := pack.Vector(newSteps(200), []int64{1000, 1000}, size, count, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, r, []int64{1000, 1000}, size, count)
+	if r.Used > r.Bound*13/10 {
+		t.Errorf("%d bins, bound %d", r.Used, r.Bound)
+	}
+}

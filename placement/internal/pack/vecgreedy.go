@@ -1,10 +1,16 @@
 package pack
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // greedy packs bin after bin, each time with the piece that suits the room
 // left best, in three senses of best, and returns the packing with fewest bins.
 func (v *vector) greedy(left []int64) []filling {
+	if v.rows() > manyRows {
+		return v.firstFit(left)
+	}
 	weight := v.weights(left)
 	var best []filling
 	for _, suits := range []func(i int, room []float64) float64{
@@ -36,6 +42,57 @@ func (v *vector) greedy(left []int64) []filling {
 		}
 	}
 	return best
+}
+
+// With very many rows only first fit is quick enough, and of the bins only the
+// latest stay open.
+const (
+	manyRows = 2000
+	openBins = 200
+)
+
+// firstFit packs the largest pieces first, each into the first open bin that
+// has room.
+func (v *vector) firstFit(left []int64) []filling {
+	order := make([]int, 0, len(left))
+	for i, n := range left {
+		if n > 0 {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case v.sum[a] > v.sum[b]:
+			return -1
+		case v.sum[a] < v.sum[b]:
+			return 1
+		}
+		return 0
+	})
+	var rooms [][]int64
+	var out []filling
+	for _, i := range order {
+		for range left[i] {
+			k := max(0, len(rooms)-openBins)
+			for k < len(rooms) && !v.fits(i, rooms[k]) {
+				k++
+			}
+			if k == len(rooms) {
+				rooms = append(rooms, slices.Clone(v.capacity))
+				out = append(out, filling{times: 1})
+			}
+			for d, s := range v.at(i) {
+				rooms[k][d] -= s
+			}
+			f := &out[k]
+			if n := len(f.items); n > 0 && f.items[n-1].Size == i {
+				f.items[n-1].N++
+			} else {
+				f.items = append(f.items, Count{Size: i, N: 1})
+			}
+		}
+	}
+	return out
 }
 
 // weights are the demands of the dimensions: scarce ones count more.
