@@ -22,7 +22,9 @@
 //
 // For one question on one problem call [Solve]. For many questions on a large
 // problem [Compile] it once and call [Cluster.Solve]; follow changes with
-// [Cluster.SetVM], [Cluster.RemoveVM] and [Cluster.SetServer].
+// [Cluster.SetVM], [Cluster.RemoveVM], [Cluster.SetServer] and [Cluster.Apply].
+// [Cluster.ExplainVM] and [Cluster.ExplainServer] say why things are as they
+// are, [Picture] draws a plan, [Verify] checks one.
 //
 // Problems are text too: [Parse] and [Print] read and write a line format, so
 // that a bug report is a file; [ParseGaneti] reads Ganeti's htools files.

@@ -82,7 +82,9 @@ func (s *search) root() *master {
 
 func (f filling) column() column {
 	var c column
-	for _, it := range f.items {
+	items := slices.Clone(f.items)
+	slices.SortFunc(items, func(a, b Count) int { return a.Size - b.Size })
+	for _, it := range items {
 		c.rows, c.n = append(c.rows, int32(it.Size)), append(c.n, int32(it.N))
 	}
 	return c
