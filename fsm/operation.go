@@ -22,6 +22,8 @@ const (
 	SeqMoveMasterMachineToGroup = "MoveMasterMachineToGroup"
 	SeqCollect                  = "Collect" // reads the inventory of a subsystem
 	SeqEvacuate                 = "Evacuate"
+	SeqLoadBalanceVMServer      = "LoadBalanceVMServer"
+	SeqPowerSaveVMServer        = "PowerSaveVMServer" // of the manual's action on low load [4.2.19]
 )
 
 // Parameters of jobs.

@@ -26,7 +26,7 @@ func (n *Node) schedule(ctx context.Context, term uint64) error {
 		d = newRowDrivers(n.store, n.ident.CAPEM, n.log)
 	}
 	defer d.Close()
-	return scheduler.New(scheduler.Config{Store: n.store, Drivers: d, Node: n.id, Log: n.log}).Run(ctx, term)
+	return scheduler.New(scheduler.Config{Store: n.store, Drivers: d, Node: n.id, Log: n.log, Meter: &n.meter}).Run(ctx, term)
 }
 
 // housekeeping lets rows past their retention go, and raises the feature level

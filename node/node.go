@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"yagura/fsm"
+	"yagura/fsm/planning"
 	"yagura/node/tlsutil"
 	"yagura/node/trap"
 	"yagura/rpc"
@@ -29,6 +30,7 @@ type Node struct {
 	ident *tlsutil.Identity
 
 	store     *fsm.Store
+	meter     planning.Meter // measured loads: the scheduler fills it while this manager leads, the API plans by it
 	stores    *stores
 	raft      *raft.Raft
 	layer     *streamLayer
@@ -184,7 +186,7 @@ func (n *Node) serveAPI(ctx context.Context) (err error) {
 		return err
 	}
 	n.server, err = rpc.NewServer(rpc.Config{
-		Store: n.store, Cluster: n, Log: n.log, Metrics: n.metrics, PeerTLS: n.peerTLS(), Dial: n.cfg.Dial,
+		Store: n.store, Meter: &n.meter, Cluster: n, Log: n.log, Metrics: n.metrics, PeerTLS: n.peerTLS(), Dial: n.cfg.Dial,
 		TLS: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{n.ident.Certificate}, ClientCAs: n.ident.Pool},
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"yagura/fsm"
+	"yagura/fsm/planning"
 	"yagura/fsm/schema"
 )
 
@@ -45,6 +46,8 @@ type Config struct {
 	TokenLifetime time.Duration
 	// LeaderWait bounds how long a call waits for a leader. 0: DefaultLeaderWait.
 	LeaderWait time.Duration
+	// Meter has the loads that the leader's scheduler measures. nil: none are known.
+	Meter *planning.Meter
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
 }

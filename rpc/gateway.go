@@ -76,6 +76,7 @@ func newGateway(s *Server) (*gatewayServer, error) {
 	)
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		api.RegisterAuthHandler, api.RegisterInventoryHandler, api.RegisterOperationsHandler,
+		api.RegisterPlacementHandler,
 		api.RegisterJobsHandler, api.RegisterEventsHandler, api.RegisterClusterHandler,
 	} {
 		// The context given ends the connection, which close does here.

@@ -112,6 +112,7 @@ func (s *Server) newGRPC(creds credentials.TransportCredentials) *grpc.Server {
 	api.RegisterAuthServer(g, authService{s: s})
 	api.RegisterInventoryServer(g, inventoryService{s: s})
 	api.RegisterOperationsServer(g, operationsService{s: s})
+	api.RegisterPlacementServer(g, placementService{s: s})
 	api.RegisterJobsServer(g, jobsService{s: s})
 	api.RegisterEventsServer(g, eventsService{s: s})
 	api.RegisterClusterServer(g, clusterService{s: s})

@@ -74,6 +74,28 @@ func TestCrashEverywhere(t *testing.T) {
 		"CreateMachineToGroup that fails": {State: schema.JobFailed,
 			Setup:   func(r *schedulertest.Rig) { r.World.Inject(fake.Fault{Op: "power-on", Mode: fake.FailTask}) },
 			Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestAddVM(tx, fsm.AddVM{Group: "web", VM: "web20"}) }},
+		"LoadBalanceVMServer": {
+			Setup: func(r *schedulertest.Rig) {
+				placementOn(r, nil)
+				loaded(r, map[string]int64{"esx01": 3000, "esx02": 100, "esx03": 100, "esx04": 100})
+			},
+			Request: rearrange(fsm.SeqLoadBalanceVMServer),
+		},
+		"LoadBalanceVMServer that starts a VM server": {
+			Setup: func(r *schedulertest.Rig) {
+				placementOn(r, nil)
+				stopped(r, "esx04")
+				loaded(r, map[string]int64{"esx01": 3000, "esx02": 3000, "esx03": 3000})
+			},
+			Request: rearrange(fsm.SeqLoadBalanceVMServer),
+		},
+		"PowerSaveVMServer": {
+			Setup: func(r *schedulertest.Rig) {
+				placementOn(r, func(p *schema.Placement) { p.ReserveServers = 1 })
+				loaded(r, map[string]int64{"esx01": 100, "esx02": 100, "esx03": 100, "esx04": 100})
+			},
+			Request: rearrange(fsm.SeqPowerSaveVMServer),
+		},
 		"Collect": {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, "vc1") }},
 	} {
 		t.Run(name+" at once", func(t *testing.T) {
@@ -86,7 +108,7 @@ func TestCrashEverywhere(t *testing.T) {
 			if c.Setup != nil {
 				c.Setup(r)
 			}
-			for _, op := range []string{"power-on", "shutdown", "power-off", "reboot", "suspend", "migrate", "move", "register", "clone", "destroy", "host-power-off"} {
+			for _, op := range []string{"power-on", "shutdown", "power-off", "reboot", "suspend", "migrate", "move", "register", "clone", "destroy", "host-power-off", "host-shutdown", "host-power-on"} {
 				r.World.Delay(op, 200*time.Millisecond)
 			}
 		}

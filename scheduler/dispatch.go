@@ -130,13 +130,14 @@ func (t *leadership) startJob(ctx context.Context, v *fsm.View, j *schema.Job, a
 			return true
 		}
 	}
+	prepare := t.planAhead(v, j)
 	var started bool
 	err := t.update(ctx, "StartJob", func(tx *fsm.Tx) error {
 		js, err := t.load(tx, j.Id)
 		if err != nil || js.job.State != schema.JobQueued {
 			return err
 		}
-		started, err = js.start(ahead)
+		started, err = js.start(ahead, prepare)
 		return err
 	})
 	if err != nil {
@@ -188,8 +189,26 @@ func (t *leadership) whyWait(r fsm.Reader, j *schema.Job, ahead reservations) st
 	return ""
 }
 
+// planner makes a job's plan, inside of the batch that starts it or before.
+type planner func(r fsm.Reader, j *schema.Job) (*sequence.Plan, error)
+
+// planAhead makes the plan of a job that goes by measured loads, on a snapshot;
+// for others it is made in the batch. An unknown sequence is told there, too.
+func (t *leadership) planAhead(v *fsm.View, j *schema.Job) planner {
+	seq, err := sequence.Find(j.Sequence)
+	if err != nil || j.Cancel || j.Undoing {
+		return nil
+	}
+	if seq.PlanByLoad == nil {
+		return seq.Plan
+	}
+	now := t.Clock.Now()
+	plan, err := seq.PlanByLoad(v, j, sequence.Measured{Loads: t.Meter.Loads(now), Now: now})
+	return func(fsm.Reader, *schema.Job) (*sequence.Plan, error) { return plan, err }
+}
+
 // start starts the job if it can, or notes what it waits for.
-func (js *jobState) start(ahead reservations) (bool, error) {
+func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 	j, t := js.job, js.t
 	if j.Cancel {
 		return false, js.endJob(schema.JobCancelled, schema.Errorf(schema.KindCancelled, "job "+j.Id, "%s cancelled it before it began", j.CancelBy))
@@ -201,7 +220,7 @@ func (js *jobState) start(ahead reservations) (bool, error) {
 	wants := j.Locks
 	var plan *sequence.Plan
 	if !j.Undoing {
-		if plan, err = seq.Plan(js.tx, j); err != nil {
+		if plan, err = prepare(js.tx, j); err != nil {
 			return false, js.endJob(schema.JobFailed, err)
 		}
 		wants = fsm.NormalLocks(plan.Locks)

@@ -172,6 +172,7 @@ func factsOf(r fsm.Reader, e *schema.Event) policy.Facts {
 		}
 	}
 	f.MovedBy = movedBy(r, m.Name)
+	f.Placement, f.PlacedBy = placementOf(r, m) != nil, placedBy(r, m)
 	return f
 }
 
@@ -194,6 +195,19 @@ func policyOf(r fsm.Reader, m *schema.Machine) (*schema.Policy, string) {
 func movedBy(r fsm.Reader, server string) string {
 	for _, j := range fsm.LiveJobs(r) {
 		if (j.Sequence == fsm.SeqFailoverVMServer || j.Sequence == fsm.SeqEvacuate) && j.Params[fsm.ParamVMServer] == server {
+			return j.Id
+		}
+	}
+	return ""
+}
+
+// placedBy is the job that rearranges the VMs of a VM server's model already.
+func placedBy(r fsm.Reader, server *schema.Machine) string {
+	for _, j := range fsm.LiveJobs(r) {
+		if j.Sequence != fsm.SeqLoadBalanceVMServer && j.Sequence != fsm.SeqPowerSaveVMServer {
+			continue
+		}
+		if m, ok := fsm.Machines.Get(r, j.Params[fsm.ParamVMServer]); ok && m.Group == server.Group && m.Model == server.Model {
 			return j.Id
 		}
 	}
@@ -248,12 +262,18 @@ func carryOut(tx *fsm.Tx, e *schema.Event, a policy.Action, notify bool) (*schem
 			return nil, err
 		}
 		rec.Result, rec.Detail = policy.ResultDone, e.Target+" is "+a.Status
-	case a.Mode != "":
-		id, err := fsm.QueueJob(tx, &schema.Job{
-			Sequence: fsm.SeqFailoverVMServer, Params: map[string]string{fsm.ParamVMServer: e.Target, fsm.ParamMode: a.Mode}, Targets: []string{e.Target},
-			Group: e.Group, Priority: fsm.PriorityRecovery, Event: e.Id, CreatedBy: "policy " + e.Policy,
+	case a.Mode != "" || a.Sequence != "":
+		j := &schema.Job{
+			Sequence: a.Sequence, Params: map[string]string{fsm.ParamVMServer: e.Target}, Targets: []string{e.Target},
+			Group: e.Group, Priority: fsm.PriorityRoutine, Event: e.Id, CreatedBy: "policy " + e.Policy,
 			Reason: fmt.Sprintf("event %s: %s", e.Id, policy.Describe(e)),
-		})
+		}
+		if a.Mode != "" {
+			j.Sequence, j.Priority, j.Params[fsm.ParamMode] = fsm.SeqFailoverVMServer, fsm.PriorityRecovery, a.Mode
+		} else {
+			j.Reason += ", " + e.Text
+		}
+		id, err := fsm.QueueJob(tx, j)
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"yagura/fsm"
+	"yagura/fsm/planning"
 	"yagura/fsm/schema"
 	"yagura/scheduler/sequence"
 )
@@ -27,7 +28,9 @@ type Config struct {
 	Clock   Clock        // nil: the machine's
 	// MaxJobs is how many jobs run side by side; 0 means 64.
 	MaxJobs int
-	// NoFollow leaves the subsystems alone between jobs. For tests that count calls.
+	// Meter takes the measured loads; whoever else plans may read it. nil: one of its own.
+	Meter *planning.Meter
+	// NoFollow leaves the subsystems alone between jobs, and their loads. For tests that count calls.
 	NoFollow bool
 }
 
@@ -45,6 +48,9 @@ func New(cfg Config) *Scheduler {
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = realClock{}
+	}
+	if cfg.Meter == nil {
+		cfg.Meter = new(planning.Meter)
 	}
 	if cfg.MaxJobs <= 0 {
 		cfg.MaxJobs = defaultMaxJobs
@@ -64,6 +70,7 @@ func (s *Scheduler) Run(ctx context.Context, term uint64) error {
 	wg.Go(func() { t.intake(ctx) })
 	if !s.cfg.NoFollow {
 		wg.Go(func() { t.followAll(ctx) })
+		wg.Go(func() { t.measure(ctx) })
 	}
 	wg.Wait()
 	return nil

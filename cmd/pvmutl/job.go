@@ -207,6 +207,12 @@ func stepRemark(s *schema.Step) string {
 	if s.Error != "" {
 		remarks = append(remarks, s.Error)
 	}
+	if why := s.Args["why"]; why != "" && s.Skipped == "" { // of the choice that placement made
+		if to := s.Args["vm_server"]; to != "" && to != s.Target {
+			why = "to " + to + ": " + why
+		}
+		remarks = append(remarks, why)
+	}
 	return strings.Join(remarks, "; ")
 }
 

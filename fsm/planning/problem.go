@@ -71,7 +71,12 @@ func (b *builder) models() {
 		})
 		if key == b.s.Model {
 			b.p.Settings.Hold, b.p.Settings.MoveBudget = Hold(pl), MaxMoves(pl)
-			b.p.Settings.ReserveFailures = int(pl.GetReserveServers())
+			b.p.Settings.MinGain = minGain
+			if n := int(pl.GetReserveServers()); n > 0 {
+				// The reserve is found by leaving more VM servers on, a budget
+				// of moves in the other direction: the reserve counts more.
+				b.p.Settings.ReserveFailures, b.p.Settings.MoveBudget = n, 0
+			}
 		}
 	}
 }
@@ -84,6 +89,10 @@ func Hold(p *schema.Placement) time.Duration {
 	}
 	return 5 * time.Minute
 }
+
+// minGain is what a levelling move must gain, see placement.Settings: a few
+// percent of load on a handful of VM servers, or it isn't worth its migration.
+const minGain = 60
 
 // MaxMoves is how many moves one plan may have.
 func MaxMoves(p *schema.Placement) int {
@@ -104,7 +113,7 @@ func (b *builder) servers() {
 			Name: m.Name, Datacenter: m.Datacenter, State: state, Maintenance: m.VmMaintenance || m.Maintenance,
 			// One that runs may be stopped only if it can be started again.
 			Startable: m.Managed && m.Group != "" && (m.Bmc != nil || state == placement.ServerOff),
-			Capacity:  capacityOf(b.r, m), Datastores: m.SharedDatastores, Networks: m.Networks,
+			Capacity:  Capacity(b.r, m), Datastores: m.SharedDatastores, Networks: m.Networks,
 		}
 		if m.HardwareStatus == schema.HardwareFailed {
 			s.Maintenance = true // a faulty VM server takes no VM
@@ -113,7 +122,8 @@ func (b *builder) servers() {
 		if m.Group != "" && m.Model != "" {
 			s.Model = fsm.GroupKey(m.Group, m.Model)
 		}
-		if !b.s.Now.IsZero() && m.Switched != nil {
+		// Load that comes back is no reason to wait: the hold time is for stopping.
+		if !b.s.Now.IsZero() && m.Switched != nil && state == placement.ServerOn {
 			s.SinceChange = since(b.s.Now, m.Switched.AsTime())
 		}
 		b.p.Servers = append(b.p.Servers, s)
@@ -166,7 +176,7 @@ func (b *builder) vms() {
 		}
 		cost := int64(schema.DefaultCost)
 		if m, ok := fsm.Machines.Get(b.r, name); ok {
-			cost = costOf(b.r, m)
+			cost = Cost(b.r, m)
 		}
 		b.arriving(name+" (arriving)", to, cost, 0, 0)
 	}
@@ -227,7 +237,7 @@ func limit(total, own int64) placement.Limit {
 // VM is a VM as placement sees it, without its measured load.
 func VM(r fsm.Reader, m *schema.Machine) placement.VM {
 	v := placement.VM{
-		Name: m.Name, Cost: costOf(r, m), Power: placement.Power(m.Power), Server: m.VmServer, Datacenter: m.Datacenter, Networks: m.Networks,
+		Name: m.Name, Cost: Cost(r, m), Power: placement.Power(m.Power), Server: m.VmServer, Datacenter: m.Datacenter, Networks: m.Networks,
 		Priority: int(RestartPriority(r, m)),
 	}
 	if v.Power != placement.PowerOn && v.Power != placement.PowerSuspended {
@@ -251,7 +261,8 @@ func VM(r fsm.Reader, m *schema.Machine) placement.VM {
 	return v
 }
 
-func capacityOf(r fsm.Reader, m *schema.Machine) int64 {
+// Capacity of a VM server: its own, its model's, or the default [1.3.5].
+func Capacity(r fsm.Reader, m *schema.Machine) int64 {
 	if m.Capacity > 0 {
 		return m.Capacity
 	}
@@ -261,7 +272,9 @@ func capacityOf(r fsm.Reader, m *schema.Machine) int64 {
 	return schema.DefaultCapacity
 }
 
-func costOf(r fsm.Reader, m *schema.Machine) int64 {
+// Cost is what a VM that is on takes of a capacity: its own, its model's, or the
+// default [1.3.5].
+func Cost(r fsm.Reader, m *schema.Machine) int64 {
 	if m.Cost > 0 {
 		return m.Cost
 	}
@@ -269,6 +282,16 @@ func costOf(r fsm.Reader, m *schema.Machine) int64 {
 		return model.Cost
 	}
 	return schema.DefaultCost
+}
+
+// Room is the capacity of a VM server, and the cost of the VMs on it that are on.
+func Room(r fsm.Reader, server *schema.Machine) (capacity, used int64) {
+	for vm := range fsm.Machines.By(r, fsm.ByServer, server.Name) {
+		if vm.Kind == schema.MachineVM && vm.Power == schema.PowerOn {
+			used += Cost(r, vm)
+		}
+	}
+	return Capacity(r, server), used
 }
 
 // RestartPriority orders VMs: by the priority of their category, group and model.

@@ -2021,6 +2021,7 @@ type PlacementPlan struct {
 	Failures      []*PlacementFailure    `protobuf:"bytes,14,rep,name=failures,proto3" json:"failures,omitempty"` // check-failures: what the loss of each VM server would mean
 	Missing       string                 `protobuf:"bytes,15,opt,name=missing,proto3" json:"missing,omitempty"`   // check-failures: what is lacking even with all VM servers started
 	Rooms         []*PlacementRoom       `protobuf:"bytes,16,rep,name=rooms,proto3" json:"rooms,omitempty"`       // room: how many more VMs fit on each VM server
+	Picture       string                 `protobuf:"bytes,17,opt,name=picture,proto3" json:"picture,omitempty"`   // load of each VM server before and after as bars of text
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2165,6 +2166,13 @@ func (x *PlacementPlan) GetRooms() []*PlacementRoom {
 		return x.Rooms
 	}
 	return nil
+}
+
+func (x *PlacementPlan) GetPicture() string {
+	if x != nil {
+		return x.Picture
+	}
+	return ""
 }
 
 type PlacementAction struct {
@@ -2743,12 +2751,88 @@ func (x *PlacementRoom) GetWhy() string {
 	return ""
 }
 
+type PlacementChoice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VmServer      string                 `protobuf:"bytes,1,opt,name=vm_server,json=vmServer,proto3" json:"vm_server,omitempty"`
+	Possible      bool                   `protobuf:"varint,2,opt,name=possible,proto3" json:"possible,omitempty"`
+	Stopped       bool                   `protobuf:"varint,3,opt,name=stopped,proto3" json:"stopped,omitempty"` // it would have to be started first
+	Free          int64                  `protobuf:"varint,4,opt,name=free,proto3" json:"free,omitempty"`       // of its capacity, when possible
+	Why           string                 `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`          // when not possible
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementChoice) Reset() {
+	*x = PlacementChoice{}
+	mi := &file_rpc_api_api_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementChoice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementChoice) ProtoMessage() {}
+
+func (x *PlacementChoice) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementChoice.ProtoReflect.Descriptor instead.
+func (*PlacementChoice) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *PlacementChoice) GetVmServer() string {
+	if x != nil {
+		return x.VmServer
+	}
+	return ""
+}
+
+func (x *PlacementChoice) GetPossible() bool {
+	if x != nil {
+		return x.Possible
+	}
+	return false
+}
+
+func (x *PlacementChoice) GetStopped() bool {
+	if x != nil {
+		return x.Stopped
+	}
+	return false
+}
+
+func (x *PlacementChoice) GetFree() int64 {
+	if x != nil {
+		return x.Free
+	}
+	return 0
+}
+
+func (x *PlacementChoice) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 type Explanation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`       // vm | vm-server
 	Facts         []string               `protobuf:"bytes,3,rep,name=facts,proto3" json:"facts,omitempty"`     // sentences
-	Choices       []*PlacementRoom       `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"` // vm: each VM server, and why it can't take the VM (room 0)
+	Choices       []*PlacementChoice     `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"` // vm: the other VM servers
 	Load          *PlacementLoad         `protobuf:"bytes,5,opt,name=load,proto3" json:"load,omitempty"`       // vm-server
 	Moves         []*PlacementMove       `protobuf:"bytes,6,rep,name=moves,proto3" json:"moves,omitempty"`     // vm-server: where its VMs would go if it were emptied
 	Unplaced      []*PlacementUnplaced   `protobuf:"bytes,7,rep,name=unplaced,proto3" json:"unplaced,omitempty"`
@@ -2758,7 +2842,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_rpc_api_api_proto_msgTypes[43]
+	mi := &file_rpc_api_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2770,7 +2854,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[43]
+	mi := &file_rpc_api_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2783,7 +2867,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{43}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Explanation) GetName() string {
@@ -2807,7 +2891,7 @@ func (x *Explanation) GetFacts() []string {
 	return nil
 }
 
-func (x *Explanation) GetChoices() []*PlacementRoom {
+func (x *Explanation) GetChoices() []*PlacementChoice {
 	if x != nil {
 		return x.Choices
 	}
@@ -2846,7 +2930,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[44]
+	mi := &file_rpc_api_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2858,7 +2942,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[44]
+	mi := &file_rpc_api_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2871,7 +2955,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{44}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListJobsRequest) GetAll() bool {
@@ -2904,7 +2988,7 @@ type ListJobsReply struct {
 
 func (x *ListJobsReply) Reset() {
 	*x = ListJobsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[45]
+	mi := &file_rpc_api_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2916,7 +3000,7 @@ func (x *ListJobsReply) String() string {
 func (*ListJobsReply) ProtoMessage() {}
 
 func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[45]
+	mi := &file_rpc_api_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2929,7 +3013,7 @@ func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsReply.ProtoReflect.Descriptor instead.
 func (*ListJobsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{45}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListJobsReply) GetJobs() []*JobInfo {
@@ -2948,7 +3032,7 @@ type JobRequest struct {
 
 func (x *JobRequest) Reset() {
 	*x = JobRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[46]
+	mi := &file_rpc_api_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2960,7 +3044,7 @@ func (x *JobRequest) String() string {
 func (*JobRequest) ProtoMessage() {}
 
 func (x *JobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[46]
+	mi := &file_rpc_api_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2973,7 +3057,7 @@ func (x *JobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
 func (*JobRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{46}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *JobRequest) GetId() string {
@@ -2993,7 +3077,7 @@ type ResumeJobRequest struct {
 
 func (x *ResumeJobRequest) Reset() {
 	*x = ResumeJobRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[47]
+	mi := &file_rpc_api_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3005,7 +3089,7 @@ func (x *ResumeJobRequest) String() string {
 func (*ResumeJobRequest) ProtoMessage() {}
 
 func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[47]
+	mi := &file_rpc_api_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3018,7 +3102,7 @@ func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeJobRequest.ProtoReflect.Descriptor instead.
 func (*ResumeJobRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{47}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ResumeJobRequest) GetId() string {
@@ -3046,7 +3130,7 @@ type JobInfo struct {
 
 func (x *JobInfo) Reset() {
 	*x = JobInfo{}
-	mi := &file_rpc_api_api_proto_msgTypes[48]
+	mi := &file_rpc_api_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3058,7 +3142,7 @@ func (x *JobInfo) String() string {
 func (*JobInfo) ProtoMessage() {}
 
 func (x *JobInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[48]
+	mi := &file_rpc_api_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3071,7 +3155,7 @@ func (x *JobInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobInfo.ProtoReflect.Descriptor instead.
 func (*JobInfo) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{48}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *JobInfo) GetJob() *schema.Job {
@@ -3098,7 +3182,7 @@ type ListLocksReply struct {
 
 func (x *ListLocksReply) Reset() {
 	*x = ListLocksReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[49]
+	mi := &file_rpc_api_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3110,7 +3194,7 @@ func (x *ListLocksReply) String() string {
 func (*ListLocksReply) ProtoMessage() {}
 
 func (x *ListLocksReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[49]
+	mi := &file_rpc_api_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3123,7 +3207,7 @@ func (x *ListLocksReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLocksReply.ProtoReflect.Descriptor instead.
 func (*ListLocksReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{49}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListLocksReply) GetLocks() []*schema.Lock {
@@ -3154,7 +3238,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[50]
+	mi := &file_rpc_api_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3166,7 +3250,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[50]
+	mi := &file_rpc_api_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3179,7 +3263,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{50}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListEventsRequest) GetAfter() string {
@@ -3233,7 +3317,7 @@ type ListEventsReply struct {
 
 func (x *ListEventsReply) Reset() {
 	*x = ListEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[51]
+	mi := &file_rpc_api_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3245,7 +3329,7 @@ func (x *ListEventsReply) String() string {
 func (*ListEventsReply) ProtoMessage() {}
 
 func (x *ListEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[51]
+	mi := &file_rpc_api_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3258,7 +3342,7 @@ func (x *ListEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsReply.ProtoReflect.Descriptor instead.
 func (*ListEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{51}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListEventsReply) GetEvents() []*schema.Event {
@@ -3277,7 +3361,7 @@ type EventRequest struct {
 
 func (x *EventRequest) Reset() {
 	*x = EventRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[52]
+	mi := &file_rpc_api_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3373,7 @@ func (x *EventRequest) String() string {
 func (*EventRequest) ProtoMessage() {}
 
 func (x *EventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[52]
+	mi := &file_rpc_api_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3386,7 @@ func (x *EventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventRequest.ProtoReflect.Descriptor instead.
 func (*EventRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{52}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *EventRequest) GetId() string {
@@ -3323,7 +3407,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[53]
+	mi := &file_rpc_api_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3335,7 +3419,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[53]
+	mi := &file_rpc_api_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3348,7 +3432,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{53}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListAuditRequest) GetAfter() string {
@@ -3381,7 +3465,7 @@ type ListAuditReply struct {
 
 func (x *ListAuditReply) Reset() {
 	*x = ListAuditReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[54]
+	mi := &file_rpc_api_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3393,7 +3477,7 @@ func (x *ListAuditReply) String() string {
 func (*ListAuditReply) ProtoMessage() {}
 
 func (x *ListAuditReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[54]
+	mi := &file_rpc_api_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3406,7 +3490,7 @@ func (x *ListAuditReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditReply.ProtoReflect.Descriptor instead.
 func (*ListAuditReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{54}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListAuditReply) GetAudit() []*schema.Audit {
@@ -3425,7 +3509,7 @@ type NodeRequest struct {
 
 func (x *NodeRequest) Reset() {
 	*x = NodeRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[55]
+	mi := &file_rpc_api_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3437,7 +3521,7 @@ func (x *NodeRequest) String() string {
 func (*NodeRequest) ProtoMessage() {}
 
 func (x *NodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[55]
+	mi := &file_rpc_api_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3450,7 +3534,7 @@ func (x *NodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRequest.ProtoReflect.Descriptor instead.
 func (*NodeRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{55}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *NodeRequest) GetId() string {
@@ -3480,7 +3564,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_rpc_api_api_proto_msgTypes[56]
+	mi := &file_rpc_api_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3492,7 +3576,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[56]
+	mi := &file_rpc_api_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3505,7 +3589,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{56}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Node) GetId() string {
@@ -3601,7 +3685,7 @@ type ListNodesReply struct {
 
 func (x *ListNodesReply) Reset() {
 	*x = ListNodesReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[57]
+	mi := &file_rpc_api_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3613,7 +3697,7 @@ func (x *ListNodesReply) String() string {
 func (*ListNodesReply) ProtoMessage() {}
 
 func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[57]
+	mi := &file_rpc_api_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3626,7 +3710,7 @@ func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesReply.ProtoReflect.Descriptor instead.
 func (*ListNodesReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{57}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListNodesReply) GetNodes() []*Node {
@@ -3654,7 +3738,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[58]
+	mi := &file_rpc_api_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3666,7 +3750,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[58]
+	mi := &file_rpc_api_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3679,7 +3763,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{58}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *StatusReply) GetNode() string {
@@ -3761,7 +3845,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_rpc_api_api_proto_msgTypes[59]
+	mi := &file_rpc_api_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3773,7 +3857,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[59]
+	mi := &file_rpc_api_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3786,7 +3870,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{59}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Chunk) GetData() []byte {
@@ -3806,7 +3890,7 @@ type RecordEventsRequest struct {
 
 func (x *RecordEventsRequest) Reset() {
 	*x = RecordEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[60]
+	mi := &file_rpc_api_api_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3818,7 +3902,7 @@ func (x *RecordEventsRequest) String() string {
 func (*RecordEventsRequest) ProtoMessage() {}
 
 func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[60]
+	mi := &file_rpc_api_api_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3831,7 +3915,7 @@ func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{60}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RecordEventsRequest) GetNode() string {
@@ -3857,7 +3941,7 @@ type RecordEventsReply struct {
 
 func (x *RecordEventsReply) Reset() {
 	*x = RecordEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[61]
+	mi := &file_rpc_api_api_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3869,7 +3953,7 @@ func (x *RecordEventsReply) String() string {
 func (*RecordEventsReply) ProtoMessage() {}
 
 func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[61]
+	mi := &file_rpc_api_api_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3882,7 +3966,7 @@ func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsReply.ProtoReflect.Descriptor instead.
 func (*RecordEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{61}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RecordEventsReply) GetSequence() uint64 {
@@ -3901,7 +3985,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[62]
+	mi := &file_rpc_api_api_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3913,7 +3997,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[62]
+	mi := &file_rpc_api_api_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3926,7 +4010,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{62}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *JoinRequest) GetManager() *schema.Manager {
@@ -4072,7 +4156,7 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\x03vms\x18\x03 \x03(\tR\x03vms\x12\x1d\n" +
 	"\n" +
 	"vm_servers\x18\x04 \x03(\tR\tvmServers\x12&\n" +
-	"\x0fno_server_start\x18\x05 \x01(\bR\rnoServerStart\"\xe0\x05\n" +
+	"\x0fno_server_start\x18\x05 \x01(\bR\rnoServerStart\"\xfa\x05\n" +
 	"\rPlacementPlan\x12\x1c\n" +
 	"\tobjective\x18\x01 \x01(\tR\tobjective\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x1a\n" +
@@ -4093,7 +4177,8 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\x03gap\x18\r \x01(\x01R\x03gap\x12;\n" +
 	"\bfailures\x18\x0e \x03(\v2\x1f.yagura.api.v1.PlacementFailureR\bfailures\x12\x18\n" +
 	"\amissing\x18\x0f \x01(\tR\amissing\x122\n" +
-	"\x05rooms\x18\x10 \x03(\v2\x1c.yagura.api.v1.PlacementRoomR\x05rooms\"F\n" +
+	"\x05rooms\x18\x10 \x03(\v2\x1c.yagura.api.v1.PlacementRoomR\x05rooms\x12\x18\n" +
+	"\apicture\x18\x11 \x01(\tR\apicture\"F\n" +
 	"\x0fPlacementAction\x12\x1b\n" +
 	"\tvm_server\x18\x01 \x01(\tR\bvmServer\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x83\x01\n" +
@@ -4143,12 +4228,18 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\tvm_server\x18\x01 \x01(\tR\bvmServer\x12\x10\n" +
 	"\x03vms\x18\x02 \x01(\x03R\x03vms\x12\x18\n" +
 	"\astopped\x18\x03 \x01(\bR\astopped\x12\x10\n" +
-	"\x03why\x18\x04 \x01(\tR\x03why\"\xa7\x02\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\x8a\x01\n" +
+	"\x0fPlacementChoice\x12\x1b\n" +
+	"\tvm_server\x18\x01 \x01(\tR\bvmServer\x12\x1a\n" +
+	"\bpossible\x18\x02 \x01(\bR\bpossible\x12\x18\n" +
+	"\astopped\x18\x03 \x01(\bR\astopped\x12\x12\n" +
+	"\x04free\x18\x04 \x01(\x03R\x04free\x12\x10\n" +
+	"\x03why\x18\x05 \x01(\tR\x03why\"\xa9\x02\n" +
 	"\vExplanation\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
-	"\x05facts\x18\x03 \x03(\tR\x05facts\x126\n" +
-	"\achoices\x18\x04 \x03(\v2\x1c.yagura.api.v1.PlacementRoomR\achoices\x120\n" +
+	"\x05facts\x18\x03 \x03(\tR\x05facts\x128\n" +
+	"\achoices\x18\x04 \x03(\v2\x1e.yagura.api.v1.PlacementChoiceR\achoices\x120\n" +
 	"\x04load\x18\x05 \x01(\v2\x1c.yagura.api.v1.PlacementLoadR\x04load\x122\n" +
 	"\x05moves\x18\x06 \x03(\v2\x1c.yagura.api.v1.PlacementMoveR\x05moves\x12<\n" +
 	"\bunplaced\x18\a \x03(\v2 .yagura.api.v1.PlacementUnplacedR\bunplaced\"O\n" +
@@ -4313,7 +4404,7 @@ func file_rpc_api_api_proto_rawDescGZIP() []byte {
 	return file_rpc_api_api_proto_rawDescData
 }
 
-var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
+var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_rpc_api_api_proto_goTypes = []any{
 	(*Empty)(nil),                 // 0: yagura.api.v1.Empty
 	(*LoginRequest)(nil),          // 1: yagura.api.v1.LoginRequest
@@ -4358,55 +4449,56 @@ var file_rpc_api_api_proto_goTypes = []any{
 	(*PlacementTotals)(nil),       // 40: yagura.api.v1.PlacementTotals
 	(*PlacementFailure)(nil),      // 41: yagura.api.v1.PlacementFailure
 	(*PlacementRoom)(nil),         // 42: yagura.api.v1.PlacementRoom
-	(*Explanation)(nil),           // 43: yagura.api.v1.Explanation
-	(*ListJobsRequest)(nil),       // 44: yagura.api.v1.ListJobsRequest
-	(*ListJobsReply)(nil),         // 45: yagura.api.v1.ListJobsReply
-	(*JobRequest)(nil),            // 46: yagura.api.v1.JobRequest
-	(*ResumeJobRequest)(nil),      // 47: yagura.api.v1.ResumeJobRequest
-	(*JobInfo)(nil),               // 48: yagura.api.v1.JobInfo
-	(*ListLocksReply)(nil),        // 49: yagura.api.v1.ListLocksReply
-	(*ListEventsRequest)(nil),     // 50: yagura.api.v1.ListEventsRequest
-	(*ListEventsReply)(nil),       // 51: yagura.api.v1.ListEventsReply
-	(*EventRequest)(nil),          // 52: yagura.api.v1.EventRequest
-	(*ListAuditRequest)(nil),      // 53: yagura.api.v1.ListAuditRequest
-	(*ListAuditReply)(nil),        // 54: yagura.api.v1.ListAuditReply
-	(*NodeRequest)(nil),           // 55: yagura.api.v1.NodeRequest
-	(*Node)(nil),                  // 56: yagura.api.v1.Node
-	(*ListNodesReply)(nil),        // 57: yagura.api.v1.ListNodesReply
-	(*StatusReply)(nil),           // 58: yagura.api.v1.StatusReply
-	(*Chunk)(nil),                 // 59: yagura.api.v1.Chunk
-	(*RecordEventsRequest)(nil),   // 60: yagura.api.v1.RecordEventsRequest
-	(*RecordEventsReply)(nil),     // 61: yagura.api.v1.RecordEventsReply
-	(*JoinRequest)(nil),           // 62: yagura.api.v1.JoinRequest
-	nil,                           // 63: yagura.api.v1.ListEventsRequest.OpenEntry
-	nil,                           // 64: yagura.api.v1.StatusReply.TrapsDroppedEntry
-	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
-	(*schema.User)(nil),           // 66: yagura.v1.User
-	(*structpb.Struct)(nil),       // 67: google.protobuf.Struct
-	(*schema.Machine)(nil),        // 68: yagura.v1.Machine
-	(*schema.Policy)(nil),         // 69: yagura.v1.Policy
-	(*schema.Job)(nil),            // 70: yagura.v1.Job
-	(*schema.Step)(nil),           // 71: yagura.v1.Step
-	(*schema.Lock)(nil),           // 72: yagura.v1.Lock
-	(*schema.Event)(nil),          // 73: yagura.v1.Event
-	(*schema.Audit)(nil),          // 74: yagura.v1.Audit
-	(*schema.Manager)(nil),        // 75: yagura.v1.Manager
+	(*PlacementChoice)(nil),       // 43: yagura.api.v1.PlacementChoice
+	(*Explanation)(nil),           // 44: yagura.api.v1.Explanation
+	(*ListJobsRequest)(nil),       // 45: yagura.api.v1.ListJobsRequest
+	(*ListJobsReply)(nil),         // 46: yagura.api.v1.ListJobsReply
+	(*JobRequest)(nil),            // 47: yagura.api.v1.JobRequest
+	(*ResumeJobRequest)(nil),      // 48: yagura.api.v1.ResumeJobRequest
+	(*JobInfo)(nil),               // 49: yagura.api.v1.JobInfo
+	(*ListLocksReply)(nil),        // 50: yagura.api.v1.ListLocksReply
+	(*ListEventsRequest)(nil),     // 51: yagura.api.v1.ListEventsRequest
+	(*ListEventsReply)(nil),       // 52: yagura.api.v1.ListEventsReply
+	(*EventRequest)(nil),          // 53: yagura.api.v1.EventRequest
+	(*ListAuditRequest)(nil),      // 54: yagura.api.v1.ListAuditRequest
+	(*ListAuditReply)(nil),        // 55: yagura.api.v1.ListAuditReply
+	(*NodeRequest)(nil),           // 56: yagura.api.v1.NodeRequest
+	(*Node)(nil),                  // 57: yagura.api.v1.Node
+	(*ListNodesReply)(nil),        // 58: yagura.api.v1.ListNodesReply
+	(*StatusReply)(nil),           // 59: yagura.api.v1.StatusReply
+	(*Chunk)(nil),                 // 60: yagura.api.v1.Chunk
+	(*RecordEventsRequest)(nil),   // 61: yagura.api.v1.RecordEventsRequest
+	(*RecordEventsReply)(nil),     // 62: yagura.api.v1.RecordEventsReply
+	(*JoinRequest)(nil),           // 63: yagura.api.v1.JoinRequest
+	nil,                           // 64: yagura.api.v1.ListEventsRequest.OpenEntry
+	nil,                           // 65: yagura.api.v1.StatusReply.TrapsDroppedEntry
+	(*timestamppb.Timestamp)(nil), // 66: google.protobuf.Timestamp
+	(*schema.User)(nil),           // 67: yagura.v1.User
+	(*structpb.Struct)(nil),       // 68: google.protobuf.Struct
+	(*schema.Machine)(nil),        // 69: yagura.v1.Machine
+	(*schema.Policy)(nil),         // 70: yagura.v1.Policy
+	(*schema.Job)(nil),            // 71: yagura.v1.Job
+	(*schema.Step)(nil),           // 72: yagura.v1.Step
+	(*schema.Lock)(nil),           // 73: yagura.v1.Lock
+	(*schema.Event)(nil),          // 74: yagura.v1.Event
+	(*schema.Audit)(nil),          // 75: yagura.v1.Audit
+	(*schema.Manager)(nil),        // 76: yagura.v1.Manager
 }
 var file_rpc_api_api_proto_depIdxs = []int32{
-	65, // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
-	66, // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
-	67, // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
+	66, // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
+	67, // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
+	68, // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
 	8,  // 3: yagura.api.v1.ApplyRequest.documents:type_name -> yagura.api.v1.Document
 	11, // 4: yagura.api.v1.ApplyReply.applied:type_name -> yagura.api.v1.Applied
-	67, // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
-	67, // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
+	68, // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
+	68, // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
 	12, // 7: yagura.api.v1.ListReply.objects:type_name -> yagura.api.v1.Object
-	68, // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
-	68, // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
-	68, // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
+	69, // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
+	69, // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
+	69, // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
 	23, // 11: yagura.api.v1.PolicySetting.models:type_name -> yagura.api.v1.PolicySetting
 	23, // 12: yagura.api.v1.ShowPolicyReply.settings:type_name -> yagura.api.v1.PolicySetting
-	69, // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
+	70, // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
 	35, // 14: yagura.api.v1.PlacementPlan.starts:type_name -> yagura.api.v1.PlacementAction
 	36, // 15: yagura.api.v1.PlacementPlan.moves:type_name -> yagura.api.v1.PlacementMove
 	35, // 16: yagura.api.v1.PlacementPlan.stops:type_name -> yagura.api.v1.PlacementAction
@@ -4420,23 +4512,23 @@ var file_rpc_api_api_proto_depIdxs = []int32{
 	37, // 24: yagura.api.v1.PlacementUnplaced.reasons:type_name -> yagura.api.v1.PlacementRejection
 	36, // 25: yagura.api.v1.PlacementFailure.moves:type_name -> yagura.api.v1.PlacementMove
 	38, // 26: yagura.api.v1.PlacementFailure.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
-	42, // 27: yagura.api.v1.Explanation.choices:type_name -> yagura.api.v1.PlacementRoom
+	43, // 27: yagura.api.v1.Explanation.choices:type_name -> yagura.api.v1.PlacementChoice
 	39, // 28: yagura.api.v1.Explanation.load:type_name -> yagura.api.v1.PlacementLoad
 	36, // 29: yagura.api.v1.Explanation.moves:type_name -> yagura.api.v1.PlacementMove
 	38, // 30: yagura.api.v1.Explanation.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
-	48, // 31: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
-	70, // 32: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
-	71, // 33: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
-	72, // 34: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
-	70, // 35: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
-	63, // 36: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
-	73, // 37: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
-	74, // 38: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
-	65, // 39: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
-	56, // 40: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
-	64, // 41: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
-	73, // 42: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
-	75, // 43: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
+	49, // 31: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
+	71, // 32: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
+	72, // 33: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
+	73, // 34: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
+	71, // 35: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
+	64, // 36: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
+	74, // 37: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
+	75, // 38: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
+	66, // 39: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
+	57, // 40: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
+	65, // 41: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
+	74, // 42: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
+	76, // 43: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
 	1,  // 44: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
 	0,  // 45: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
 	0,  // 46: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
@@ -4461,33 +4553,33 @@ var file_rpc_api_api_proto_depIdxs = []int32{
 	32, // 65: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
 	33, // 66: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
 	7,  // 67: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
-	44, // 68: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
-	46, // 69: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
-	46, // 70: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
-	46, // 71: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
-	47, // 72: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
-	46, // 73: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
+	45, // 68: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
+	47, // 69: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
+	47, // 70: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
+	47, // 71: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
+	48, // 72: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
+	47, // 73: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
 	0,  // 74: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
-	50, // 75: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
-	52, // 76: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
-	50, // 77: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
-	53, // 78: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
+	51, // 75: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
+	53, // 76: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
+	51, // 77: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
+	54, // 78: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
 	0,  // 79: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
-	55, // 80: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
-	55, // 81: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
+	56, // 80: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
+	56, // 81: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
 	0,  // 82: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
 	0,  // 83: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
-	59, // 84: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
-	60, // 85: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
-	62, // 86: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
-	55, // 87: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
+	60, // 84: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
+	61, // 85: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
+	63, // 86: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
+	56, // 87: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
 	0,  // 88: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
 	2,  // 89: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
 	0,  // 90: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
 	3,  // 91: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
 	0,  // 92: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
 	5,  // 93: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
-	66, // 94: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
+	67, // 94: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
 	0,  // 95: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
 	10, // 96: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
 	12, // 97: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
@@ -4505,28 +4597,28 @@ var file_rpc_api_api_proto_depIdxs = []int32{
 	18, // 109: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
 	18, // 110: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
 	34, // 111: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
-	43, // 112: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
-	45, // 113: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
-	48, // 114: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
-	48, // 115: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
+	44, // 112: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
+	46, // 113: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
+	49, // 114: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
+	49, // 115: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
 	0,  // 116: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
 	0,  // 117: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
 	0,  // 118: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
-	49, // 119: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
-	51, // 120: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
-	73, // 121: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
-	73, // 122: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
-	54, // 123: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
-	57, // 124: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
+	50, // 119: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
+	52, // 120: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
+	74, // 121: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
+	74, // 122: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
+	55, // 123: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
+	58, // 124: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
 	0,  // 125: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
-	55, // 126: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
-	58, // 127: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
-	59, // 128: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
+	56, // 126: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
+	59, // 127: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
+	60, // 128: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
 	0,  // 129: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
-	61, // 130: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
+	62, // 130: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
 	0,  // 131: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
 	0,  // 132: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
-	56, // 133: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
+	57, // 133: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
 	89, // [89:134] is the sub-list for method output_type
 	44, // [44:89] is the sub-list for method input_type
 	44, // [44:44] is the sub-list for extension type_name
@@ -4545,7 +4637,7 @@ func file_rpc_api_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rpc_api_api_proto_rawDesc), len(file_rpc_api_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   65,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   8,
 		},

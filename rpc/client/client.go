@@ -28,6 +28,7 @@ type Client struct {
 	Auth       api.AuthClient
 	Inventory  api.InventoryClient
 	Operations api.OperationsClient
+	Placement  api.PlacementClient
 	Jobs       api.JobsClient
 	Events     api.EventsClient
 	Cluster    api.ClusterClient
@@ -58,6 +59,7 @@ func Dial(o Options) (*Client, error) {
 	c.Auth = api.NewAuthClient(c)
 	c.Inventory = api.NewInventoryClient(c)
 	c.Operations = api.NewOperationsClient(c)
+	c.Placement = api.NewPlacementClient(c)
 	c.Jobs = api.NewJobsClient(c)
 	c.Events = api.NewEventsClient(c)
 	c.Cluster = api.NewClusterClient(c)

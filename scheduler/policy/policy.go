@@ -30,6 +30,10 @@ type Facts struct {
 	Brake, GroupBrake int
 	// MovedBy is the job that takes the VMs off the target already, if there is one.
 	MovedBy string
+	// Placement tells whether VM placement is on for the target's model, and
+	// PlacedBy is the job that rearranges the VMs of that model already.
+	Placement bool
+	PlacedBy  string
 }
 
 // Decision is what becomes of an event, and why.
@@ -43,14 +47,15 @@ type Decision struct {
 }
 
 // Action is one action of a rule, and how it is to be carried out. Exactly one
-// of Status, Mode, Notify and None says what to do, or Result that nothing is.
+// of Status, Mode, Sequence and Notify says what to do, or Result that nothing is.
 type Action struct {
-	Slug   string
-	Notify bool   // write the event to our event log
-	Status string // hardware status that the target gets
-	Mode   string // how the VMs are taken off the target
-	Result string // not carried out: the result for the record
-	Detail string // why
+	Slug     string
+	Notify   bool   // write the event to our event log
+	Status   string // hardware status that the target gets
+	Mode     string // how the VMs are taken off the target
+	Sequence string // action sequence that rearranges the VMs of the target's model
+	Result   string // not carried out: the result for the record
+	Detail   string // why
 }
 
 // Results of actions.
@@ -109,7 +114,7 @@ func Decide(f Facts) Decision {
 	}
 	for _, slug := range rule.Actions {
 		a := f.action(slug)
-		if a.Mode != "" {
+		if a.Mode != "" || a.Sequence != "" {
 			if brake := f.braked(); brake != "" {
 				d.Decision = schema.DecisionBraked
 				d.Reason += " The brake holds: " + brake + "; look what is wrong, then start the job by hand."
@@ -149,6 +154,10 @@ func (f Facts) action(slug string) Action {
 		f.moveAll(&a, fsm.ModeMigrateFailover)
 	case "vms-move-all-failover":
 		f.moveAll(&a, fsm.ModeFailover)
+	case "vms-load-balance":
+		f.rearrange(&a, fsm.SeqLoadBalanceVMServer)
+	case "vms-power-save":
+		f.rearrange(&a, fsm.SeqPowerSaveVMServer)
 	case "do-nothing":
 		a.Result = ResultDone
 	default:
@@ -169,6 +178,22 @@ func (f Facts) moveAll(a *Action, mode string) {
 		a.Result, a.Detail = ResultDone, "job "+f.MovedBy+" does it already"
 	default:
 		a.Mode = mode
+	}
+}
+
+// rearrange is an action on all VM servers of a model [4.2.19, 4.2.20].
+func (f Facts) rearrange(a *Action, sequence string) {
+	switch {
+	case f.Machine.Kind != schema.MachineVMServer:
+		a.Result, a.Detail = ResultNotCarried, f.Machine.Name+" is no VM server"
+	case !f.Placement:
+		a.Result, a.Detail = ResultNotCarried, "VM placement is off for the model of "+f.Machine.Name
+	case f.MovedBy != "":
+		a.Result, a.Detail = ResultNotCarried, "job "+f.MovedBy+" takes the VMs off "+f.Machine.Name
+	case f.PlacedBy != "":
+		a.Result, a.Detail = ResultDone, "job "+f.PlacedBy+" rearranges the VMs of its model already"
+	default:
+		a.Sequence = sequence
 	}
 }
 

@@ -246,7 +246,7 @@ func (r *Rig) Fingerprint() string {
 	v := r.Rows()
 	for m := range fsm.Machines.All(v) {
 		m = proto.Clone(m).(*schema.Machine)
-		m.Collected = nil
+		m.Collected, m.Moved, m.Switched = nil, nil, nil
 		out = append(out, "machine: "+text(m))
 	}
 	for h := range fsm.Hosts.All(v) {

@@ -16,6 +16,7 @@ import (
 	"yagura/drivers/fake"
 	"yagura/fsm"
 	"yagura/fsm/fsmtest"
+	"yagura/fsm/planning"
 	"yagura/fsm/schema"
 	"yagura/scheduler"
 	"yagura/scheduler/sequence"
@@ -30,8 +31,10 @@ type Rig struct {
 	Cluster *fsmtest.Cluster
 	World   *fake.World
 	Clock   *Clock
-	// Follow lets schedulers follow the subsystems.
+	// Follow lets schedulers follow the subsystems and measure loads.
 	Follow bool
+	// Meter is what the schedulers know of loads.
+	Meter *planning.Meter
 
 	nodes int
 
@@ -42,7 +45,7 @@ type Rig struct {
 // New makes a rig with the demo world and inventory. No scheduler runs yet.
 func New(t testing.TB) *Rig {
 	t.Helper()
-	r := &Rig{T: t, Cluster: fsmtest.New(t), Clock: NewClock()}
+	r := &Rig{T: t, Cluster: fsmtest.New(t), Clock: NewClock(), Meter: new(planning.Meter)}
 	r.World = fake.Demo(fake.Options{Clock: r.Clock.Now})
 	r.Cluster.Do(func(tx *fsm.Tx) error { return demoRows(tx, r.World) })
 	t.Cleanup(r.Stop)
@@ -149,7 +152,7 @@ func (r *Rig) Start() *Running {
 	ctx, run.cancel = context.WithCancel(context.Background())
 	term := r.Cluster.NewTerm()
 	s := scheduler.New(scheduler.Config{
-		Store: r.Cluster.Store(), Drivers: clients{r.World}, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow,
+		Store: r.Cluster.Store(), Drivers: clients{r.World}, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow, Meter: r.Meter,
 		Log: slog.New(slog.NewTextHandler(testWriter{r.T}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	r.exchange(run)

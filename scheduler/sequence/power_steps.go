@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"yagura/drivers"
 	"yagura/fsm"
 	"yagura/fsm/schema"
@@ -98,7 +100,16 @@ func probePower(want drivers.PowerState) func(context.Context, *Env) (Finding, e
 
 func setRowPower(power string) func(*fsm.Tx, *Env) error {
 	return func(tx *fsm.Tx, e *Env) error {
-		return editMachine(tx, e.Step.Target, func(m *schema.Machine) { m.Power = power })
+		return editMachine(tx, e.Step.Target, func(m *schema.Machine) {
+			m.Power = power
+			if m.Kind != schema.MachineVMServer {
+				return
+			}
+			m.Switched = timestamppb.New(tx.Now())
+			if power == schema.PowerOff {
+				m.Connected = false // on purpose, so no alarm is raised for it
+			}
+		})
 	}
 }
 
@@ -160,7 +171,9 @@ var startVMServer = &Step{
 		},
 	},
 	Commit: func(tx *fsm.Tx, e *Env) error {
-		return editMachine(tx, e.Step.Target, func(m *schema.Machine) { m.Power, m.Connected = schema.PowerOn, true })
+		return editMachine(tx, e.Step.Target, func(m *schema.Machine) {
+			m.Power, m.Connected, m.Switched = schema.PowerOn, true, timestamppb.New(tx.Now())
+		})
 	},
 	Timeout: 20 * time.Minute,
 }
@@ -196,6 +209,9 @@ var shutdownStep = &Step{
 }
 
 func skipShutdown(e *Env) string {
+	if rearranges(e) {
+		return noLongerHolds(e, e.Step)
+	}
 	if e.Job.Sequence == fsm.SeqMoveMachine {
 		if !e.failed(nameMigrate) {
 			return "the VM has been migrated"

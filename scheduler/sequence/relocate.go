@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"yagura/drivers"
 	"yagura/fsm"
 	"yagura/fsm/planning"
@@ -55,7 +57,7 @@ func relocateAct(mode drivers.RelocateMode) *Act {
 // arrived is the row of a VM that has come to the step's VM server.
 func arrived(tx *fsm.Tx, e *Env) error {
 	return editMachine(tx, e.Step.Target, func(m *schema.Machine) {
-		m.VmServer, m.Connected = e.arg(argServer), true
+		m.VmServer, m.Connected, m.Moved = e.arg(argServer), true, timestamppb.New(tx.Now())
 		if e.Step.Name == nameFailover && m.Power == schema.PowerOn {
 			m.Power = schema.PowerOff // what ran has ended with its VM server
 		}
@@ -65,6 +67,9 @@ func arrived(tx *fsm.Tx, e *Env) error {
 var migrate = &Step{
 	Name: nameMigrate, Act: relocateAct(drivers.RelocateMigrate), Timeout: time.Hour,
 	Skip: func(e *Env) string {
+		if rearranges(e) {
+			return noLongerHolds(e, e.Step)
+		}
 		if bulk(e) {
 			if s := e.earlier(nameCheckServer); s == nil || s.Output[outConnected] != "true" {
 				return "its VM server doesn't answer"
@@ -76,7 +81,7 @@ var migrate = &Step{
 		return ""
 	},
 	Commit: func(tx *fsm.Tx, e *Env) error {
-		if err := arrived(tx, e); err != nil || !bulk(e) {
+		if err := arrived(tx, e); err != nil || !bulk(e) && !rearranges(e) {
 			return err
 		}
 		return moveMachine.Record(tx, e.Job, PhaseCompleted, e.Step.Target, "migrated to "+e.arg(argServer))

@@ -39,6 +39,16 @@ type Sequence struct {
 	// it: any choice (a host setting, a VM server) is made here, so that two
 	// jobs can't make the same one. An error ends the job before it begins.
 	Plan func(r fsm.Reader, j *schema.Job) (*Plan, error)
+	// PlanByLoad takes the place of Plan in a sequence that goes by measured
+	// loads and may take its time: it is asked on a snapshot, before the batch
+	// that starts the job. Its steps verify again what they rely on.
+	PlanByLoad func(r fsm.Reader, j *schema.Job, m Measured) (*Plan, error)
+}
+
+// Measured is what is known beside the rows.
+type Measured struct {
+	Loads map[string]planning.Load // by VM server
+	Now   time.Time
 }
 
 // Plan is what a job will do.

@@ -1,0 +1,137 @@
+package scheduler_test
+
+import (
+	"strings"
+	"testing"
+
+	"yagura/fsm"
+	"yagura/fsm/planning"
+	"yagura/fsm/schema"
+	"yagura/scheduler/schedulertest"
+)
+
+// placementOn switches VM placement on for the demo's VM servers.
+func placementOn(r *schedulertest.Rig, change func(*schema.Placement)) {
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		m, _ := fsm.Models.Edit(tx, fsm.GroupKey("vmservers", "esx"))
+		m.Placement = &schema.Placement{Enabled: true, Low: 20, TargetLow: 30, TargetHigh: 60, High: 80}
+		if change != nil {
+			change(m.Placement)
+		}
+		if err := fsm.Models.Put(tx, m); err != nil {
+			return err
+		}
+		for _, name := range []string{"esx01", "esx02", "esx03", "esx04"} {
+			s, _ := fsm.Machines.Edit(tx, name)
+			s.Model = "esx"
+			if err := fsm.Machines.Put(tx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// loaded measures the loads of the demo's VM servers as if each VM on them used so many MHz.
+func loaded(r *schedulertest.Rig, mhz map[string]int64) {
+	v := r.Rows()
+	loads := map[string]planning.Load{}
+	for m := range fsm.Machines.All(v) {
+		if m.Kind != schema.MachineVMServer || m.Power != schema.PowerOn {
+			continue
+		}
+		l := planning.Load{Time: r.Clock.Now(), CPUTotal: 10000, CPUMHz: 100, MemTotal: 65536, MemMiB: 1000, VMCPUMHz: map[string]int64{}, VMemMiB: map[string]int64{}}
+		for vm := range fsm.Machines.By(v, fsm.ByServer, m.Name) {
+			if vm.Power == schema.PowerOn {
+				l.VMCPUMHz[vm.Name], l.VMemMiB[vm.Name] = mhz[m.Name], 1024
+				l.CPUMHz += mhz[m.Name]
+				l.MemMiB += 1024
+			}
+		}
+		loads[m.Name] = l
+	}
+	r.Meter.Put(loads)
+}
+
+func rearrange(sequence string) func(tx *fsm.Tx) ([]string, error) {
+	return func(tx *fsm.Tx) ([]string, error) {
+		id, err := fsm.QueueJob(tx, &schema.Job{Sequence: sequence, Params: map[string]string{fsm.ParamVMServer: "esx01"}, Targets: []string{"esx01"}, Group: "vmservers"})
+		return []string{id}, err
+	}
+}
+
+func TestLoadBalanceRelievesAnOverloadedServer(t *testing.T) {
+	r := schedulertest.New(t)
+	placementOn(r, nil)
+	loaded(r, map[string]int64{"esx01": 3000, "esx02": 100, "esx03": 100, "esx04": 100})
+	r.Start()
+	ids := r.Queue(rearrange(fsm.SeqLoadBalanceVMServer))
+	r.MustSucceed(ids...)
+	if r.World.Count("migrate", "") == 0 || r.World.Count("host-shutdown", "") != 0 {
+		t.Errorf("no VM was moved, or a VM server shut down\n%s", r.Dump())
+	}
+	left := 0
+	for vm := range fsm.Machines.By(r.Rows(), fsm.ByServer, "esx01") {
+		if vm.Power == schema.PowerOn {
+			left++
+		}
+	}
+	if left > 2 || left == 0 {
+		t.Errorf("%d VMs are left on esx01\n%s", left, r.Dump())
+	}
+	for _, s := range fsm.StepsOf(r.Rows(), ids[0]) {
+		if s.Name == "migrate" && s.Args["why"] == "" {
+			t.Errorf("the move of %s has no reason", s.Target)
+		}
+	}
+}
+
+func TestPowerSaveStopsEmptiedServers(t *testing.T) {
+	r := schedulertest.New(t)
+	placementOn(r, func(p *schema.Placement) { p.ReserveServers = 1 })
+	loaded(r, map[string]int64{"esx01": 100, "esx02": 100, "esx03": 100, "esx04": 100})
+	r.Start()
+	ids := r.Queue(rearrange(fsm.SeqPowerSaveVMServer))
+	r.MustSucceed(ids...)
+	on := 0
+	for _, name := range []string{"esx01", "esx02", "esx03", "esx04"} {
+		m := r.Machine(name)
+		if m.Power == schema.PowerOn {
+			on++
+		} else if m.Switched == nil || m.Status != schema.StatusReady {
+			t.Errorf("%s: %v", name, m)
+		}
+	}
+	if on != 2 {
+		t.Errorf("%d VM servers are on, want 2 that hold each other's VMs\n%s", on, r.Dump())
+	}
+	if !strings.Contains(r.Job(ids[0]).Result, "shut down") {
+		t.Errorf("the job says %q", r.Job(ids[0]).Result)
+	}
+	// Load comes again: a stopped one is started, once the hold time is over.
+	r.Clock.Advance(2 * planning.Hold(nil))
+	loaded(r, map[string]int64{"esx01": 1500, "esx02": 1500, "esx03": 1500, "esx04": 1500})
+	again := r.Queue(rearrange(fsm.SeqLoadBalanceVMServer))
+	r.MustSucceed(again...)
+	if !strings.Contains(r.Job(again[0]).Result, "started") {
+		t.Errorf("the job says %q\n%s", r.Job(again[0]).Result, r.Dump())
+	}
+}
+
+// stopped takes all VMs off a VM server and lets it be off.
+func stopped(r *schedulertest.Rig, server string) {
+	r.Start()
+	r.MustSucceed(r.Queue(evacuate(server, false))...)
+	r.MustSucceed(r.Queue(power("shutdown", "vmservers", server))...)
+	r.Stop()
+	r.Cluster.Do(func(tx *fsm.Tx) error { // what was moved long ago
+		for m := range fsm.Machines.All(tx) {
+			m, _ := fsm.Machines.Edit(tx, m.Name)
+			m.Moved, m.Switched = nil, nil
+			if err := fsm.Machines.Put(tx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
