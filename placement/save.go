@@ -15,7 +15,20 @@ func (pl *planner) savePower() {
 		pl.gatherMoves(g, best)
 	}
 	pl.stopEmptied(g)
+	if idle := g.idle(); len(pl.plan.Moves) > 0 && len(pl.plan.StopAfter) <= idle {
+		pl.st, pl.plan.Moves, pl.plan.StopAfter = nil, nil, nil // moving has emptied nothing
+		pl.stopEmptied(g)
+	}
 	pl.stayRejections(g)
+}
+
+// idle counts the servers that may be stopped as they are.
+func (g *gather) idle() int {
+	n := 0
+	for s, may := range g.mayStop {
+		n += boolInt(may && len(g.on[s]) == 0)
+	}
+	return n
 }
 
 // bestKeepingReserve searches with more and more servers on until the reserve
