@@ -98,6 +98,20 @@ func TestUserCertificateLogsIn(t *testing.T) {
 	}
 }
 
+// A manager that has just started doesn't know its accounts yet: that says
+// nothing about the caller.
+func TestAccountsAreUnknownOnlyToAReadyManager(t *testing.T) {
+	c := start(t, 2)
+	auth := api.NewAuthClient(c.raw(1, c.ca.client(t, rpc.UserOrganization, "nobody")))
+	_, err := auth.WhoAmI(t.Context(), &api.Empty{})
+	wantKind(t, apierr.FromError(err), schema.KindUnauthenticated)
+	c.nodes[1].control.mu.Lock()
+	c.nodes[1].control.ready = false
+	c.nodes[1].control.mu.Unlock()
+	_, err = auth.WhoAmI(t.Context(), &api.Empty{})
+	wantKind(t, apierr.FromError(err), schema.KindNoLeader)
+}
+
 func TestIdentityMetadataOfOthersIsIgnored(t *testing.T) {
 	c := start(t, 2)
 	for i := range 2 {

@@ -68,6 +68,10 @@ func (s *Server) permit(c *call) error {
 		return errNoLogin
 	}
 	u, ok := fsm.Users.Get(s.cfg.Store.View(), c.user)
+	if ready, why := s.cfg.Cluster.Ready(); !ok && !ready {
+		// A manager that has just started doesn't know its accounts yet.
+		return schema.Errorf(schema.KindNoLeader, "manager "+s.cfg.Cluster.Self().GetId(), "it isn't ready: %s; nothing was written", why).WithHint("ask another manager")
+	}
 	if !ok || u.Disabled {
 		return schema.Errorf(schema.KindUnauthenticated, "user "+c.user, "there is no such account, or it is disabled").WithHint("ask an administrator")
 	}
