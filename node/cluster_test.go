@@ -87,7 +87,7 @@ func TestCrashDetection(t *testing.T) {
 	}
 	t.Logf("kill to next acknowledged write: %v", took)
 	// A vote may be split on a busy machine: then the timers decide.
-	if slices.Sort(took); took[len(took)/2] > time.Second {
+	if slices.Sort(took); took[len(took)/2] > 2*time.Second {
 		t.Errorf("it took %s; the timers alone take 3 s or more", took)
 	}
 }

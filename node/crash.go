@@ -22,7 +22,7 @@ const (
 	candidateStagger = 60 * time.Millisecond
 	// electionPatience is how long a candidacy may take on a slow disk before
 	// another is begun.
-	electionPatience = 150 * time.Millisecond
+	electionPatience = 300 * time.Millisecond
 	candidacies      = 5
 )
 
@@ -135,26 +135,29 @@ func (w *leaderWatch) refused(ctx context.Context) bool {
 }
 
 // campaign starts an election, unless another follower's turn comes first and
-// it wins: voters take turns by id. Who sees another's candidacy, by a term
-// that grew, gives it time: a second one in between would spoil the first. When
+// it wins: voters take turns by id. Who was asked for a vote a moment ago gives
+// that candidacy time: a second one in between would spoil the first. When
 // nobody has won in candidacies tries, the timers go on.
 func (w *leaderWatch) campaign(ctx context.Context) {
 	n := w.n
-	term := n.raft.CurrentTerm()
 	turn := w.turn()
-	if turn < 0 || !w.wait(ctx, time.Duration(turn)*candidateStagger) {
+	if turn < 0 {
+		return
+	}
+	stagger := time.Duration(turn) * candidateStagger
+	if !w.wait(ctx, stagger) {
 		return
 	}
 	for range candidacies {
-		if now := n.raft.CurrentTerm(); now == term && n.raft.State() == raft.Follower {
+		asked := time.Since(time.Unix(0, n.transport.voteAsked.Load())) < electionPatience
+		if !asked && n.raft.State() == raft.Follower {
 			n.log.Info("the leader's process has ended: starting an election", "leader", w.id)
 			if err := n.transport.campaign(ctx); err != nil {
 				n.log.Warn("election not started; the timers will", "err", err)
 				return
 			}
 		}
-		term = n.raft.CurrentTerm()
-		if !w.wait(ctx, electionPatience+time.Duration(turn)*candidateStagger) {
+		if !w.wait(ctx, electionPatience+stagger) {
 			return
 		}
 	}

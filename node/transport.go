@@ -43,6 +43,9 @@ type transport struct {
 	calls chan raft.RPC
 	stop  chan struct{}
 	done  chan struct{}
+	// voteAsked is when another manager last asked for a vote, in nanoseconds.
+	// Raft shows a candidacy only after it has written it to disk.
+	voteAsked atomic.Int64
 }
 
 // newTransport makes Raft's transport over the layer.
@@ -63,6 +66,9 @@ func (t *transport) forward() {
 	for {
 		select {
 		case c := <-t.NetworkTransport.Consumer():
+			if _, ok := c.Command.(*raft.RequestVoteRequest); ok {
+				t.voteAsked.Store(time.Now().UnixNano())
+			}
 			select {
 			case t.calls <- c:
 			case <-t.stop:
