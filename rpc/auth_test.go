@@ -102,13 +102,13 @@ func TestUserCertificateLogsIn(t *testing.T) {
 // nothing about the caller.
 func TestAccountsAreUnknownOnlyToAReadyManager(t *testing.T) {
 	c := start(t, 2)
-	auth := api.NewAuthClient(c.raw(1, c.ca.client(t, rpc.UserOrganization, "nobody")))
-	_, err := auth.WhoAmI(t.Context(), &api.Empty{})
+	nodes := api.NewClusterClient(c.raw(1, c.ca.client(t, rpc.UserOrganization, "nobody")))
+	_, err := nodes.ListNodes(t.Context(), &api.Empty{})
 	wantKind(t, apierr.FromError(err), schema.KindUnauthenticated)
 	c.nodes[1].control.mu.Lock()
 	c.nodes[1].control.ready = false
 	c.nodes[1].control.mu.Unlock()
-	_, err = auth.WhoAmI(t.Context(), &api.Empty{})
+	_, err = nodes.ListNodes(t.Context(), &api.Empty{})
 	wantKind(t, apierr.FromError(err), schema.KindNoLeader)
 }
 
