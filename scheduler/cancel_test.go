@@ -251,3 +251,29 @@ func TestFailedCreationCanBeAskedForAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestSilenceOfAnotherSystemIsTold(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.SystemDown(r.World.System(), true)
+	r.Start()
+	id := r.Queue(addVM("web20"))[0]
+	r.Until("the job to tell", func(v *fsm.View) bool {
+		j, _ := fsm.Jobs.Get(v, fsm.NumberKey(id))
+		return j.State == schema.JobRunning && strings.HasPrefix(j.Waiting, "an answer: ")
+	})
+	r.World.SystemDown(r.World.System(), false)
+	r.MustSucceed(id)
+	if j := r.Job(id); j.Waiting != "" {
+		t.Errorf("it has ended and waits for %q", j.Waiting)
+	}
+}
+
+func TestCollectionOfASilentSystemFails(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.SystemDown(r.World.System(), true)
+	r.Start()
+	id := r.Queue(func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, schedulertest.Subsystem) })[0]
+	if j := r.Wait(id); j.State != schema.JobFailed || j.Waiting != "" || !strings.Contains(j.Error, "does not answer") {
+		t.Fatalf("it is %s, waits for %q, says %q", j.State, j.Waiting, j.Error)
+	}
+}

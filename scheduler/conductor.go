@@ -225,7 +225,7 @@ func (c *conductor) park(ctx context.Context, parked []outcome) bool {
 			texts = append(texts, o.text)
 			words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return !slices.Contains(o.words, w) })
 		}
-		j.State, j.Parked, j.ResumeWords, j.ResumeWord = schema.JobParked, strings.Join(texts, "; "), words, ""
+		j.State, j.Parked, j.ResumeWords, j.ResumeWord, j.Waiting = schema.JobParked, strings.Join(texts, "; "), words, "", ""
 		fsm.LogJob(j, "%s parked it: %s", c.t.Node, j.Parked)
 		for _, name := range j.Targets {
 			if m, ok := fsm.Machines.Edit(tx, name); ok && m.Status == schema.StatusInUse {

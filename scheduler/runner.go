@@ -26,6 +26,8 @@ const (
 	patience = 5 * time.Minute
 	// maxAttempts bounds the attempts whose effect wasn't there afterwards.
 	maxAttempts = 3
+	// tellAfter is how long another system may be silent before the job says so.
+	tellAfter = 3 * time.Second
 	// Pauses between two looks at the other system.
 	firstPause = 100 * time.Millisecond
 	maxPause   = 2 * time.Second
@@ -271,10 +273,15 @@ func (r *runner) update(ctx context.Context, op string, change func(*jobState, *
 		if err != nil {
 			return err
 		}
+		waited := js.job.Waiting
+		js.job.Waiting = ""
 		if err := change(js, st); err != nil {
 			return err
 		}
 		written = proto.Clone(st).(*schema.Step)
+		if js.job.Waiting != waited {
+			return fsm.Jobs.Put(tx, js.job)
+		}
 		return nil
 	})
 	if err == nil {
@@ -319,8 +326,8 @@ func (r *runner) sleepFor(ctx context.Context, d time.Duration, interruptible bo
 }
 
 // silence counts the time for which the other system has told nothing; when it
-// is too long the step parks.
-func (r *runner) silence(_ context.Context, err error) *outcome {
+// is long the job tells what it waits for, when it is too long the step parks.
+func (r *runner) silence(ctx context.Context, err error) *outcome {
 	now := r.t.Clock.Now()
 	if r.silent.IsZero() {
 		r.silent = now
@@ -329,10 +336,31 @@ func (r *runner) silence(_ context.Context, err error) *outcome {
 	if r.def.Patience > 0 {
 		limit = r.def.Patience
 	}
-	if now.Sub(r.silent) < limit {
+	switch silent := now.Sub(r.silent); {
+	case silent >= limit && r.def.GivesUp && !r.undo:
+		return r.failed(ctx, err, true)
+	case silent >= limit:
+		return r.park(err)
+	case silent >= tellAfter:
+		return r.tell(ctx, err)
+	}
+	return nil
+}
+
+// tell notes on the job that another system is silent, unless it says already
+// what it waits for. The next write about one of its steps takes the note away.
+func (r *runner) tell(ctx context.Context, cause error) *outcome {
+	if job, _ := fsm.Jobs.Get(r.t.Store.View(), fsm.NumberKey(r.st.Job)); job.GetWaiting() != "" {
 		return nil
 	}
-	return r.park(err)
+	err := r.update(ctx, "TellWaiting", func(js *jobState, _ *schema.Step) error {
+		js.job.Waiting = "an answer: " + cause.Error()
+		return nil
+	})
+	if err != nil {
+		return r.writeFailed(err)
+	}
+	return nil
 }
 
 // park hands the step to a person.

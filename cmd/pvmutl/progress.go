@@ -10,7 +10,8 @@ import (
 )
 
 // progress tells on stderr how jobs come along: one line that is redrawn on a
-// terminal, a line for each change with --verbose, else nothing.
+// terminal, a line for each change with --verbose, else only that a running job
+// waits for another system.
 type progress struct {
 	w      io.Writer
 	redraw bool
@@ -44,8 +45,9 @@ func (p *progress) show(info *api.JobInfo) {
 		return
 	}
 	p.last[job.GetId()] = line
+	stuck := job.GetState() == schema.JobRunning && job.GetWaiting() != ""
 	switch {
-	case p.lines:
+	case p.lines, stuck && !p.redraw:
 		fmt.Fprintln(p.w, line)
 	case p.redraw:
 		if p.total > 1 {

@@ -187,3 +187,20 @@ func TestUnknownJob(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, c.stderr.String())
 	}
 }
+
+// TestSilentSystemIsTold holds that who waits without a terminal hears why a
+// job doesn't come along, and nothing of one that does.
+func TestSilentSystemIsTold(t *testing.T) {
+	f := newFake(t)
+	f.startJobs("7")
+	stuck := jobIn("7", schema.JobRunning, 0, schema.StepStarted)
+	stuck.Job.Waiting = "an answer: vc1: unreachable"
+	f.jobs["7"] = []*api.JobInfo{jobIn("7", schema.JobRunning, 0, schema.StepStarted), stuck, jobIn("7", schema.JobSucceeded, 100, schema.StepDone)}
+	c := consoleFor(t, f)
+	if code := c.run("poweron", "web"); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if got, want := c.stderr.String(), "job 7 (MoveMachine web01) running 0 %, waits for an answer: vc1: unreachable\n"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}

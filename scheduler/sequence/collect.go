@@ -64,6 +64,8 @@ var collectInventory = &Step{
 		return nil
 	},
 	Timeout:  10 * time.Minute,
+	Patience: 20 * time.Second,
+	GivesUp:  true,
 	ReadOnly: true,
 }
 

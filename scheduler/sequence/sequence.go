@@ -115,6 +115,9 @@ type Step struct {
 	CallTimeout time.Duration
 	// Patience is how long another system may be silent before the job parks; 0: the runner's own.
 	Patience time.Duration
+	// GivesUp says that the step then fails instead: it changes nothing, and
+	// whoever asked for it can ask again.
+	GivesUp bool
 	// Settle is how long the effect of a call whose answer was lost may take to
 	// show. Only an act that isn't a state, such as a reboot, needs it: asked
 	// for twice it happens twice, so the next attempt waits that long.
