@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"yagura/placement/formats"
 	"yagura/placement/internal/pack"
 )
 
@@ -23,16 +24,10 @@ func (b *bench) oneDim() error {
 	if b.data == "" {
 		sets = []set{{"own uniform, 500 items", "all proven", uniformSet(20, 500)}, {"own triplets, 249 items", "all proven", tripletSet(20, 83)}}
 	} else {
-		dir := filepath.Join(b.data, "binpack")
-		for _, f := range []struct{ file, name string }{{"binpack1.txt", "Falkenauer u120"}, {"binpack3.txt", "Falkenauer u500"}, {"binpack5.txt", "Falkenauer t60"}, {"binpack7.txt", "Falkenauer t249"}} {
-			list, err := readFalkenauer(filepath.Join(dir, "falkenauer"), f.file)
-			if err != nil {
-				return err
-			}
-			sets = append(sets, set{f.name, "all proven", list})
-		}
-		for _, f := range []struct{ file, name, goal string }{{"SCH_WAE1", "Schwerin 1", "all proven"}, {"WAE_GAU1", "Waescher & Gau", "all proven"}, {"hard28", "Hard28", "16 of 28 optimal"}} {
-			list, err := readClassic(filepath.Join(dir, "classic"), f.file)
+		for _, f := range []struct{ file, name, goal string }{{"falkenauer/binpack1.txt", "Falkenauer u120", "all proven"}, {"falkenauer/binpack3.txt", "Falkenauer u500", "all proven"},
+			{"falkenauer/binpack5.txt", "Falkenauer t60", "all proven"}, {"falkenauer/binpack7.txt", "Falkenauer t249", "all proven"}, {"classic/SCH_WAE1.bpp", "Schwerin 1", "all proven"},
+			{"classic/WAE_GAU1.bpp", "Waescher & Gau", "all proven"}, {"classic/hard28.bpp", "Hard28", "16 of 28 optimal"}} {
+			list, err := readSet(filepath.Join(b.data, "binpack", f.file))
 			if err != nil {
 				return err
 			}
@@ -65,9 +60,9 @@ func (b *bench) oneDim() error {
 }
 
 func packOne(in *instance) (r *pack.Result, t time.Duration, err error) {
-	t = cpu(func() { r, err = pack.OneDim(newBudget(limit), in.capacity, in.size, in.count, 1, 0) })
+	t = cpu(func() { r, err = pack.OneDim(newBudget(limit), in.Capacity, in.Size, in.Count, 1, 0) })
 	if err == nil {
-		err = checkBins(r, []int64{in.capacity}, func(i int) []int64 { return in.size[i : i+1] }, in.count)
+		err = checkBins(r, []int64{in.Capacity}, func(i int) []int64 { return in.Size[i : i+1] }, in.Count)
 	}
 	return r, t, err
 }
@@ -131,22 +126,22 @@ func (b *bench) vectors() error {
 		if err != nil {
 			return err
 		}
-		known, err := numbers([]string{r[1], r[3]})
+		known, err := integers(r[1], r[3])
 		if err != nil {
 			return err
 		}
 		ref := known[0]
 		if r[2] != "-" {
-			n, err := numbers(r[2:3])
+			n, err := integers(r[2])
 			if err != nil {
 				return err
 			}
 			ref = n[0]
 		}
 		var res *pack.Result
-		spent += cpu(func() { res, err = pack.Vector(newBudget(limit), v.capacity, v.size, v.count, 1, 0) })
+		spent += cpu(func() { res, err = pack.Vector(newBudget(limit), v.Capacity, v.Size, v.Count, 1, 0) })
 		if err == nil {
-			err = checkBins(res, v.capacity, func(i int) []int64 { return v.size[i] }, v.count)
+			err = checkBins(res, v.Capacity, func(i int) []int64 { return v.Size[i] }, v.Count)
 		}
 		if err != nil {
 			return err
@@ -180,12 +175,12 @@ func uniformSet(n, items int) []instance {
 	out := make([]instance, n)
 	for k := range out {
 		rng := rand.New(rand.NewPCG(uint64(k), uint64(items)))
-		in := instance{name: fmt.Sprintf("u%d_%d", items, k), capacity: 150}
+		in := instance{BinPacking: formats.BinPacking{Capacity: 150}}
 		for s := int64(20); s <= 100; s++ {
-			in.size, in.count = append(in.size, s), append(in.count, 0)
+			in.Size, in.Count = append(in.Size, s), append(in.Count, 0)
 		}
 		for range items {
-			in.count[rng.IntN(81)]++
+			in.Count[rng.IntN(81)]++
 		}
 		out[k] = in
 	}
@@ -205,10 +200,10 @@ func tripletSet(n, bins int) []instance {
 				count[s]++
 			}
 		}
-		in := instance{name: fmt.Sprintf("t%d_%d", 3*bins, k), capacity: 1000, optimum: int64(bins)}
+		in := instance{BinPacking: formats.BinPacking{Capacity: 1000}, optimum: int64(bins)}
 		for s := int64(1); s <= 1000; s++ {
 			if count[s] > 0 {
-				in.size, in.count = append(in.size, s), append(in.count, count[s])
+				in.Size, in.Count = append(in.Size, s), append(in.Count, count[s])
 			}
 		}
 		out[k] = in
