@@ -14,7 +14,7 @@ import (
 const (
 	maxRetained    = 2000           // rows deleted in one batch
 	requestMaxAge  = 24 * time.Hour // how long a request id is remembered: far longer than any client retries
-	maxRequests    = 50000          // and how many
+	maxRequests    = 20000          // and how many
 	defaultAgeDays = 365
 )
 

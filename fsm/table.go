@@ -50,8 +50,8 @@ type Table[T proto.Message] struct {
 	key     func(T) string
 	check   func(T) error
 	indexes []Index[T]
-	// late rows are decoded each time they are read: for a table that is
-	// written all the time, read seldom, and has no index but its key.
+	// late rows are decoded each time they are read, and not kept decoded: for
+	// a table that is written all the time and read seldom.
 	late bool
 }
 
@@ -233,7 +233,7 @@ func (t *Table[T]) schema() *memdb.TableSchema {
 	for _, ix := range t.indexes {
 		// To memdb no index is unique: it would lose the entry of a value that
 		// two rows of one batch exchange. Put sees to it that values are unique.
-		s.Indexes[ix.Name] = &memdb.IndexSchema{Name: ix.Name, AllowMissing: true, Indexer: valueIndexer[T]{ix.Values}}
+		s.Indexes[ix.Name] = &memdb.IndexSchema{Name: ix.Name, AllowMissing: true, Indexer: valueIndexer[T]{t, ix.Values}}
 	}
 	return s
 }
@@ -250,12 +250,14 @@ func (keyIndexer) FromArgs(args ...any) ([]byte, error) {
 }
 
 // valueIndexer indexes a record by values of its message.
-type valueIndexer[T proto.Message] struct{ values func(T) []string }
+type valueIndexer[T proto.Message] struct {
+	table  *Table[T]
+	values func(T) []string
+}
 
 func (v valueIndexer[T]) FromObject(obj any) (bool, [][]byte, error) {
 	var out [][]byte
-	// A table with an index isn't late: its messages are there from the start.
-	for _, s := range v.values(obj.(*record).msg.(T)) {
+	for _, s := range v.values(obj.(*record).message(v.table).(T)) {
 		if s != "" {
 			out = append(out, append([]byte(s), 0))
 		}
