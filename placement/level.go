@@ -10,6 +10,7 @@ import (
 // high-load boundary, stopped servers are started one by one.
 func (pl *planner) level() {
 	best := pl.newLeveller(nil)
+	highBefore := best.aboveHigh()
 	best.run()
 	for _, s := range pl.byStartCost() {
 		high := best.aboveHigh()
@@ -35,10 +36,11 @@ func (pl *planner) level() {
 	}
 	before := newBalance(pl.c, &pl.c.now, pl.running(nil)).score()
 	pl.schedule(steps)
-	after := newBalance(pl.c, pl.st, pl.running(nil)).score()
-	if after > before && len(pl.started) == 0 {
+	bal := newBalance(pl.c, pl.st, pl.running(nil))
+	if len(pl.started) == 0 && (bal.score() > before || best.aboveHigh() > highBefore) {
 		pl.st, pl.plan.Moves = nil, nil
 	}
+	pl.plan.ScoreBound = bal.floor(pl.c, pl.view())
 }
 
 // running tells which servers run, with more and those started for the plan.

@@ -112,6 +112,9 @@ type Plan struct {
 	// Bound is proven: no plan reaches less. For SavePower and Create it is
 	// the number of servers that run. 0 means that none is known.
 	Bound int `json:"bound,omitempty"`
+	// ScoreBound is proven: no placement of the VMs on the servers that run
+	// after a Level plan has a lower Score.
+	ScoreBound float64 `json:"score_bound,omitempty"`
 	// Failures has the answer of CheckFailures, a row for each server that
 	// runs, in the order of the problem.
 	Failures []Failure `json:"failures,omitempty"`

@@ -339,3 +339,48 @@ func TestCreateManyUsesTheFewestServers(t *testing.T) {
 		t.Errorf("%d servers on, bound %d, %d VMs placed", plan.After.ServersOn, plan.Bound, len(plan.Moves))
 	}
 }
+
+// Questions may be asked side by side.
+func TestSolveSideBySide(t *testing.T) {
+	p := parse(t, lab)
+	c, err := placement.Compile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	requests := []placement.Request{{Objective: placement.SavePower}, {Objective: placement.Level}, {Objective: placement.CheckFailures},
+		{Objective: placement.Start, VMs: []string{"d"}}, {Objective: placement.Create, VMs: []string{"n1", "n2"}}, {Objective: placement.Evacuate, Servers: []string{"esx01"}}}
+	for _, req := range requests {
+		go func() {
+			for range 20 {
+				plan, err := c.Solve(context.Background(), req)
+				if err == nil {
+					err = placement.Verify(p, plan)
+				}
+				if err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range requests {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestParseLargeFile(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("dimension mem\nserver s capacity=1000000 mem=100000000\n")
+	for i := range 100_000 {
+		fmt.Fprintf(&b, "vm v%d on=s cost=1 mem=%d\n", i, i)
+	}
+	b.WriteString("vm last on=s cost=none\n")
+	_, err := placement.Parse(strings.NewReader(b.String()))
+	if err == nil || !strings.Contains(err.Error(), `line 100003: vm "last"`) {
+		t.Errorf("got %v", err)
+	}
+}

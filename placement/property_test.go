@@ -168,6 +168,9 @@ func TestEveryPlanIsValidDeterministicAndNoWorse(t *testing.T) {
 			if len(plan.StartBefore) == 0 && plan.After.Score > plan.Before.Score+1e-9 {
 				t.Fatalf("score %v after %v", plan.After.Score, plan.Before.Score)
 			}
+			if plan.After.Score < plan.ScoreBound-1e-9 {
+				t.Fatalf("score %v is below the bound %v", plan.After.Score, plan.ScoreBound)
+			}
 		}
 		budget := int64(p.Settings.MoveBudget)
 		if cost := costOf(p, plan); budget > 0 && (req.Objective == placement.SavePower || req.Objective == placement.Level) && cost > 2*budget {

@@ -55,6 +55,60 @@ func (c *Cluster) inUse(st *state, s, d int) (used, size int64) {
 	return used + l.Own, size
 }
 
+// floor is a score that no placement of the VMs goes below: a VM can't be
+// split, so those larger than the mean share stand out wherever they are, and
+// at best alone. It counts dimensions in which all servers have the same size,
+// which makes the sorted shares of any placement majorize these.
+func (b *balance) floor(c *Cluster, st *state) float64 {
+	total := 0.0
+	for d := range b.nd {
+		if size, own, same := b.alike(c, d); same && b.n > 0 {
+			total += b.floorOf(c, st, b.from+d, size, own, b.sum[d]/float64(b.n))
+		}
+	}
+	return total
+}
+
+// alike says whether all running servers have the same size and use the same
+// themselves.
+func (b *balance) alike(c *Cluster, d int) (size, own int64, same bool) {
+	first := true
+	for s, on := range b.runs {
+		if !on {
+			continue
+		}
+		var o int64
+		_, z := c.inUse(&c.now, s, b.from+d)
+		if b.from+d > 0 {
+			o = c.p.Servers[s].Limits[b.from+d-1].Own
+		}
+		if !first && (z != size || o != own) {
+			return 0, 0, false
+		}
+		size, own, first = z, o, false
+	}
+	return size, own, true
+}
+
+func (b *balance) floorOf(c *Cluster, st *state, d int, size, own int64, mean float64) float64 {
+	large, squares, over := 0, 0.0, 0.0
+	for v, h := range st.host {
+		if h < 0 || !b.runs[h] || !st.active[v] {
+			continue
+		}
+		if x := float64(c.demands[v*c.nd+d]+own)/float64(size) - mean; x > 0 {
+			large++
+			squares += x * x
+			over += x
+		}
+	}
+	if large == 0 || large >= b.n {
+		return 0
+	}
+	rest := float64(b.n - large)
+	return math.Sqrt((squares + over*over/rest) / float64(b.n))
+}
+
 func deviation(n int, sum, sq float64) float64 {
 	mean := sum / float64(n)
 	return math.Sqrt(max(sq/float64(n)-mean*mean, 0))

@@ -34,6 +34,7 @@ type spec struct {
 	level        bool // VMs go where memory is least used; else anywhere with room
 	apart        bool // a third of the VMs in groups of three kept apart
 	load         bool // with a measured dimension
+	mild         bool // large VMs are never busy, so that no VM alone is above the mean load
 }
 
 func generate(s spec) *placement.Problem {
@@ -93,6 +94,9 @@ func generate(s spec) *placement.Problem {
 			x := min(1, math.Pow(rng.Float64(), 4)*0.6+0.02)
 			if rng.IntN(20) == 0 {
 				x = min(1, x+0.5)
+			}
+			if s.mild && f.cpu >= 8 {
+				x = 0.02 + 0.2*x
 			}
 			m.Demand = append(m.Demand, int64(x*float64(f.cpu)*loadUnit))
 		}
