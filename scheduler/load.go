@@ -9,6 +9,7 @@ import (
 	"yagura/fsm"
 	"yagura/fsm/planning"
 	"yagura/fsm/schema"
+	"yagura/scheduler/policy"
 )
 
 const (
@@ -170,8 +171,8 @@ func (w loadWatch) look(r fsm.Reader, loads map[string]planning.Load, now time.T
 			delete(w, m.Name)
 			continue
 		}
-		policy, _ := policyOf(r, m)
-		setting := fmt.Sprint(policy.GetName(), " ", p.High, p.TargetHigh, p.TargetLow, p.Low)
+		inForce, _ := policyOf(r, m)
+		setting := fmt.Sprint(inForce.GetName(), " ", p.High, p.TargetHigh, p.TargetLow, p.Low)
 		c := w[m.Name]
 		if c == nil || c.setting != setting {
 			c = &crossing{setting: setting}
@@ -181,8 +182,13 @@ func (w loadWatch) look(r fsm.Reader, loads map[string]planning.Load, now time.T
 			continue
 		}
 		c.sampled = l.Time
-		if id := c.count(l.Percent(), p, now); id != "" {
-			out = append(out, loadEvent(m.Name, id, l, p, c))
+		id := c.count(l.Percent(), p, now)
+		if id == "" {
+			continue
+		}
+		// Low load is no fault: it is told only where a policy asks for it.
+		if e := loadEvent(m.Name, id, l, p, c); id != perfLowLoad || inForce != nil && policy.RuleFor(inForce, e) != nil {
+			out = append(out, e)
 		}
 	}
 	return out

@@ -46,6 +46,7 @@ var commands = []struct {
 	{groupWatch, eventCommand},
 	{groupWatch, lockCommand},
 	{groupWatch, auditCommand},
+	{groupWatch, placementCommand},
 	{groupWatch, armCommand},
 	{groupWatch, disarmCommand},
 

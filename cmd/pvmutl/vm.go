@@ -5,13 +5,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"yagura/placement"
 	"yagura/rpc/api"
 	"yagura/rpc/client"
 )
 
 func vmaddCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "vmadd GroupName VMName [/VMS VMServer [/DATASTORE Datastore]] [/NETINFO NetInfo] [/a]",
+		Use:   "vmadd GroupName VMName [/VMS VMServer [/DATASTORE Datastore]] [/NETINFO NetInfo] [/a] [--dry-run]",
 		Short: "Create a VM in a group, or add an existing one [3.2.17]",
 		Long: `Create one VM in a group. VM server, datastore and host setting are chosen
 when they are left out; the models of the group are tried in the order of their
@@ -47,7 +48,28 @@ pvmutl vmadd shop/web spare01 --existing`,
 			VmServer: *server, Datastore: firstOf(*datastore, *vmfs), Netinfo: *netinfo, Existing: *existing,
 		})
 	})
+	a.dryRun(cmd, func(args []string) *api.PlacementRequest {
+		return &api.PlacementRequest{Objective: string(placement.Create), Group: args[0], Vms: args[1:], NoServerStart: true}
+	})
 	return cmd
+}
+
+// dryRun gives a command that starts a job the option --dry-run: it shows where
+// the VMs would go and starts nothing.
+func (a *app) dryRun(cmd *cobra.Command, req func(args []string) *api.PlacementRequest) {
+	dry := cmd.Flags().Bool("dry-run", false, "only show where VMs would go; nothing is started")
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !*dry {
+			return run(cmd, args)
+		}
+		for _, name := range []string{"vms", "existing", "failover"} {
+			if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
+				return usagef(cmd, "--dry-run shows what is chosen; with --%s nothing is", name)
+			}
+		}
+		return a.preview(req(args))(cmd, args)
+	}
 }
 
 func vmdeleteCommand(a *app) *cobra.Command {
@@ -109,7 +131,7 @@ manual has it: what is on its disks is lost.`,
 
 func evacuateCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "evacuate VMServer [/failover]",
+		Use:   "evacuate VMServer [/failover] [--dry-run]",
 		Short: "Move all VMs of a VM server to others",
 		Long: `Move all VMs of a VM server to other servers with room.
 
@@ -122,6 +144,9 @@ off first, then its VMs are started elsewhere.`,
 	slash(cmd, "failover", "failover")
 	a.jobStarter(cmd, func(ctx context.Context, c *client.Client, args []string) (*api.JobsReply, error) {
 		return c.Operations.Evacuate(ctx, &api.EvacuateRequest{VmServer: args[0], Failover: *failover})
+	})
+	a.dryRun(cmd, func(args []string) *api.PlacementRequest {
+		return &api.PlacementRequest{Objective: string(placement.Evacuate), VmServers: args, NoServerStart: true}
 	})
 	return cmd
 }

@@ -66,9 +66,11 @@ func (b *builder) models() {
 		}
 		key := fsm.GroupKey(m.Group, m.Name)
 		pl := m.Placement
-		b.p.Models = append(b.p.Models, placement.ServerModel{
-			Name: key, Placement: pl.GetEnabled(), High: int(pl.GetHigh()), TargetHigh: int(pl.GetTargetHigh()), TargetLow: int(pl.GetTargetLow()), Low: int(pl.GetLow()),
-		})
+		model := placement.ServerModel{Name: key}
+		if pl.GetEnabled() { // else its boundaries mean nothing, and needn't be in order
+			model = placement.ServerModel{Name: key, Placement: true, High: int(pl.High), TargetHigh: int(pl.TargetHigh), TargetLow: int(pl.TargetLow), Low: int(pl.Low)}
+		}
+		b.p.Models = append(b.p.Models, model)
 		if key == b.s.Model {
 			b.p.Settings.Hold, b.p.Settings.MoveBudget = Hold(pl), MaxMoves(pl)
 			b.p.Settings.MinGain = minGain

@@ -132,6 +132,9 @@ func (p *Placement) validate(o string) error {
 		between(o, "placement.target_low", int64(p.TargetLow), 0, 100),
 		between(o, "placement.target_high", int64(p.TargetHigh), 0, 100),
 		between(o, "placement.high", int64(p.High), 0, 100),
+		between(o, "placement.hold_seconds", int64(p.HoldSeconds), 0, 86400),
+		between(o, "placement.max_moves", int64(p.MaxMoves), 0, 10000),
+		between(o, "placement.reserve_servers", int64(p.ReserveServers), 0, 100),
 	); err != nil {
 		return err
 	}
