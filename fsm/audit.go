@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -27,7 +28,7 @@ func audit(tx *Tx, base uint64) error {
 	}
 	a := &schema.Audit{
 		Id: strconv.FormatUint(tx.b.nextAudit, 10), Time: timestamppb.New(tx.Now()), User: tx.why.User, From: tx.why.From,
-		Node: tx.why.Node, Op: tx.why.Op, Reason: tx.why.Reason, Index: base,
+		Node: tx.why.Node, Op: tx.why.Op, Reason: tx.why.Reason, Index: base, Objects: slices.Clone(tx.noted),
 	}
 	for _, id := range tx.order {
 		if id.table == Requests.number {

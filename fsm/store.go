@@ -371,7 +371,7 @@ func runVerb(tx *Tx, u *update) (res Result, err error) {
 	if err := u.verb(tx); err != nil {
 		return res, err
 	}
-	changed := tx.Changed() || tx.noted
+	changed := tx.Changed() || len(tx.noted) > 0
 	req, err := remember(tx, base)
 	if err != nil {
 		return res, err

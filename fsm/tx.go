@@ -47,7 +47,7 @@ type Tx struct {
 	why     Why
 	sealer  *seal.Sealer
 	result  []byte
-	noted   bool // an audit row is due whatever has changed
+	noted   []string // objects that the audit row names beside the rows
 	order   []rowID
 	changes map[rowID]*change
 }
@@ -90,9 +90,9 @@ func (tx *Tx) Sealer() *seal.Sealer { return tx.sealer }
 // again, this answer is returned and nothing is done.
 func (tx *Tx) SetResult(b []byte) { tx.result = b }
 
-// Note makes the verb leave an audit row even when it changes no row: the act
-// was one on the cluster itself.
-func (tx *Tx) Note() { tx.noted = true }
+// Note makes the verb leave an audit row about an object even when it changes
+// no row: the act is one on the cluster itself.
+func (tx *Tx) Note(object string) { tx.noted = append(tx.noted, object) }
 
 // Changed tells whether the verb has changed anything so far.
 func (tx *Tx) Changed() bool { return len(tx.changes) > 0 }

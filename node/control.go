@@ -336,7 +336,7 @@ func (n *Node) RestoreSnapshot(ctx context.Context, why fsm.Why, r io.Reader) er
 	// index above all that readers have seen, and is what the audit trail tells
 	// of the restore.
 	_, err = n.store.Update(ctx, why, func(tx *fsm.Tx) error {
-		tx.Note()
+		tx.Note("cluster")
 		for m := range fsm.Managers.All(tx) {
 			if err := fsm.Managers.Delete(tx, m.Id); err != nil {
 				return err

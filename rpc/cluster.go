@@ -30,10 +30,30 @@ func (c clusterService) RemoveNode(ctx context.Context, req *api.NodeRequest) (*
 	if req.Id == "" {
 		return nil, schema.Errorf(schema.KindInvalid, "manager", "no id was given").WithHint("node list shows them")
 	}
+	if err := c.note(ctx, "manager/"+req.Id); err != nil {
+		return nil, err
+	}
 	return &api.Empty{}, c.s.cfg.Cluster.Remove(ctx, req.Id)
 }
 
+// note leaves an audit row about an act on the cluster itself. It comes before
+// the act, after which this manager may be the leader no more.
+func (c clusterService) note(ctx context.Context, object string) error {
+	_, err := c.s.cfg.Store.Update(ctx, c.s.why(callOf(ctx)), func(tx *fsm.Tx) error {
+		tx.Note(object)
+		return nil
+	})
+	return err
+}
+
 func (c clusterService) Transfer(ctx context.Context, req *api.NodeRequest) (*api.NodeRequest, error) {
+	to := "cluster"
+	if req.Id != "" {
+		to = "manager/" + req.Id
+	}
+	if err := c.note(ctx, to); err != nil {
+		return nil, err
+	}
 	id, err := c.s.cfg.Cluster.Transfer(ctx, req.Id)
 	return &api.NodeRequest{Id: id}, err
 }

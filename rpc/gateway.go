@@ -13,11 +13,14 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"yagura/fsm/schema"
 	"yagura/rpc/api"
@@ -58,15 +61,18 @@ func newGateway(s *Server) (*gatewayServer, error) {
 	}
 	g := &gatewayServer{s: s, conn: conn}
 	g.api = runtime.NewServeMux(
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
-			MarshalOptions:   protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true},
-			UnmarshalOptions: protojson.UnmarshalOptions{},
-		}),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &body{runtime.JSONPb{
+			MarshalOptions: protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true},
+		}}),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
 		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
 		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithMetadata(origin),
-		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+			if e := ownError(err); e != nil {
+				e.Object = r.Method + " " + r.URL.Path
+				err = e
+			}
 			writeError(w, err)
 		}),
 		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
@@ -179,6 +185,46 @@ func origin(_ context.Context, r *http.Request) metadata.MD {
 	return md
 }
 
+// ownError is an error that the gateway itself made of a request, before any
+// method saw it; nil for that of a method.
+func ownError(err error) *schema.Error {
+	st, ok := status.FromError(err)
+	if !ok || st.Code() != codes.InvalidArgument || len(st.Details()) > 0 {
+		return nil
+	}
+	return schema.Errorf(schema.KindInvalid, "", "%s", st.Message()).WithHint("GET /openapi.yaml says what the method takes")
+}
+
+// body converts the bodies of requests and replies.
+type body struct{ runtime.JSONPb }
+
+// NewDecoder implements runtime.Marshaler. Its errors are in plain words.
+func (b *body) NewDecoder(r io.Reader) runtime.Decoder {
+	d := b.JSONPb.NewDecoder(r)
+	return runtime.DecoderFunc(func(v any) error {
+		err := d.Decode(v)
+		switch {
+		case err == nil, errors.Is(err, io.EOF): // an empty body is an empty request
+			return err
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return errors.New("the body ends in the middle of its JSON")
+		}
+		return errors.New("the body: " + strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0"))
+	})
+}
+
+// Marshal implements runtime.Marshaler. The error that ends a stream has the
+// form that all errors have.
+func (b *body) Marshal(v any) ([]byte, error) {
+	if chunk, ok := v.(map[string]proto.Message); ok {
+		if st, ok := chunk["error"].(*spb.Status); ok {
+			e := apierr.FromStatus(status.FromProto(st))
+			return json.Marshal(map[string]problem{"error": problemOf(e)})
+		}
+	}
+	return b.JSONPb.Marshal(v)
+}
+
 // problem is the body of an error.
 type problem struct {
 	Kind    string `json:"kind"`
@@ -204,5 +250,9 @@ func writeProblem(w http.ResponseWriter, code int, e *schema.Error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	// A caller that is gone takes no error either.
-	_ = json.NewEncoder(w).Encode(problem{Kind: string(e.Kind), Message: e.Msg, Object: e.Object, Hint: e.Hint})
+	_ = json.NewEncoder(w).Encode(problemOf(e))
+}
+
+func problemOf(e *schema.Error) problem {
+	return problem{Kind: string(e.Kind), Message: e.Msg, Object: e.Object, Hint: e.Hint}
 }

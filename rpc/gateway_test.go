@@ -106,12 +106,17 @@ func TestGatewayErrors(t *testing.T) {
 		{"GET", "/v1/jobs?limit=-1", "", 400, schema.KindInvalid},
 		{"POST", "/v1/arm", `{"disarm":true,"categry":"shop"}`, 400, schema.KindInvalid},
 		{"POST", "/v1/arm", `{"disarm":`, 400, schema.KindInvalid},
+		{"POST", "/v1/arm", `{"disarm":"maybe"}`, 400, schema.KindInvalid},
+		{"POST", "/v1/arm", `[]`, 400, schema.KindInvalid},
 		{"POST", "/v1/arm", `{"disarm":true}`, 400, schema.KindInvalid}, // no reason
 		{"POST", "/v1/login", `{"user":"admin","password":"wrong password"}`, 400, schema.KindPassword},
 		{"POST", "/v1/apply", strings.Repeat(" ", api.MaxRequest+1), 413, schema.KindTooLarge},
 	} {
 		code, h, body := w.do(test.method, test.path, test.body)
 		wantProblem(t, code, body, test.code, test.kind)
+		if strings.Contains(body, "proto:") || strings.Contains(body, "rpc error") {
+			t.Errorf("%s %s: a library's text comes through: %s", test.method, test.path, body)
+		}
 		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Type") != "application/json" {
 			t.Errorf("%s %s: headers %v", test.method, test.path, h)
 		}
@@ -124,6 +129,16 @@ func TestGatewayErrors(t *testing.T) {
 	if code != 403 {
 		t.Errorf("a request of another site's page got %d", code)
 	}
+}
+
+func TestGatewayErrorOfAStream(t *testing.T) {
+	c := start(t, 1)
+	code, _, text := c.web(0, "").do("GET", "/v1/jobs/1/watch", "")
+	var chunk struct{ Error json.RawMessage }
+	if err := json.Unmarshal([]byte(text), &chunk); err != nil {
+		t.Fatalf("%v in %q", err, text)
+	}
+	wantProblem(t, code, string(chunk.Error), 401, schema.KindUnauthenticated)
 }
 
 func TestGatewayStreams(t *testing.T) {

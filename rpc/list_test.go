@@ -132,6 +132,10 @@ func TestClusterMethods(t *testing.T) {
 	if calls := c.nodes[0].control.noted(); !slices.Equal(calls, []string{"remove m3"}) {
 		t.Fatalf("the leader saw %q", calls)
 	}
+	audit, err := cl.Events.ListAudit(t.Context(), &api.ListAuditRequest{User: admin})
+	if err != nil || len(audit.Audit) != 1 || audit.Audit[0].Op != "RemoveNode" || !slices.Equal(audit.Audit[0].Objects, []string{"manager/m3"}) {
+		t.Errorf("got %v, %v", audit, err)
+	}
 	_, err = c.as(operator, 1).Cluster.RemoveNode(t.Context(), &api.NodeRequest{Id: "m3"})
 	wantKind(t, err, schema.KindPermission)
 }
