@@ -21,12 +21,12 @@ type hop struct {
 
 // Bounds of the search.
 const (
-	nearBound    = 1.005      // of the bound: within this the search is short
-	chainDepth   = 5          // pushes one after the other
-	chainWidth   = 8          // servers tried for one push
-	chainWork    = 100_000    // servers looked at for emptying one
-	chainServers = 24         // servers tried before the cheapest is emptied
-	chainTotal   = 10_000_000 // servers looked at in all
+	nearBound    = 1.005     // of the bound: within this the search is short
+	chainDepth   = 5         // pushes one after the other
+	chainWidth   = 8         // servers tried for one push
+	chainWork    = 50_000    // servers looked at for emptying one
+	chainServers = 24        // servers tried before the cheapest is emptied
+	chainTotal   = 5_000_000 // servers looked at in all
 )
 
 func newChain(g *gather, st *state) *chain {
@@ -84,6 +84,23 @@ func (ch *chain) emptyMore(bound int) {
 		ch.repeat(best, hops)
 		running, moves = running-1, moves+cheapest
 	}
+}
+
+// chainIn finds places for units that are nowhere by ejection chains, and
+// returns those that still have none.
+func (g *gather) chainIn(st *state, loose []int32) []int32 {
+	ch := newChain(g, st)
+	total := chainTotal / 2
+	var left []int32
+	for _, u := range loose {
+		ch.work = min(chainWork, total)
+		before := ch.work
+		if !ch.place(u, g.units[u].home, chainDepth) {
+			left = append(left, u)
+		}
+		total -= before - ch.work
+	}
+	return left
 }
 
 // repeat does the hops that emptied s again.

@@ -53,8 +53,9 @@ func (a *filled) better(b *filled) bool {
 
 // attempt empties the servers in out as far as it can: it fills the others one
 // by one with the units that leave the least weighted room, then fits in what
-// is left, and gives servers up whose units find no place.
-func (g *gather) attempt(out []int, widestFirst bool) *filled {
+// is left, if chained by pushing units on, and gives servers up whose units find
+// no place.
+func (g *gather) attempt(out []int, widestFirst, chained bool) *filled {
 	st := g.spare
 	if g.spare = nil; st == nil {
 		st = &state{}
@@ -81,7 +82,13 @@ func (g *gather) attempt(out []int, widestFirst bool) *filled {
 	}
 	loose = g.fill(st, stay, loose, widestFirst)
 	loose = g.fitIn(st, stay, loose)
+	if chained {
+		loose = g.chainIn(st, loose)
+	}
 	g.giveUp(st, out, loose)
+	if chained {
+		g.comeHome(st)
+	}
 	return g.measure(st)
 }
 
@@ -284,6 +291,28 @@ func (g *gather) giveUp(st *state, out []int, loose []int32) {
 			}
 		}
 		loose = g.fitIn(st, stay, rest)
+	}
+}
+
+// comeHome moves units back to where they are now if that server stays on and
+// has room for them again.
+func (g *gather) comeHome(st *state) {
+	for again := true; again; {
+		again = false
+		for i := range g.units {
+			u, home := int32(i), g.units[i].home
+			if int(st.host[g.units[i].vms[0]]) == home || !st.target[home] {
+				continue
+			}
+			at := int(st.host[g.units[i].vms[0]])
+			g.lift(st, u)
+			if g.fits(st, u, home) {
+				g.drop(st, u, home)
+				again = true
+			} else {
+				g.drop(st, u, at)
+			}
+		}
 	}
 }
 

@@ -387,7 +387,7 @@ func (g *gather) search(bound int) *filled {
 			if g.weigh(sharpness[v/2]); v%2 == 0 && v > 0 && slices.Equal(was, g.weight) {
 				break // all dimensions are as scarce: sharpness changes nothing
 			}
-			keep(g.attempt(out, v%2 == 0))
+			keep(g.attempt(out, v%2 == 0, false))
 			tries++
 		}
 		if vain++; best.running < before {
@@ -396,6 +396,20 @@ func (g *gather) search(bound int) *filled {
 		if g.budget > 0 {
 			break
 		}
+	}
+	g.weigh(sharpness[0])
+	for k, try := now.running-bound, 0; g.budget == 0 && float64(best.running) > nearBound*float64(bound) && try < chainedTries && g.pl.ctx.Err() == nil; try++ {
+		out := g.choose(k)
+		if len(out) == 0 {
+			break
+		}
+		f := g.attempt(out, true, true)
+		kept := f.running - (now.running - len(out))
+		keep(f)
+		if kept <= 1 {
+			break
+		}
+		k = len(out) - (kept+1)/2
 	}
 	filled := best
 	if filled.running > bound {
@@ -412,6 +426,9 @@ func (g *gather) search(bound int) *filled {
 
 // searchTries bounds the fillings that search tries.
 const searchTries = 40
+
+// chainedTries bounds the fillings with ejection chains.
+const chainedTries = 4
 
 // sharpness is how much more a scarce dimension counts than a plentiful one,
 // as the exponent of its share in use; none is right for every problem.
