@@ -131,6 +131,9 @@ func startDemo(ctx context.Context, bed *testbed.Bed, out io.Writer) error {
 			return err
 		}
 	}
+	if err := bed.Settled(ctx); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, `
 Type next:
   source %[1]s/env

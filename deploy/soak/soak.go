@@ -164,21 +164,9 @@ func (s *soak) check(ctx context.Context) error {
 
 // settled waits until all managers run, are ready, and hold the same state.
 func (s *soak) settled(ctx context.Context) error {
-	return until(ctx, time.Minute, "the managers aren't ready with one and the same state", func(ctx context.Context) (bool, error) {
-		reply, err := api.NewClusterClient(s.client).ListNodes(ctx, &api.Empty{})
-		if err != nil || len(reply.Nodes) != len(s.bed.Nodes) {
-			return false, err
-		}
-		for _, n := range reply.Nodes {
-			if !n.Ready || n.AppliedIndex != reply.Nodes[0].AppliedIndex {
-				return false, nil
-			}
-			if n.Digest != reply.Nodes[0].Digest {
-				return false, fmt.Errorf("%s and %s differ at index %d", n.Id, reply.Nodes[0].Id, n.AppliedIndex)
-			}
-		}
-		return true, nil
-	})
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return s.bed.Settled(ctx)
 }
 
 // fault is one way to take a manager away and to give it back.

@@ -204,3 +204,45 @@ func (b *Bed) Leader(ctx context.Context) (int, error) {
 		}
 	}
 }
+
+// Settled waits until all managers are ready and hold the same state, or ctx ends.
+func (b *Bed) Settled(ctx context.Context) error {
+	c, err := b.Client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for {
+		reply, err := api.NewClusterClient(c).ListNodes(ctx, &api.Empty{})
+		why := err
+		if err == nil {
+			why = b.unsettled(reply.Nodes)
+		}
+		if why == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(errors.New("the managers don't settle"), why)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// unsettled says which manager isn't ready, or differs from the others.
+func (b *Bed) unsettled(nodes []*api.Node) error {
+	if len(nodes) != len(b.Nodes) {
+		return fmt.Errorf("the cluster has %d managers, not %d", len(nodes), len(b.Nodes))
+	}
+	for _, n := range nodes {
+		switch first := nodes[0]; {
+		case !n.Ready:
+			return fmt.Errorf("%s isn't ready", n.Id)
+		case n.AppliedIndex != first.AppliedIndex:
+			return fmt.Errorf("%s has applied index %d, %s %d", n.Id, n.AppliedIndex, first.Id, first.AppliedIndex)
+		case n.Digest != first.Digest:
+			return fmt.Errorf("%s and %s differ at index %d", n.Id, first.Id, n.AppliedIndex)
+		}
+	}
+	return nil
+}

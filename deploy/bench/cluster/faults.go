@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"syscall"
 	"time"
-
-	"yagura/rpc/api"
 )
 
 // kills measures from kill -9 of the leader to the next acknowledged write.
@@ -100,31 +97,11 @@ func (b *bench) disturbOurs(ctx context.Context, kill bool) (time.Duration, erro
 	return d, b.settled(ctx)
 }
 
-// settled waits until all managers have applied the same index.
+// settled waits until all managers are ready with the same state.
 func (b *bench) settled(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	c, err := b.bed.Client()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	for {
-		reply, err := api.NewClusterClient(c).ListNodes(ctx, &api.Empty{})
-		if err == nil && len(reply.Nodes) == len(b.bed.Nodes) {
-			same := true
-			for _, n := range reply.Nodes {
-				same = same && n.Ready && n.AppliedIndex == reply.Nodes[0].AppliedIndex
-			}
-			if same {
-				return nil
-			}
-		}
-		if ctx.Err() != nil {
-			return errors.Join(errors.New("the managers don't settle"), err)
-		}
-		pause(ctx, 100*time.Millisecond)
-	}
+	return b.bed.Settled(ctx)
 }
 
 // disturbEtcd does the same to etcd.

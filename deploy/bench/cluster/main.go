@@ -115,17 +115,26 @@ func (b *bench) writes(ctx context.Context) error {
 	put, eput := yaguraPut(c), etcdPut(ec)
 	load(ctx, 8, b.d/5, put)
 	load(ctx, 8, b.d/5, eput)
+	pids, epids := b.pids()
 	for _, w := range []struct {
 		writers int
 		goal    string
 	}{{1, ">= 1.0"}, {64, ">= 2.0"}} {
 		var ours, peer rate
 		for range 2 { // in turns, so that a drift of the machine hits both
-			o, p := load(ctx, w.writers, b.d/2, put), load(ctx, w.writers, b.d/2, eput)
+			o, err := loadOn(ctx, pids, w.writers, b.d/2, put)
+			if err != nil {
+				return err
+			}
+			p, err := loadOn(ctx, epids, w.writers, b.d/2, eput)
+			if err != nil {
+				return err
+			}
 			ours, peer = better(ours, o), better(peer, p)
 		}
 		line(fmt.Sprintf("writes/s, %d writer(s)", w.writers), fmt.Sprintf("%.0f", ours.perSecond), fmt.Sprintf("%.0f", peer.perSecond), ours.perSecond/peer.perSecond, w.goal)
 		line(fmt.Sprintf("  latency p50 / p99, %d writer(s)", w.writers), fmt.Sprintf("%v / %v", ms(ours.p50), ms(ours.p99)), fmt.Sprintf("%v / %v", ms(peer.p50), ms(peer.p99)), 0, "-")
+		line("  CPU a write, all three members", ours.cpu.Round(time.Microsecond).String(), peer.cpu.Round(time.Microsecond).String(), float64(ours.cpu)/float64(peer.cpu), "-")
 		if ours.failed+peer.failed > 0 {
 			return fmt.Errorf("%d of our writes and %d of etcd's failed under load", ours.failed, peer.failed)
 		}

@@ -14,9 +14,23 @@ type writeFunc func(ctx context.Context, n int) error
 
 // rate is the result of a load of writers.
 type rate struct {
+	count     float64
 	perSecond float64
 	p50, p99  time.Duration
 	failed    int64
+	cpu       time.Duration // processor time of the members for each write
+}
+
+// loadOn is load, with the processor time of the members.
+func loadOn(ctx context.Context, pids []int, writers int, d time.Duration, write writeFunc) (rate, error) {
+	before, err := cpuTime(pids)
+	if err != nil {
+		return rate{}, err
+	}
+	r := load(ctx, writers, d, write)
+	after, err := cpuTime(pids)
+	r.cpu = time.Duration(float64(after-before) / max(1, r.count))
+	return r, err
 }
 
 // load lets writers write as fast as they can for d.
@@ -43,7 +57,7 @@ func load(ctx context.Context, writers int, d time.Duration, write writeFunc) ra
 	took := time.Since(begin)
 	all := slices.Concat(times...)
 	slices.Sort(all)
-	r := rate{perSecond: float64(len(all)) / took.Seconds(), failed: failed.Load()}
+	r := rate{count: float64(len(all)), perSecond: float64(len(all)) / took.Seconds(), failed: failed.Load()}
 	if len(all) > 0 {
 		r.p50, r.p99 = all[len(all)/2], all[len(all)*99/100]
 	}

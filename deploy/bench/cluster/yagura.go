@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -88,4 +89,37 @@ func residentMB(pid int) (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("process %d has no VmRSS", pid)
+}
+
+// cpuTime is the processor time that some processes have taken so far.
+func cpuTime(pids []int) (time.Duration, error) {
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on Linux
+	var sum time.Duration
+	for _, pid := range pids {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return 0, err
+		}
+		// The name in brackets may hold anything; utime and stime are the 12th
+		// and 13th field after it.
+		f := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+		for _, v := range f[11:13] {
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			sum += time.Duration(n) * tick
+		}
+	}
+	return sum, nil
+}
+
+func (b *bench) pids() (ours, etcd []int) {
+	for _, n := range b.bed.Nodes {
+		ours = append(ours, b.bed.Pid(n.ID))
+	}
+	for _, p := range b.etcd.procs {
+		etcd = append(etcd, p.Process.Pid)
+	}
+	return ours, etcd
 }
