@@ -322,7 +322,7 @@ func serverFacts(v *fsm.View, m *schema.Machine, problem *placement.Problem, sav
 	}
 	for _, a := range saving.StopAfter {
 		if a.Server == m.Name {
-			facts = append(facts, "Power saving would shut it down: "+a.Reason+".")
+			facts = append(facts, "Power saving would gather its VMs elsewhere and shut it down.")
 		}
 	}
 	for _, r := range saving.Rejections {

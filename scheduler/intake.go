@@ -172,6 +172,7 @@ func factsOf(r fsm.Reader, e *schema.Event) policy.Facts {
 		}
 	}
 	f.MovedBy = movedBy(r, m.Name)
+	f.ShutDown = shutDown(r, m)
 	f.Placement, f.PlacedBy = placementOf(r, m) != nil, placedBy(r, m)
 	return f
 }
@@ -199,6 +200,19 @@ func movedBy(r fsm.Reader, server string) string {
 		}
 	}
 	return ""
+}
+
+// shutDown says when a job shut a VM server down on which no VM ran any more.
+func shutDown(r fsm.Reader, m *schema.Machine) string {
+	if m.Kind != schema.MachineVMServer || m.Power != schema.PowerOff || m.Connected || m.Switched == nil {
+		return ""
+	}
+	for vm := range fsm.Machines.By(r, fsm.ByServer, m.Name) {
+		if vm.Power == schema.PowerOn {
+			return "" // it ran when its VM server went off
+		}
+	}
+	return "a job shut it down at " + m.Switched.AsTime().UTC().Format(time.RFC3339)
 }
 
 // placedBy is the job that rearranges the VMs of a VM server's model already.

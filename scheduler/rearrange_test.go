@@ -3,6 +3,7 @@ package scheduler_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"yagura/fsm"
 	"yagura/fsm/planning"
@@ -115,6 +116,113 @@ func TestPowerSaveStopsEmptiedServers(t *testing.T) {
 	r.MustSucceed(again...)
 	if !strings.Contains(r.Job(again[0]).Result, "started") {
 		t.Errorf("the job says %q\n%s", r.Job(again[0]).Result, r.Dump())
+	}
+}
+
+// perfPolicy puts the manual's rules for load into force.
+func perfPolicy(r *schedulertest.Rig) {
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		g, _ := fsm.Groups.Edit(tx, "vmservers")
+		g.Policy = "load"
+		if err := fsm.Groups.Put(tx, g); err != nil {
+			return err
+		}
+		return fsm.Policies.Put(tx, &schema.Policy{Name: "load", Rules: []*schema.PolicyRule{
+			{Name: "high", Notifier: schema.NotifierPerf, Selector: "11000006", Actions: []string{"vms-load-balance"}},
+			{Name: "low", Notifier: schema.NotifierPerf, Selector: "11000007", Actions: []string{"vms-power-save"}},
+		}})
+	})
+}
+
+// From the load of VMs over samples, event and policy to the job, and back to
+// rest: what follows on one crossing is one event and one job.
+func TestLoadLeadsToAJob(t *testing.T) {
+	r := schedulertest.New(t)
+	r.Follow = true
+	placementOn(r, func(p *schema.Placement) { p.Low = 0 })
+	perfPolicy(r)
+	total := func(server string) int64 {
+		inv, err := r.World.Hypervisor().Loads(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range inv.Servers {
+			if l.Name == server {
+				return l.CPUTotalMHz
+			}
+		}
+		return 0
+	}("esx01")
+	for _, vm := range []string{"web01", "web02", "web03"} {
+		r.World.Load(vm, total*3/10)
+	}
+	r.Start()
+	r.Until("the event", func(v *fsm.View) bool {
+		es := eventsOf(v, schema.NotifierPerf)
+		return len(es) == 1 && es[0].State == schema.EventHandled && len(es[0].Jobs) == 1
+	})
+	e := eventsOf(r.Rows(), schema.NotifierPerf)[0]
+	if e.Target != "esx01" || e.EventId != "11000006" || e.Severity != "warning" || e.Decision != schema.DecisionActed {
+		t.Errorf("event %v", e)
+	}
+	r.MustSucceed(e.Jobs...)
+	if r.World.Count("migrate", "") == 0 {
+		t.Errorf("nothing was moved\n%s", r.Dump())
+	}
+	end := r.Clock.Now().Add(20 * planning.Hold(nil))
+	r.Until("much later", func(*fsm.View) bool { return r.Clock.Now().After(end) })
+	if es := eventsOf(r.Rows(), schema.NotifierPerf); len(es) != 1 {
+		t.Errorf("%d events of one crossing\n%s", len(es), r.Dump())
+	}
+}
+
+func TestNoJobWithoutMeasuredLoads(t *testing.T) {
+	r := schedulertest.New(t)
+	placementOn(r, nil)
+	r.Start()
+	id := r.Queue(rearrange(fsm.SeqLoadBalanceVMServer))[0]
+	if j := r.Wait(id); j.State != schema.JobFailed || !strings.Contains(j.Error, "measured") {
+		t.Errorf("%s: %s", j.State, j.Error)
+	}
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		m, _ := fsm.Models.Edit(tx, fsm.GroupKey("vmservers", "esx"))
+		m.Placement.Enabled = false
+		return fsm.Models.Put(tx, m)
+	})
+	loaded(r, nil)
+	id = r.Queue(rearrange(fsm.SeqPowerSaveVMServer))[0]
+	if j := r.Wait(id); j.State != schema.JobFailed || !strings.Contains(j.Error, "VM placement is off") {
+		t.Errorf("%s: %s", j.State, j.Error)
+	}
+}
+
+// What doesn't hold any more when its turn comes is given up, and told.
+func TestMovesAreVerifiedWhenTheyStart(t *testing.T) {
+	r := schedulertest.New(t)
+	placementOn(r, nil)
+	loaded(r, map[string]int64{"esx01": 3000, "esx02": 100, "esx03": 100, "esx04": 100})
+	id := r.Queue(rearrange(fsm.SeqLoadBalanceVMServer))[0]
+	r.World.Delay("migrate", time.Minute)
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		s, _ := fsm.Subsystems.Edit(tx, schedulertest.Subsystem)
+		s.MaxOperations = 1 // one move waits for the other
+		return fsm.Subsystems.Put(tx, s)
+	})
+	r.Start()
+	r.Until("the first move", func(v *fsm.View) bool { return stepState(v, id, "migrate") == schema.StepHandled })
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		for _, name := range []string{"esx02", "esx03", "esx04"} {
+			m, _ := fsm.Machines.Edit(tx, name)
+			m.Maintenance = true
+			if err := fsm.Machines.Put(tx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	j := r.Wait(id)
+	if n := r.World.Count("migrate", ""); j.State != schema.JobSucceeded || n != 1 || !strings.Contains(j.Result, "given up") || !strings.Contains(j.Result, "maintenance") {
+		t.Errorf("%s after %d moves: %s\n%s", j.State, n, j.Result, r.Dump())
 	}
 }
 

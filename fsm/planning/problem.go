@@ -41,6 +41,7 @@ func Problem(r fsm.Reader, s Scope) *placement.Problem {
 	b.models()
 	b.servers()
 	if b.measured = b.allMeasured(); b.measured {
+		b.findSamples()
 		b.p.Dimensions = []placement.Dimension{{Name: DimensionCPU, Measured: true}, {Name: DimensionMemory, Measured: true}}
 	}
 	b.vms()
@@ -57,6 +58,8 @@ type builder struct {
 	p        *placement.Problem
 	known    map[string]*schema.Machine // VM servers of the problem
 	measured bool
+	// sampledOn is where each VM was when its load was measured.
+	sampledOn map[string]string
 }
 
 func (b *builder) models() {
@@ -165,8 +168,7 @@ func (b *builder) vms() {
 		if !b.s.Now.IsZero() && m.Moved != nil {
 			v.SinceMove = since(b.s.Now, m.Moved.AsTime())
 		}
-		l := b.s.Loads[m.VmServer]
-		cpu, mem := l.VMCPUMHz[m.Name], l.VMemMiB[m.Name]
+		cpu, mem := b.loadOf(m.Name)
 		b.add(v, cpu, mem)
 		if to := arriving[m.Name]; to != "" && to != v.Server && b.known[to] != nil {
 			b.arriving(m.Name+" (arriving)", to, v.Cost, cpu, mem) // it counts on both servers until it has arrived
@@ -182,6 +184,15 @@ func (b *builder) vms() {
 		}
 		b.arriving(name+" (arriving)", to, cost, 0, 0)
 	}
+}
+
+// loadOf is the load of a VM, wherever it was measured: it may have been moved since.
+func (b *builder) loadOf(vm string) (cpu, mem int64) {
+	if !b.measured {
+		return 0, 0
+	}
+	l := b.s.Loads[b.sampledOn[vm]]
+	return l.VMCPUMHz[vm], l.VMemMiB[vm]
 }
 
 func (b *builder) add(v placement.VM, cpu, mem int64) {
@@ -209,14 +220,27 @@ func (b *builder) allMeasured() bool {
 	return true
 }
 
+func (b *builder) findSamples() {
+	b.sampledOn = map[string]string{}
+	newest := map[string]time.Time{}
+	for server, l := range b.s.Loads {
+		for vm := range l.VMCPUMHz {
+			if at, ok := newest[vm]; !ok || l.Time.After(at) || l.Time.Equal(at) && server < b.sampledOn[vm] {
+				b.sampledOn[vm], newest[vm] = server, l.Time
+			}
+		}
+	}
+}
+
 // limits says what each server offers: what was measured, or for one that is
 // off what its row tells.
 func (b *builder) limits() {
-	vms := map[string][2]int64{}
+	vms := map[string][2]int64{} // what the VMs of the problem used where they were measured
 	for i := range b.p.VMs {
-		if v := &b.p.VMs[i]; v.Power == placement.PowerOn && b.s.Loads[v.Server].VMCPUMHz != nil {
-			u := vms[v.Server]
-			vms[v.Server] = [2]int64{u[0] + v.Demand[0], u[1] + v.Demand[1]}
+		name := b.p.VMs[i].Name
+		if on := b.sampledOn[name]; on != "" {
+			cpu, mem := b.loadOf(name)
+			vms[on] = [2]int64{vms[on][0] + cpu, vms[on][1] + mem}
 		}
 	}
 	for i := range b.p.Servers {

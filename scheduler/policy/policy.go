@@ -30,6 +30,9 @@ type Facts struct {
 	Brake, GroupBrake int
 	// MovedBy is the job that takes the VMs off the target already, if there is one.
 	MovedBy string
+	// ShutDown says when a job shut the target down, empty while it isn't off
+	// on purpose: that such a machine doesn't answer is no fault.
+	ShutDown string
 	// Placement tells whether VM placement is on for the target's model, and
 	// PlacedBy is the job that rearranges the VMs of that model already.
 	Placement bool
@@ -94,6 +97,10 @@ func Decide(f Facts) Decision {
 		d.Decision = schema.DecisionMaintenance
 		d.Reason = fmt.Sprintf("%s asks for %s, but %s is in maintenance mode.", by, strings.Join(rule.Actions, ", "), f.Machine.Name)
 		return d
+	case f.ShutDown != "" && inaccessible[categoryOf(e)]:
+		d.Decision = schema.DecisionIgnored
+		d.Reason = fmt.Sprintf("%s asks for %s, but %s is off on purpose: %s.", by, strings.Join(rule.Actions, ", "), f.Machine.Name, f.ShutDown)
+		return d
 	case f.Disarmed != "" && !idle(rule):
 		d.Decision = schema.DecisionDisarmed
 		d.Reason = fmt.Sprintf("%s asks for %s, but automation is off: %s.", by, strings.Join(rule.Actions, ", "), f.Disarmed)
@@ -125,6 +132,9 @@ func Decide(f Facts) Decision {
 	}
 	return d
 }
+
+// inaccessible are the categories of events that say that a machine doesn't answer.
+var inaccessible = map[string]bool{"machine-inaccessible": true, "target-inaccessible": true}
 
 // idle tells whether a rule does nothing to the world: it isn't held back.
 func idle(rule *schema.PolicyRule) bool {

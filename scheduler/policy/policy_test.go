@@ -40,6 +40,8 @@ func brief(d policy.Decision) string {
 			out += ":" + a.Status
 		case a.Mode != "":
 			out += ":" + a.Mode
+		case a.Sequence != "":
+			out += ":" + a.Sequence
 		default:
 			out += ":" + a.Result
 		}
@@ -76,11 +78,14 @@ func TestStandardPolicies(t *testing.T) {
 		{"standard-vms", vms, esm, "ESMDSVNT", "0xC0000002", "acted notify set-status-failed:failed vms-move-all-migrate-failover:migrate-failover"},
 		{"standard-vms", vms, esm, "ESMDSVNT", "0x40000001", "acted notify set-status-normal:normal"},
 		{"standard-vms", vms, vmware, "", "Alarm Host connection state on VMS changed from green to red", "ignored do-nothing:done"},
-		{"standard-vms", vms, perf, "", "11000006", "acted vms-load-balance:not-carried-out"},
+		{"standard-vms", vms, perf, "", "11000006", "acted vms-load-balance:LoadBalanceVMServer"},
+		{"standard-vms", vms, perf, "", "11000007", "ignored"},
+		{"standard-vms", physical, perf, "", "11000006", "acted vms-load-balance:not-carried-out"},
 		{"standard-vms", physical, esm, "ESMDSVNT", "0xC0000002", "acted notify set-status-failed:failed vms-move-all-migrate-failover:not-carried-out"},
-		{"standard-vms-powersave", vms, perf, "", "11000007", "acted vms-power-save:not-carried-out"},
+		{"standard-vms-powersave", vms, perf, "", "11000007", "acted vms-power-save:PowerSaveVMServer"},
+		{"standard-vms-powersave", vms, perf, "", "11000006", "acted vms-load-balance:LoadBalanceVMServer"},
 	} {
-		f := policy.Facts{Event: event(c.notifier, c.source, c.id), Machine: c.machine, Policy: standard(t, c.policy), From: "group g"}
+		f := policy.Facts{Event: event(c.notifier, c.source, c.id), Machine: c.machine, Policy: standard(t, c.policy), From: "group g", Placement: true}
 		d := policy.Decide(f)
 		if got := brief(d); got != c.want || !strings.HasSuffix(d.Reason, ".") {
 			t.Errorf("%s on %s[%s]: %s (%s), want %s", c.policy, c.source, c.id, got, d.Reason, c.want)
@@ -134,20 +139,45 @@ func TestHeldBack(t *testing.T) {
 		change func(*policy.Facts)
 		want   string
 	}{
-		"free":        {func(*policy.Facts) {}, "acted notify vms-move-all-failover:failover"},
-		"waits":       {func(f *policy.Facts) { f.Due = false }, "suppressed"},
-		"maintenance": {func(f *policy.Facts) { f.Machine.Maintenance = true }, "maintenance"},
-		"disarmed":    {func(f *policy.Facts) { f.Disarmed = "by admin" }, "disarmed"},
-		"brake":       {func(f *policy.Facts) { f.Jobs = 5 }, "braked notify vms-move-all-failover:not-carried-out"},
-		"group brake": {func(f *policy.Facts) { f.GroupJobs = 2 }, "braked notify vms-move-all-failover:not-carried-out"},
-		"done":        {func(f *policy.Facts) { f.MovedBy = "00001" }, "acted notify vms-move-all-failover:done"},
-		"no target":   {func(f *policy.Facts) { f.Machine = nil }, "ignored"},
-		"no group":    {func(f *policy.Facts) { f.Machine.Group = "" }, "ignored"},
-		"no policy":   {func(f *policy.Facts) { f.Policy = nil }, "ignored"},
+		"free":           {func(*policy.Facts) {}, "acted notify vms-move-all-failover:failover"},
+		"waits":          {func(f *policy.Facts) { f.Due = false }, "suppressed"},
+		"maintenance":    {func(f *policy.Facts) { f.Machine.Maintenance = true }, "maintenance"},
+		"disarmed":       {func(f *policy.Facts) { f.Disarmed = "by admin" }, "disarmed"},
+		"brake":          {func(f *policy.Facts) { f.Jobs = 5 }, "braked notify vms-move-all-failover:not-carried-out"},
+		"group brake":    {func(f *policy.Facts) { f.GroupJobs = 2 }, "braked notify vms-move-all-failover:not-carried-out"},
+		"done":           {func(f *policy.Facts) { f.MovedBy = "00001" }, "acted notify vms-move-all-failover:done"},
+		"off on purpose": {func(f *policy.Facts) { f.ShutDown = "a job shut it down" }, "ignored"},
+		"no target":      {func(f *policy.Facts) { f.Machine = nil }, "ignored"},
+		"no group":       {func(f *policy.Facts) { f.Machine.Group = "" }, "ignored"},
+		"no policy":      {func(f *policy.Facts) { f.Policy = nil }, "ignored"},
 	} {
 		d := policy.Decide(facts(c.change))
 		if got := brief(d); got != c.want || d.Reason == "" {
 			t.Errorf("%s: %s (%s), want %s", name, got, d.Reason, c.want)
+		}
+	}
+}
+
+func TestRearrangementHeldBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*policy.Facts)
+		want   string
+	}{
+		"free":          {func(*policy.Facts) {}, "acted vms-load-balance:LoadBalanceVMServer"},
+		"placement off": {func(f *policy.Facts) { f.Placement = false }, "acted vms-load-balance:not-carried-out"},
+		"under way":     {func(f *policy.Facts) { f.PlacedBy = "00001" }, "acted vms-load-balance:done"},
+		"being emptied": {func(f *policy.Facts) { f.MovedBy = "00001" }, "acted vms-load-balance:not-carried-out"},
+		"brake":         {func(f *policy.Facts) { f.Brake, f.Jobs = 5, 5 }, "braked vms-load-balance:not-carried-out"},
+		"maintenance":   {func(f *policy.Facts) { f.Machine.Maintenance = true }, "maintenance"},
+		"disarmed":      {func(f *policy.Facts) { f.Disarmed = "by admin" }, "disarmed"},
+	} {
+		f := policy.Facts{
+			Event: event(schema.NotifierPerf, "", "11000006"), Machine: &schema.Machine{Name: "m", Kind: schema.MachineVMServer, Group: "g"},
+			Policy: standard(t, "standard-vms"), From: "group g", Placement: true,
+		}
+		c.change(&f)
+		if d := policy.Decide(f); brief(d) != c.want || d.Reason == "" {
+			t.Errorf("%s: %s (%s), want %s", name, brief(d), d.Reason, c.want)
 		}
 	}
 }

@@ -43,6 +43,9 @@ func (s *Sequence) Record(tx *fsm.Tx, j *schema.Job, phase, target, detail strin
 		text = s.Purpose + ": " + phase
 	}
 	text += ", job " + j.Id
+	if s.PlanByLoad != nil {
+		target = j.Params[fsm.ParamVMServer] // it is about that, whatever machines it works on
+	}
 	if target != "" {
 		text += ", " + target
 	}
