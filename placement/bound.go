@@ -1,6 +1,9 @@
 package placement
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // lowerBound is a number of servers that no plan can go below: those that have
 // to stay on, and as many of the others as the demand needs when it is taken
@@ -98,7 +101,7 @@ func (b *volume) servers(mix []float64) int {
 			b.worth[k] += w * b.offer[k*nd+d]
 		}
 	}
-	slices.SortFunc(b.worth, func(x, y float64) int { return compare(y, x) })
+	slices.SortFunc(b.worth, func(x, y float64) int { return cmp.Compare(y, x) })
 	n := 0
 	for n < len(b.worth) && want > 1e-9 {
 		want -= b.worth[n]

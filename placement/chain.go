@@ -1,6 +1,9 @@
 package placement
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // chain empties servers by ejection chains: a unit that fits nowhere pushes
 // smaller ones off a server, which go elsewhere or push in turn.
@@ -138,7 +141,7 @@ func (ch *chain) candidates() (out []int, load []int64) {
 			out = append(out, s)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b int) int { return compare(float64(load[a]), float64(load[b])) })
+	slices.SortStableFunc(out, func(a, b int) int { return cmp.Compare(load[a], load[b]) })
 	return out, load
 }
 
@@ -147,7 +150,7 @@ func (ch *chain) empty(s int) bool {
 	mark := len(ch.log)
 	ch.st.target[s] = false
 	units := slices.Clone(ch.there[s])
-	slices.SortStableFunc(units, func(a, b int32) int { return compare(ch.size(b), ch.size(a)) })
+	slices.SortStableFunc(units, func(a, b int32) int { return cmp.Compare(ch.size(b), ch.size(a)) })
 	for _, u := range units {
 		ch.lift(u)
 	}

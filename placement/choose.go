@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"cmp"
 	"slices"
 )
 
@@ -40,7 +41,7 @@ func (g *gather) choose(k int) []int {
 		}
 	}
 	if g.budget > 0 {
-		slices.SortStableFunc(can, func(a, b int) int { return compare(moves[a], moves[b]) })
+		slices.SortStableFunc(can, func(a, b int) int { return cmp.Compare(moves[a], moves[b]) })
 		sum := int64(0)
 		for i, s := range can {
 			if sum += g.load(s); sum > g.budget || i == k {
@@ -50,7 +51,7 @@ func (g *gather) choose(k int) []int {
 		return can
 	}
 	for bias := 0.0; bias < 1e6; bias = bias*1.3 + 0.25 {
-		slices.SortStableFunc(can, func(a, b int) int { return compare(moves[a]+bias*size[a], moves[b]+bias*size[b]) })
+		slices.SortStableFunc(can, func(a, b int) int { return cmp.Compare(moves[a]+bias*size[a], moves[b]+bias*size[b]) })
 		out := can[:min(k, len(can))]
 		if g.roomWithout(out) {
 			return slices.Clone(out)
@@ -82,16 +83,6 @@ const (
 	bulkiest   = 5
 	rare       = 0.2 // share of the servers below which room is rare
 )
-
-func compare(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
 
 // roomWithout says whether the servers but out have room for all units, taken
 // as one volume.
@@ -154,7 +145,7 @@ func (g *gather) emptyInTurn(st *state, budget int64) {
 			order = append(order, s)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return compare(float64(load[a]), float64(load[b])) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(load[a], load[b]) })
 	vain := 0
 	for _, s := range order {
 		if load[s] > budget || vain >= polishTries || g.pl.ctx.Err() != nil {
@@ -174,7 +165,7 @@ func (g *gather) empty(st *state, stay []int, s int, there [][]int32) bool {
 	was := st.target[s]
 	st.target[s] = false
 	units := slices.Clone(there[s])
-	slices.SortStableFunc(units, func(a, b int32) int { return compare(g.kinds[g.units[b].kind].size, g.kinds[g.units[a].kind].size) })
+	slices.SortStableFunc(units, func(a, b int32) int { return cmp.Compare(g.kinds[g.units[b].kind].size, g.kinds[g.units[a].kind].size) })
 	for _, u := range units {
 		g.lift(st, u)
 	}

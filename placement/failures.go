@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"cmp"
 	"slices"
 )
 
@@ -96,9 +97,9 @@ func (f *failures) sort() {
 			load[s] += f.g.kinds[f.g.units[u].kind].size
 		}
 	}
-	slices.SortStableFunc(f.roomy, func(a, b int) int { return compare(room[b], room[a]) })
+	slices.SortStableFunc(f.roomy, func(a, b int) int { return cmp.Compare(room[b], room[a]) })
 	f.loaded = slices.Clone(f.g.open)
-	slices.SortStableFunc(f.loaded, func(a, b int) int { return compare(load[b], load[a]) })
+	slices.SortStableFunc(f.loaded, func(a, b int) int { return cmp.Compare(load[b], load[a]) })
 }
 
 func (f *failures) open(s int) {
@@ -131,7 +132,7 @@ func (f *failures) lose(s int) loss {
 		f.st.target[t] = false
 		units = append(units, f.g.on[t]...)
 	}
-	slices.SortStableFunc(units, func(a, b int32) int { return compare(f.size(b), f.size(a)) })
+	slices.SortStableFunc(units, func(a, b int32) int { return cmp.Compare(f.size(b), f.size(a)) })
 	for _, u := range units {
 		f.g.lift(f.st, u)
 	}

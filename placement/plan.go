@@ -104,7 +104,8 @@ type Plan struct {
 	Unplaced    []Unplaced     `json:"unplaced,omitempty"`
 	// Rejections tell why the servers that were not chosen were not: for
 	// Start and Create a row for each VM and server, unless the request
-	// names more than 20 VMs.
+	// names more than 20 VMs. For SavePower a row for each server that stays
+	// on, for Level one for each that took no part or stays above high load.
 	Rejections []Rejection  `json:"rejections,omitempty"`
 	Loads      []ServerLoad `json:"loads,omitempty"`
 	Before     Totals       `json:"before"`

@@ -156,6 +156,18 @@ vm b2 on=b load=B
 	if len(plan.StartBefore) != 1 || plan.StartBefore[0].Server != "c" {
 		t.Errorf("got %q; both servers stay above 80 %% without c", brief(plan))
 	}
+	p := parse(t, strings.NewReplacer("=A", "=450", "=B", "=430", "startable", "").Replace(text))
+	plan = solve(t, p, placement.Request{Objective: placement.Level})
+	if reasonFor(plan, "a") != placement.StillHigh || reasonFor(plan, "b") != placement.StillHigh {
+		t.Errorf("%+v; both stay high", plan.Rejections)
+	}
+	c, err := placement.Compile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := c.LoadLevels(); len(l) != 2 || l[0] != (placement.ServerLevel{Server: "a", Percent: 90, Level: placement.HighLoad}) {
+		t.Errorf("load levels %+v", l)
+	}
 }
 
 // Two VMs whose servers are full change places by way of a third server.

@@ -52,6 +52,7 @@ const (
 	NoHoldTime   RuleName = "hold-time"
 	NoFixedVM    RuleName = "fixed-vm"
 	NotNeeded    RuleName = "needed"
+	StillHigh    RuleName = "still-high"
 )
 
 // Rejection says why a server was not chosen for a VM. It holds values, not
@@ -131,6 +132,8 @@ func (r Rejection) Sentence() string {
 		return fmt.Sprintf("%s stays on for %s: %s", r.Server, r.VM, r.Subject)
 	case NotNeeded:
 		return fmt.Sprintf("%s carries VMs that found no place elsewhere: %d servers stay on, and fewer than %d are proven impossible", r.Server, r.Free, r.Need)
+	case StillHigh:
+		return fmt.Sprintf("%s stays at %d %%, above its high-load boundary of %d %%: no move that may be made helps enough", r.Server, r.Need, r.Free)
 	case NotCurrent:
 		return fmt.Sprintf("%s can start on its current server %s", r.VM, r.Subject)
 	case NotLeastFree:
