@@ -126,12 +126,39 @@ func (c *Config) ParseConfig(data []byte) error {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
-		return configError("it can't be read: %v", err)
+		return configError("%s", plainYAML(err))
 	}
 	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return configError("it holds more than one YAML document")
 	}
 	return nil
+}
+
+var (
+	unknownKey = regexp.MustCompile(`field (\S+) not found in type .*`)
+	wrongType  = regexp.MustCompile("cannot unmarshal !!(\\S+) (?:`(.*)` )?into (\\S+)")
+	typeNames  = map[string]string{"int": "a whole number", "int64": "a whole number", "uint64": "a whole number", "float64": "a number", "bool": "true or false", "string": "a text", "[]string": "a list", "time.Duration": "a time such as 300ms"}
+)
+
+// plainYAML says what is wrong with a file in the words of its reader instead
+// of those of a programmer.
+func plainYAML(err error) string {
+	var bad *yaml.TypeError
+	if !errors.As(err, &bad) {
+		return "it is no YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")
+	}
+	list := make([]string, len(bad.Errors))
+	for i, text := range bad.Errors {
+		if m := wrongType.FindStringSubmatch(text); m != nil {
+			want := typeNames[m[3]]
+			if want == "" {
+				want = "a group of keys"
+			}
+			text = wrongType.ReplaceAllLiteralString(text, strings.TrimSpace(m[2]+" must be "+want))
+		}
+		list[i] = unknownKey.ReplaceAllString(text, "there is no key $1")
+	}
+	return strings.Join(list, "; ")
 }
 
 // Set gives one key a value, both as text: "raft.heartbeat_timeout", "500ms".

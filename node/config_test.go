@@ -27,15 +27,18 @@ func TestConfigFile(t *testing.T) {
 	if c.NodeID != "n1" || c.Raft.HeartbeatTimeout != 500*time.Millisecond || c.Raft.ElectionTimeout != 300*time.Millisecond || c.SNMP.Users[0].Auth != "sha" {
 		t.Errorf("read as %+v", c)
 	}
-	for name, text := range map[string]string{
-		"unknown key":       "nod_id: n1\n",
-		"unknown inner key": "raft:\n  heartbeat: 1s\n",
-		"wrong type":        "api_port: many\n",
-		"two documents":     "node_id: a\n---\nnode_id: b\n",
-		"no YAML":           "{{{",
+	for text, want := range map[string]string{
+		"nod_id: n1\n":                      "configuration: line 1: there is no key nod_id",
+		"raft:\n  heartbeat: 1s\n":          "configuration: line 2: there is no key heartbeat",
+		"api_port: many\n":                  "configuration: line 1: many must be a whole number",
+		"raft:\n  election_timeout: soon\n": "configuration: line 2: soon must be a time such as 300ms",
+		"raft: fast\n":                      "configuration: line 1: fast must be a group of keys",
+		"join: {a: b}\n":                    "configuration: line 1: must be a list",
+		"node_id: a\n---\nnode_id: b\n":     "configuration: it holds more than one YAML document",
+		"{{{":                               "configuration: it is no YAML: line 1: did not find expected node content",
 	} {
-		if err := c.ParseConfig([]byte(text)); schema.KindOf(err) != schema.KindInvalid {
-			t.Errorf("%s: %v", name, err)
+		if err := c.ParseConfig([]byte(text)); schema.KindOf(err) != schema.KindInvalid || err.Error() != want {
+			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 	if err := c.ParseConfig(nil); err != nil {

@@ -1,42 +1,68 @@
 package main
 
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"yagura/node"
+)
+
 // keyTexts say what each key of the configuration file means: the help texts of
-// the flags. A test holds that none is missing.
+// the flags, to which the default is added. A test holds that none is missing.
 var keyTexts = map[string]string{
 	"node_id":          "name of this manager, for ever (default: the name in its certificate)",
 	"data_dir":         "directory of log, snapshots and spool; for one manager only",
-	"bind":             "IP address to listen on (default 0.0.0.0)",
+	"bind":             "IP address to listen on",
 	"advertise":        "IP address under which managers and clients reach this one (default: bind)",
-	"api_port":         "TCP port of the gRPC API (default 26102)",
-	"http_port":        "TCP port of the JSON API, metrics and health (default 26150)",
-	"raft_port":        "TCP port of Raft (default 26103)",
-	"gossip_port":      "TCP and UDP port of gossip (default 26104)",
+	"api_port":         "TCP port of the gRPC API",
+	"http_port":        "TCP port of the JSON API, metrics and health",
+	"raft_port":        "TCP port of Raft",
+	"gossip_port":      "TCP and UDP port of gossip",
 	"join":             "managers to join, HOST or HOST:PORT of gossip, separated by commas",
-	"bootstrap_expect": "managers that make a new cluster together: 1, 3 or 5; 0: only join (default 0)",
-	"leave_on_stop":    "leave the cluster when stopped in good order: true or false (default false)",
+	"bootstrap_expect": "managers that make a new cluster together: 1, 3 or 5; 0: only join",
+	"leave_on_stop":    "leave the cluster when stopped in good order: true or false",
 	"cluster_key_file": "file with the 32-byte key that credentials are sealed with, hex or base64; the same on all managers",
 	"gossip_key_file":  "file with the 16, 24 or 32-byte key of gossip, hex or base64; the same on all managers",
-	"log_level":        "debug, info, warn or error (default info)",
+	"log_level":        "debug, info, warn or error",
 
 	"tls.ca":   "authority that signed the certificates of managers and users, PEM file",
 	"tls.cert": "certificate of this manager, PEM file",
 	"tls.key":  "key of this manager's certificate, PEM file",
 
-	"raft.heartbeat_timeout":  "silence after which a leader is held for lost (default 300ms)",
-	"raft.election_timeout":   "time for an election (default 300ms)",
-	"raft.leader_lease":       "time after which a leader without quorum steps down (default 150ms)",
-	"raft.log":                "log store, wal or bolt; fixed once there are data (default wal)",
-	"raft.snapshot_interval":  "how often is looked whether a snapshot is due (default 2m)",
-	"raft.snapshot_threshold": "log entries after which a snapshot is taken (default 8192)",
-	"raft.trailing_logs":      "log entries kept behind a snapshot (default 10240)",
+	"raft.heartbeat_timeout":  "silence after which a leader is held for lost",
+	"raft.election_timeout":   "time for an election",
+	"raft.leader_lease":       "time after which a leader without quorum steps down",
+	"raft.log":                "log store, wal or bolt; fixed once there are data",
+	"raft.snapshot_interval":  "how often is looked whether a snapshot is due",
+	"raft.snapshot_threshold": "log entries after which a snapshot is taken",
+	"raft.trailing_logs":      "log entries kept behind a snapshot",
 
-	"admin.user":          "first administrator of a new cluster (default admin)",
+	"admin.user":          "first administrator of a new cluster",
 	"admin.password_file": "file with the first administrator's password in its first line",
 
 	"snmp.bind":        "IP address to receive notifications on (default: bind)",
-	"snmp.port":        "UDP port to receive notifications on; 0: none (default 162)",
+	"snmp.port":        "UDP port to receive notifications on; 0: none",
 	"snmp.communities": "communities that v1 and v2c notifications may carry, separated by commas (default: any)",
-	"snmp.rate":        "notifications of one sender a second; more are dropped and counted (default 5000)",
-	"snmp.burst":       "notifications of one sender at once (default 20000)",
-	"snmp.spool_bytes": "bytes kept on disk until the leader has recorded them (default 268435456)",
+	"snmp.rate":        "notifications of one sender a second; more are dropped and counted",
+	"snmp.burst":       "notifications of one sender at once",
+	"snmp.spool_bytes": "bytes kept on disk until the leader has recorded them",
+}
+
+// keyHelp is the help text of a key's flag.
+func keyHelp(key string) string {
+	v := reflect.ValueOf(node.DefaultConfig())
+	for tag := range strings.SplitSeq(key, ".") {
+		for f := range fields(v.Type()) {
+			if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name == tag {
+				v = v.FieldByIndex(f.Index)
+				break
+			}
+		}
+	}
+	text := keyTexts[key]
+	if !v.IsZero() {
+		text += fmt.Sprintf(" (default %v)", v.Interface())
+	}
+	return text
 }

@@ -57,5 +57,31 @@ func newRootCmd() *cobra.Command {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(commands()...)
+	plainArgs(root)
 	return root
+}
+
+// plainArgs makes the errors of all commands about their arguments say what the
+// command wants.
+func plainArgs(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		plainArgs(sub)
+	}
+	if !cmd.Runnable() { // else a mistyped subcommand would print help and succeed
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	check := cmd.Args
+	if check == nil {
+		check = cobra.NoArgs
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		err := check(cmd, args)
+		switch {
+		case err == nil, errors.As(err, new(usageError)):
+			return err
+		case cmd.HasSubCommands() && len(args) > 0:
+			return usageError{fmt.Errorf("unknown command %q; see %s --help", args[0], cmd.CommandPath())}
+		}
+		return usageError{fmt.Errorf("want %s; see %s --help", cmd.UseLine(), cmd.CommandPath())}
+	}
 }

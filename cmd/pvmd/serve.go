@@ -33,15 +33,18 @@ const (
 func newServeCmd() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use:     "serve",
-		Short:   "run a manager",
+		Use:   "serve",
+		Short: "run a manager",
+		Long: `Run a manager with the settings of a configuration file. Each flag is a key of
+the file as well (--raft-log: the key log below raft) and a variable
+(PVMD_RAFT_LOG); a flag wins over a variable, and a variable over the file.`,
 		Example: "  pvmd serve -c /etc/yagura/pvmd.yaml\n  PVMD_LOG_LEVEL=debug pvmd serve -c pvmd.yaml --bind 192.0.2.11",
 		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration file (YAML)")
 	keys := configKeys(reflect.TypeFor[node.Config](), "")
 	for _, k := range keys {
-		cmd.Flags().String(flagName(k), "", "key "+k+" of the configuration file")
+		cmd.Flags().String(flagName(k), "", keyHelp(k))
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg := node.DefaultConfig()
