@@ -17,11 +17,12 @@ func (r *runner) done(ctx context.Context) *outcome {
 	}
 	next, p := r.nextPass()
 	o := outcome{kind: stepEnded}
+	var begun *schema.Step // only to be looked at after success: a write whose outcome is unknown may still run
 	attempt := func(alone bool) error {
 		return r.update(ctx, "EndStep", func(js *jobState, st *schema.Step) error {
 			e := js.env(st)
 			e.Out, e.Carry = copyOf(r.out), r.carry
-			js.begun = nil
+			begun = nil
 			js.job.ResumeWord = ""
 			if err := js.endStep(r.def, st, e); err != nil {
 				return err
@@ -35,7 +36,7 @@ func (r *runner) done(ctx context.Context) *outcome {
 			if err := js.advance(next); err != nil {
 				return err
 			}
-			o.next = js.begun
+			begun = js.begun
 			return nil
 		})
 	}
@@ -43,8 +44,10 @@ func (r *runner) done(ctx context.Context) *outcome {
 	var commit *commitError
 	if errors.As(err, &commit) && commit.number != r.st.Number {
 		// A later step of the database failed: this one's end stands for itself.
-		o.next = nil
 		err = attempt(true)
+	}
+	if err == nil {
+		o.next = begun
 	}
 	if next != nil && o.next == nil {
 		r.leaveNext(p)
