@@ -62,6 +62,7 @@ type fakeManager struct {
 	api.UnimplementedAuthServer
 	api.UnimplementedInventoryServer
 	api.UnimplementedOperationsServer
+	api.UnimplementedPlacementServer
 	fakeJobs
 	fakeEvents
 	fakeCluster
@@ -101,6 +102,7 @@ func newFake(t *testing.T) *fakeManager {
 	api.RegisterAuthServer(server, f)
 	api.RegisterInventoryServer(server, f)
 	api.RegisterOperationsServer(server, f)
+	api.RegisterPlacementServer(server, f)
 	api.RegisterJobsServer(server, fakeJobs{f: f})
 	api.RegisterEventsServer(server, fakeEvents{f: f})
 	api.RegisterClusterServer(server, fakeCluster{f: f})

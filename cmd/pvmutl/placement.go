@@ -3,13 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"yagura/fsm/schema"
 	"yagura/placement"
 	"yagura/rpc/api"
 	"yagura/rpc/client"
@@ -141,15 +142,20 @@ in the text format of Ganeti's htools (hbal -t), with its loads in --util (hbal 
 		defer cancel()
 		plan, err := placement.Solve(ctx, p, req)
 		if err != nil {
-			return fmt.Errorf("%s: %w", args[0], err)
+			return badProblem(args[0], err)
 		}
 		msg, err := api.PlanMessage(p, plan, args[0])
 		if err != nil {
-			return fmt.Errorf("%s: %w", args[0], err)
+			return badProblem(args[0], err)
 		}
 		return a.printPlan(msg)
 	}
 	return cmd
+}
+
+// badProblem is the error of a file, or of a question about it, that makes no sense.
+func badProblem(path string, err error) error {
+	return &schema.Error{Kind: schema.KindInvalid, Object: path, Msg: err.Error()}
 }
 
 // readProblem reads a problem file in one of the formats that the optimizer knows.
@@ -165,7 +171,7 @@ func readProblem(stdin io.Reader, path, util string) (*placement.Problem, error)
 	var p *placement.Problem
 	if first, _, _ := bytes.Cut(bytes.TrimSpace(text), []byte("\n")); bytes.Count(first, []byte("|")) < 2 {
 		if util != "" {
-			return nil, fmt.Errorf("%s: --util belongs to a cluster in Ganeti's format, and this file has none", path)
+			return nil, badProblem(path, errors.New("--util belongs to a cluster in Ganeti's format, and this file has none"))
 		}
 		p, err = placement.Parse(bytes.NewReader(text))
 	} else if util == "" {
@@ -178,7 +184,7 @@ func readProblem(stdin io.Reader, path, util string) (*placement.Problem, error)
 		p, err = placement.ParseGaneti(bytes.NewReader(text), bytes.NewReader(use))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, badProblem(path, err)
 	}
 	return p, nil
 }

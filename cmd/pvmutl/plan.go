@@ -58,7 +58,7 @@ func choiceWhy(c *api.PlacementChoice) string {
 
 // writePlan writes a plan for people.
 func writePlan(w io.Writer, p *api.PlacementPlan) error {
-	by := "capacity and cost; no load is measured"
+	by := "capacity, cost and reservations; no load is measured"
 	if len(p.Measured) > 0 {
 		by = "measured load (" + strings.Join(p.Measured, ", ") + ")"
 	}
