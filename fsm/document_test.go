@@ -153,6 +153,25 @@ func TestDocumentsMerge(t *testing.T) {
 	}
 }
 
+func TestAddressesBecomeURLs(t *testing.T) {
+	c := bootstrapped(t)
+	for given, want := range map[string]string{"vc.example": "https://vc.example/sdk", "10.0.0.1:8989": "https://10.0.0.1:8989/sdk", "https://vc/other": "https://vc/other"} {
+		for range 2 { // the second time it is unchanged
+			apply(t, c, doc("Subsystem", "s", `{'address':'`+given+`'}`))
+		}
+		if s, _ := fsm.Subsystems.Get(c.Store().View(), "s"); s.Address != want {
+			t.Errorf("%s became %s, want %s", given, s.Address, want)
+		}
+	}
+	apply(t, c, doc("Machine", "ph01", `{'kind':'physical','bmc':{'address':'10.0.0.2:8443'}}`))
+	if m := machine(t, c, "ph01"); m.Bmc.Address != "https://10.0.0.2:8443" {
+		t.Errorf("the BMC's address is %s", m.Bmc.Address)
+	}
+	if got := apply(t, c, doc("Machine", "ph01", `{'kind':'physical','bmc':{'address':'10.0.0.2:8443'}}`)); got[0].Action != fsm.ActionUnchanged {
+		t.Errorf("applied again: %+v", got)
+	}
+}
+
 func TestPasswordsAreSealedAndKept(t *testing.T) {
 	c := bootstrapped(t)
 	set := func(spec string) fsm.Applied { return apply(t, c, doc("Subsystem", "s", spec))[0] }

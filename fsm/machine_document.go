@@ -41,6 +41,9 @@ func normalMachine(tx *Tx, a *applying, spec map[string]any) error {
 	if m.Bmc != nil && m.Bmc.Kind == "" {
 		m.Bmc.Kind = "redfish"
 	}
+	if m.Bmc != nil {
+		m.Bmc.Address = asURL(m.Bmc.Address, "")
+	}
 	if err := normalMembership(m); err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package fsm
 
-import "yagura/fsm/schema"
+import (
+	"strings"
+
+	"yagura/fsm/schema"
+)
 
 // Subsystems are the other managers that ours works through, by name.
 var Subsystems = &Table[*schema.Subsystem]{
@@ -19,12 +23,21 @@ func normalSubsystem(s *schema.Subsystem) {
 	if s.Kind == "" {
 		s.Kind = "vcenter"
 	}
+	s.Address = asURL(s.Address, "/sdk")
 	if s.MaxOperations == 0 {
 		s.MaxOperations = DefaultOperations
 	}
 	if s.MaxOperationsPerServer == 0 {
 		s.MaxOperationsPerServer = DefaultOperationsPerServer
 	}
+}
+
+// asURL completes HOST or HOST:PORT to the URL that drivers want.
+func asURL(address, path string) string {
+	if address == "" || strings.Contains(address, "://") {
+		return address
+	}
+	return "https://" + address + path
 }
 
 func checkSubsystem(s *schema.Subsystem) error {
