@@ -137,8 +137,16 @@ func RunningHost(r Reader, path, host string) (*schema.Machine, error) {
 			return m, nil
 		}
 	}
-	return nil, schema.Errorf(schema.KindMachineNotFound, "host "+host, "no machine runs under it in %s", schema.NormalPath(path)).
-		WithHint("list server %s shows those that do", schema.NormalPath(path))
+	return nil, unknownHost(r, schema.NormalPath(path), host)
+}
+
+// unknownHost is the error of a host under which no machine of a group runs.
+func unknownHost(r Reader, group, host string) error {
+	err := schema.Errorf(schema.KindMachineNotFound, "host "+host, "no machine is running under it in group %s", group)
+	if m, ok := Machines.Get(r, host); ok && m.Host != "" && m.Host != host {
+		return err.WithHint("the machine of this name runs as host %s in group %s", m.Host, m.Group)
+	}
+	return err.WithHint("pvmutl get host shows which machine runs under which host")
 }
 
 // SetMaintenance switches maintenance mode, in which fault events of a machine

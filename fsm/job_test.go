@@ -3,6 +3,7 @@ package fsm_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"yagura/fsm"
@@ -260,6 +261,24 @@ func TestEventsFindTheirMachine(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%q is %q, want %q", hint, got, want)
+		}
+	}
+}
+
+func TestMachineNamedInsteadOfItsHost(t *testing.T) {
+	c := demo(t)
+	c.Do(func(tx *fsm.Tx) error {
+		m, _ := fsm.Machines.Edit(tx, "web01")
+		m.Host = "alias"
+		return fsm.Machines.Put(tx, m)
+	})
+	for host, want := range map[string]string{"web01": "runs as host alias in group web", "none": "pvmutl get host"} {
+		_, err := c.Try(func(tx *fsm.Tx) error {
+			_, err := fsm.RequestPower(tx, "shutdown", "shop/web", []string{host})
+			return err
+		})
+		if schema.KindOf(err) != schema.KindMachineNotFound || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", host, err)
 		}
 	}
 }

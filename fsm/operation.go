@@ -369,8 +369,7 @@ func hostMachines(r Reader, group string, hosts []string) ([]*schema.Machine, er
 	for _, h := range hosts {
 		m := running[h]
 		if m == nil {
-			return nil, schema.Errorf(schema.KindMachineNotFound, "host "+h, "no machine is running under it in group %s", ref.Group).
-				WithHint("pvmutl list server %s shows the machines", ref.Group)
+			return nil, unknownHost(r, ref.Group, h)
 		}
 		if seen[h] {
 			return nil, schema.Errorf(schema.KindDuplicateHost, "host "+h, "it is named more than once")

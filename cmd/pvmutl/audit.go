@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,10 +20,20 @@ var auditView = view[*schema.Audit]{
 		{"FROM", (*schema.Audit).GetFrom},
 		{"NODE", (*schema.Audit).GetNode},
 		{"OPERATION", (*schema.Audit).GetOp},
-		{"OBJECTS", func(r *schema.Audit) string { return strings.Join(r.Objects, ",") }},
+		{"OBJECTS", auditObjects},
 		{"REASON", (*schema.Audit).GetReason},
 	},
 	json: rowJSON[*schema.Audit],
+}
+
+// auditObjects names what a change was about, as far as a line has room: -o json
+// has all.
+func auditObjects(r *schema.Audit) string {
+	const room = 3
+	if len(r.Objects) <= room {
+		return strings.Join(r.Objects, ",")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(r.Objects[:room], ","), len(r.Objects)-room)
 }
 
 func auditCommand(a *app) *cobra.Command {
