@@ -6,42 +6,81 @@ import (
 )
 
 // dive is one descent: fillings are fixed one after the other, the program of
-// the rest is solved anew after each.
+// the rest is solved anew after each. Where that shows that a choice was wrong
+// the next best is taken, a few times in all.
 type dive struct {
 	*search
-	lp    *master
-	left  []int64
-	fixed []filling
-	used  int64
-	first bool // always fix the most wanted; else choose among the most wanted at random
+	lp     *master
+	left   []int64
+	fixed  []filling
+	used   int64
+	first  bool // always fix the most wanted; else choose among the most wanted at random
+	levels []level
 }
 
+// level is a choice of the dive, for going back to it.
+type level struct {
+	left   []int64
+	fixed  int
+	used   int64
+	others []int // columns that may be chosen instead, the best first
+}
+
+// Bounds of going back.
+const (
+	diveBacks  = 30 // in a dive
+	diveOthers = 3  // at a level
+)
+
 func (d *dive) run() {
-	for !d.stopped() {
-		goal := bins(d.best) - 1 - d.used // bins that a better packing may still use
-		if rest := d.greedy(d.left); bins(rest) <= goal {
-			d.offer(append(slices.Clone(d.fixed), rest...))
-			return
+	for backs, ok := diveBacks, true; !d.stopped(); {
+		if ok {
+			goal := bins(d.best) - 1 - d.used // bins that a better packing may still use
+			if rest := d.greedy(d.left); bins(rest) <= goal {
+				d.offer(append(slices.Clone(d.fixed), rest...))
+				return
+			}
+			ok = d.lp.value() <= float64(goal)+1e-6 && d.fix()
+			if ok && d.empty() {
+				d.offer(d.fixed)
+				return
+			}
 		}
-		if d.lp.value() > float64(goal)+1e-6 {
-			return
+		if !ok {
+			if backs--; backs < 0 || !d.back() {
+				return
+			}
 		}
-		if !d.fix() {
-			return
-		}
-		if d.empty() {
-			d.offer(d.fixed)
-			return
-		}
-		d.lp.setDemand(demandOf(d.left))
-		if !d.lp.dual() {
-			return
-		}
-		goal = bins(d.best) - 1 - d.used
-		if lower, ok := d.generate(d.lp, d.left, goal+1); !ok || lower > goal {
-			return
+		ok = d.solve()
+	}
+}
+
+// solve solves the program of what is left, and says whether it can still lead
+// to a better packing.
+func (d *dive) solve() bool {
+	d.lp.setDemand(demandOf(d.left))
+	if !d.lp.dual() {
+		return false
+	}
+	goal := bins(d.best) - 1 - d.used
+	lower, ok := d.generate(d.lp, d.left, goal+1)
+	return ok && lower <= goal
+}
+
+// back returns to the last choice that had an alternative and takes that.
+func (d *dive) back() bool {
+	for n := len(d.levels) - 1; n >= 0; n-- {
+		l := &d.levels[n]
+		copy(d.left, l.left)
+		d.fixed, d.used = d.fixed[:l.fixed], l.used
+		if len(l.others) > 0 {
+			j := l.others[0]
+			l.others = l.others[1:]
+			d.levels = d.levels[:n+1]
+			return d.use(j, 1)
 		}
 	}
+	return false
 }
 
 func (d *dive) empty() bool {
@@ -61,6 +100,7 @@ func (d *dive) fix() bool {
 		part float64
 	}
 	var wishes []wish
+	l := level{left: slices.Clone(d.left), fixed: len(d.fixed), used: d.used}
 	any := false
 	for i, j := range d.lp.basis {
 		x := d.lp.x[i]
@@ -76,6 +116,7 @@ func (d *dive) fix() bool {
 		}
 	}
 	if any || len(wishes) == 0 {
+		d.levels = append(d.levels, l)
 		return any
 	}
 	slices.SortFunc(wishes, func(a, b wish) int {
@@ -93,6 +134,12 @@ func (d *dive) fix() bool {
 			pick++
 		}
 	}
+	for i := range wishes {
+		if i != pick && len(l.others) < diveOthers {
+			l.others = append(l.others, wishes[i].col)
+		}
+	}
+	d.levels = append(d.levels, l)
 	return d.use(wishes[pick].col, 1)
 }
 

@@ -61,7 +61,7 @@ func divesFor(sizes int) int {
 	if sizes <= 64 {
 		return 3
 	}
-	return 12
+	return 40
 }
 
 func (g *grouped) run(s *search, rounds int) {
