@@ -141,8 +141,9 @@ func putEvent(tx *Tx, e *schema.Event) error {
 }
 
 // sameEvent returns the earlier event that e is counted into, changed, or nil.
-// When an event of another severity came between, such as a recovery, the
-// earlier one is looked at anew.
+// When an event of another severity came between, such as a recovery, or when
+// its actions were held back and wouldn't be now, the earlier one is looked at
+// anew.
 func sameEvent(tx *Tx, e *schema.Event) *schema.Event {
 	at := e.Received.AsTime()
 	var same *schema.Event
@@ -171,10 +172,27 @@ func sameEvent(tx *Tx, e *schema.Event) *schema.Event {
 			break
 		}
 	}
+	if held(tx, out) {
+		out.State, out.Decision, out.Reason = schema.EventNew, "", "it came again after what held its actions back was over"
+	}
 	if at.After(out.LastTime.AsTime()) {
 		out.LastTime = e.Received
 	}
 	return out
+}
+
+// held tells whether an event's actions were held back by something that is
+// over: when the event comes again it is to be decided on anew.
+func held(r Reader, e *schema.Event) bool {
+	switch e.Decision {
+	case schema.DecisionDisarmed:
+		armed, _, _ := ArmedState(r, e.Group)
+		return armed
+	case schema.DecisionMaintenance:
+		m, ok := Machines.Get(r, e.Target)
+		return ok && !m.Maintenance
+	}
+	return false
 }
 
 func originOf(e *schema.Event) string {

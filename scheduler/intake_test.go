@@ -229,3 +229,38 @@ func TestAStormTakesOneRow(t *testing.T) {
 		t.Errorf("%d rows, count %d", len(es), es[0].Count)
 	}
 }
+
+// TestEventThatComesAgainAfterDisarm holds that one whose actions were held
+// back isn't counted away when it comes again and nothing holds them any more.
+func TestEventThatComesAgainAfterDisarm(t *testing.T) {
+	for name, hold := range map[string]func(tx *fsm.Tx, on bool) error{
+		"disarmed": func(tx *fsm.Tx, on bool) error { return fsm.SetArmed(tx, "", on) },
+		"maintenance": func(tx *fsm.Tx, on bool) error {
+			_, err := fsm.SetMaintenance(tx, on, "infra/vmservers", "esx02")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := schedulertest.New(t)
+			vmsPolicy(t, r, 0)
+			r.World.HostDown("esx02", false)
+			r.Start()
+			now := time.Now()
+			set := func(on bool) { r.Cluster.Do(func(tx *fsm.Tx) error { return hold(tx, on) }) }
+			set(true)
+			for i := range uint64(2) { // counted while it is held back
+				record(t, r, "node1", trap(i+1, inaccessible, "esx02", now.Add(time.Duration(i)*time.Millisecond)))
+				if es := awaitEvents(r); len(es) != 1 || es[0].Decision != name || len(es[0].Jobs) != 0 {
+					t.Fatalf("held back: %v", es)
+				}
+			}
+			set(false)
+			record(t, r, "node1", trap(3, inaccessible, "esx02", now.Add(3*time.Millisecond)))
+			es := awaitEvents(r)
+			if len(es) != 1 || es[0].Count != 3 || es[0].Decision != schema.DecisionActed || len(es[0].Jobs) != 1 {
+				t.Fatalf("events %v", es)
+			}
+			r.MustSucceed(es[0].Jobs...)
+		})
+	}
+}
