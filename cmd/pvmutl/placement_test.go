@@ -18,7 +18,7 @@ func TestSolve(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"testdata/cluster.problem --objective powersave", []string{"save-power", "measured load (cpu)", "1 moves, 1 to shut down", "web03", "servers on 2 -> 1"}},
+		{"testdata/cluster.problem --objective powersave", []string{"save-power", "measured load (cpu)", "1 move, 1 VM server to shut down", "web03", "servers on 2 -> 1"}},
 		{"testdata/cluster.problem --objective evacuate esx01", []string{"2 moves", "web01", "web02", "esx02"}},
 		{"testdata/cluster.data", []string{"h00000", "moves", "servers on 4 -> 4, VMs on 12 -> 12"}},
 		{"testdata/cluster.data --objective save-power", []string{"save-power", "VMs on 12 -> 12"}},

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"yagura/placement"
 	"yagura/rpc/api"
 )
 
@@ -58,9 +59,12 @@ func choiceWhy(c *api.PlacementChoice) string {
 
 // writePlan writes a plan for people.
 func writePlan(w io.Writer, p *api.PlacementPlan) error {
-	by := "capacity, cost and reservations; no load is measured"
-	if len(p.Measured) > 0 {
+	by := "capacity, cost and reservations"
+	switch byLoad := p.Objective == string(placement.Level) || p.Objective == string(placement.SavePower); {
+	case len(p.Measured) > 0:
 		by = "measured load (" + strings.Join(p.Measured, ", ") + ")"
+	case byLoad:
+		by += "; no load is measured"
 	}
 	if err := writePairs(w, [][2]string{{"objective", p.Objective}, {"of", p.Scope}, {"by", by}, {"plan", planSummary(p)}}); err != nil {
 		return err
@@ -102,6 +106,9 @@ func planSummary(p *api.PlacementPlan) string {
 				bad++
 			}
 		}
+		if bad == 0 {
+			return "the loss of any one VM server can be borne"
+		}
 		return fmt.Sprintf("the loss of %d of %d VM servers that run can't be borne", bad, len(p.Failures))
 	case len(p.Rooms) > 0:
 		n := int64(0)
@@ -112,7 +119,14 @@ func planSummary(p *api.PlacementPlan) string {
 	case len(p.Starts)+len(p.Moves)+len(p.Stops) == 0:
 		return "nothing to do"
 	}
-	return fmt.Sprintf("%d to start, %d moves, %d to shut down", len(p.Starts), len(p.Moves), len(p.Stops))
+	return fmt.Sprintf("%s to start, %s, %s to shut down", count(len(p.Starts), "VM server"), count(len(p.Moves), "move"), count(len(p.Stops), "VM server"))
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
 }
 
 func section[T any](w io.Writer, title string, columns []column[T], rows []T) error {

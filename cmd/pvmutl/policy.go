@@ -68,7 +68,7 @@ func policySetCommand(a *app) *cobra.Command {
 		Short: "Set the policy of a group, or take it off",
 		Long: `Set the policy of a group; without PolicyName the group has none any more. It
 asks first, unless /y (--yes) is given.`,
-		Example: "pvmutl policy set shop/web standard-vm /y\npvmutl policy set shop/web /y",
+		Example: "pvmutl policy set shop/web standard /y\npvmutl policy set shop/web /y",
 		Args:    positional("GroupName", "PolicyName?"),
 	}
 	yes := cmd.Flags().BoolP("yes", "y", false, "don't ask")

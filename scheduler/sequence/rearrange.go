@@ -74,11 +74,11 @@ func planRearrange(r fsm.Reader, j *schema.Job, m Measured, objective placement.
 		return nil, schema.Errorf(schema.KindInternal, "placement of "+key, "the plan breaks its own rules: %v", err)
 	}
 	p := &Plan{Group: srv.Group, Locks: []string{fsm.Exclusive("placement", key)}}
-	return p, p.rearrange(r, key, plan)
+	return p, p.rearrange(r, key, plan, problem.Settings.ReserveFailures)
 }
 
 // rearrange adds the steps of a plan.
-func (p *Plan) rearrange(r fsm.Reader, key string, plan *placement.Plan) error {
+func (p *Plan) rearrange(r fsm.Reader, key string, plan *placement.Plan, reserve int) error {
 	for _, a := range plan.StartBefore {
 		srv, err := p.hold(r, a.Server)
 		if err != nil {
@@ -111,7 +111,7 @@ func (p *Plan) rearrange(r fsm.Reader, key string, plan *placement.Plan) error {
 		lane++
 		p.add(nameShutdown, srv.Name, machineArgs(srv, argWhy, a.Reason)).Lane = lane
 	}
-	p.add(nameRearranged, key, map[string]string{argWhy: whyNoMore(plan)})
+	p.add(nameRearranged, key, map[string]string{argWhy: whyNoMore(plan, reserve)})
 	return nil
 }
 
@@ -129,14 +129,31 @@ func (p *Plan) hold(r fsm.Reader, name string) (*schema.Machine, error) {
 const maxWhy = 5
 
 // whyNoMore tells why a plan does no more than it does.
-func whyNoMore(plan *placement.Plan) string {
-	var out []string
+func whyNoMore(plan *placement.Plan, reserve int) string {
+	var out, needed []string
+	more := 0
 	for _, r := range plan.Rejections {
-		if len(out) == maxWhy {
-			out = append(out, fmt.Sprintf("and %d more", len(plan.Rejections)-maxWhy))
-			break
+		switch {
+		case r.Rule == placement.NotNeeded:
+			needed = append(needed, r.Server)
+		case len(out) == maxWhy:
+			more++
+		default:
+			out = append(out, r.Sentence())
 		}
-		out = append(out, r.Sentence())
+	}
+	if more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	if n := len(needed); n > 0 {
+		why := fmt.Sprintf("the VMs need those that stay on: %s", strings.Join(needed[:min(n, maxWhy)], ", "))
+		if n > maxWhy {
+			why += fmt.Sprintf(" and %d more", n-maxWhy)
+		}
+		if reserve > 0 {
+			why += fmt.Sprintf("; with the loss of %d of them all VMs still find room", reserve)
+		}
+		out = append(out, why)
 	}
 	if len(out) == 0 && len(plan.Moves) == 0 {
 		out = append(out, "no move gains more than it costs")
