@@ -85,7 +85,7 @@ func TestCancelOfWaitingJob(t *testing.T) {
 	}
 	r.Until("the shutdown to be under way", func(v *fsm.View) bool { return stepState(v, first, "shutdown-machine") == schema.StepHandled })
 	cancel(r, first)
-	if j := r.Wait(first); j.State != schema.JobCancelled {
+	if j := r.Wait(first); j.State != schema.JobCancelled || !strings.Contains(j.Error, "may still take effect: shutdown-machine web01") {
 		t.Errorf("the running job is %s: %s\n%s", j.State, j.Error, r.Dump())
 	}
 	if m := r.Machine("web01"); m.Power != schema.PowerOn || m.Status != schema.StatusReady {
@@ -275,5 +275,22 @@ func TestCollectionOfASilentSystemFails(t *testing.T) {
 	id := r.Queue(func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, schedulertest.Subsystem) })[0]
 	if j := r.Wait(id); j.State != schema.JobFailed || j.Waiting != "" || !strings.Contains(j.Error, "does not answer") {
 		t.Fatalf("it is %s, waits for %q, says %q", j.State, j.Waiting, j.Error)
+	}
+}
+
+func TestCancelledMoveSaysWhatStays(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.Delay(fake.OpMigrate, 200*time.Millisecond)
+	r.Start()
+	id := r.Queue(func(tx *fsm.Tx) ([]string, error) {
+		return fsm.RequestMigrateVM(tx, fsm.MigrateVM{Group: "web", Host: "web01", VMServer: "esx02"})
+	})[0]
+	r.Until("the migration to be under way", func(v *fsm.View) bool { return stepState(v, id, "migrate") == schema.StepHandled })
+	cancel(r, id)
+	if j := r.Wait(id); j.State != schema.JobCancelled || !strings.HasSuffix(j.Error, "; done all the same: migrate web01") {
+		t.Errorf("it is %s: %s", j.State, j.Error)
+	}
+	if m := r.Machine("web01"); m.VmServer != "esx02" || m.Status != schema.StatusReady {
+		t.Errorf("web01: %v", m)
 	}
 }

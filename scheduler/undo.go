@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"strings"
 
 	"yagura/fsm"
 	"yagura/fsm/schema"
@@ -50,7 +51,7 @@ func (c *conductor) beginUndo(ctx context.Context) bool {
 			return err
 		}
 		js.job.State, js.job.Undoing = schema.JobCancelling, true
-		why := schema.Errorf(schema.KindCancelled, "job "+c.id, "it is taken back")
+		why := schema.Errorf(schema.KindCancelled, "job "+c.id, "the job is being taken back")
 		for _, st := range js.steps {
 			def, err := sequence.StepOf(st.Name)
 			if err != nil {
@@ -156,11 +157,37 @@ func (c *conductor) endUndo(ctx context.Context) bool {
 				return js.endJob(schema.JobFailed, schema.Errorf(schema.KindJobFailed, "job "+c.id, "step %d (%s %s) couldn't be taken back: %s", st.Number, st.Name, st.Target, st.UndoError))
 			}
 		}
-		by := js.job.CancelBy
-		if by == "" {
-			by = "the operator"
-		}
-		return js.endJob(schema.JobCancelled, schema.Errorf(schema.KindCancelled, "job "+c.id, "%s had it taken back", by))
+		return js.endJob(schema.JobCancelled, &schema.Error{Kind: schema.KindCancelled, Msg: js.takenBack()})
 	})
 	return err == nil
+}
+
+// takenBack says by whom the job was taken back, and which effects on the
+// outside world stay because nothing takes them back, or may still come because
+// they were only waited for no longer, such as the end of a guest's shutdown.
+func (js *jobState) takenBack() string {
+	var done, open []string
+	for _, st := range js.steps {
+		def, err := sequence.StepOf(st.Name)
+		if err != nil || def.Act == nil || def.ReadOnly {
+			continue
+		}
+		switch {
+		case st.State == schema.StepDone && def.Undo == nil:
+			done = append(done, st.Name+" "+st.Target)
+		case st.State == schema.StepFailed && st.ErrorKind == string(schema.KindCancelled):
+			open = append(open, st.Name+" "+st.Target)
+		}
+	}
+	text := "cancelled"
+	if js.job.CancelBy != "" {
+		text += " by " + js.job.CancelBy
+	}
+	if len(done) > 0 {
+		text += "; done all the same: " + strings.Join(done, ", ")
+	}
+	if len(open) > 0 {
+		text += "; asked for, and may still take effect: " + strings.Join(open, ", ")
+	}
+	return text
 }

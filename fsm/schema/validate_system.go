@@ -142,7 +142,7 @@ func (u *User) Validate() error {
 		return Errorf(KindPassword, "user", "%q can't be a user's name", u.Name).WithHint("take up to 64 letters, digits and . _ @ -")
 	}
 	if len(u.PasswordHash) == 0 || len(u.PasswordHash) > 1024 {
-		return Errorf(KindPassword, o, "it has no password")
+		return Errorf(KindPassword, o, "it has no password").WithHint("a new account needs one")
 	}
 	return firstError(
 		oneOf(o, "role", u.Role, false, RoleAdministrator, RoleOperator, RoleObserver),
