@@ -317,6 +317,11 @@ func serverFacts(v *fsm.View, m *schema.Machine, problem *placement.Problem, sav
 	if m.Maintenance || m.VmMaintenance {
 		facts = append(facts, "It is in maintenance mode and takes no VM.")
 	}
+	for vm := range fsm.Machines.By(v, fsm.ByServer, m.Name) {
+		if vm.Template && !vm.Gone {
+			facts = append(facts, fmt.Sprintf("It holds the template %s, from which no VM could be made while it is off, so it is kept on.", vm.Name))
+		}
+	}
 	if m.Switched != nil {
 		facts = append(facts, fmt.Sprintf("A job switched it %s at %s.", m.Power, m.Switched.AsTime().Format(time.RFC3339)))
 	}

@@ -74,6 +74,10 @@ func TestCrashEverywhere(t *testing.T) {
 		"CreateMachineToGroup that fails": {State: schema.JobFailed,
 			Setup:   func(r *schedulertest.Rig) { r.World.Inject(fake.Fault{Op: "power-on", Mode: fake.FailTask}) },
 			Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestAddVM(tx, fsm.AddVM{Group: "web", VM: "web20"}) }},
+		"CreateMachineToGroup that starts a VM server": {
+			Setup:   noRoomButOn("esx04"),
+			Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestAddVM(tx, fsm.AddVM{Group: "web", VM: "web20"}) },
+		},
 		"LoadBalanceVMServer": {
 			Setup: func(r *schedulertest.Rig) {
 				placementOn(r, nil)

@@ -243,3 +243,53 @@ func stopped(r *schedulertest.Rig, server string) {
 		return nil
 	})
 }
+
+// noRoomButOn stops a VM server and takes the room on all others away.
+func noRoomButOn(server string) func(*schedulertest.Rig) {
+	return func(r *schedulertest.Rig) {
+		stopped(r, server)
+		r.Cluster.Do(func(tx *fsm.Tx) error {
+			for _, name := range []string{"esx01", "esx02", "esx03", "esx04"} {
+				m, _ := fsm.Machines.Edit(tx, name)
+				if name != server {
+					m.Capacity = 10
+				}
+				if err := fsm.Machines.Put(tx, m); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// Power saving mustn't be in the way of new VMs.
+func TestNewVMStartsAStoppedServer(t *testing.T) {
+	r := schedulertest.New(t)
+	noRoomButOn("esx04")(r)
+	r.Start()
+	named := r.Queue(func(tx *fsm.Tx) ([]string, error) {
+		return fsm.RequestAddVM(tx, fsm.AddVM{Group: "web", VM: "web21", VMServer: "esx04"})
+	})[0]
+	if j := r.Wait(named); j.State != schema.JobFailed || !strings.Contains(j.Error, "esx04 is off") {
+		t.Errorf("on a VM server that is off, by name: %s %s", j.State, j.Error)
+	}
+	r.MustSucceed(r.Queue(func(tx *fsm.Tx) ([]string, error) { return fsm.RequestAddVM(tx, fsm.AddVM{Group: "web", VM: "web20"}) })...)
+	if m := r.Machine("web20"); m.VmServer != "esx04" || m.Power != schema.PowerOn || r.Machine("esx04").Power != schema.PowerOn {
+		t.Errorf("web20 is %s on %s\n%s", m.Power, m.VmServer, r.Dump())
+	}
+}
+
+// A VM server that holds a template stays on: nothing could be made from it.
+func TestPowerSaveKeepsTemplates(t *testing.T) {
+	r := schedulertest.New(t)
+	placementOn(r, nil)
+	loaded(r, map[string]int64{"esx01": 100, "esx02": 100, "esx03": 100, "esx04": 100})
+	r.Start()
+	r.MustSucceed(r.Queue(rearrange(fsm.SeqPowerSaveVMServer))...)
+	for _, name := range []string{"esx01", "esx02", "esx03", "esx04"} {
+		if m := r.Machine(name); (m.Power == schema.PowerOn) != (name == "esx01") {
+			t.Errorf("%s is %s\n%s", name, m.Power, r.Dump())
+		}
+	}
+}

@@ -70,7 +70,7 @@ func TestPlanRequests(t *testing.T) {
 		{"placement plan --objective create --group shop/web web13 --no-server-start",
 			&api.PlacementRequest{Objective: "create", Group: "shop/web", Vms: []string{"web13"}, NoServerStart: true}},
 		{"evacuate esx02 --dry-run", &api.PlacementRequest{Objective: "evacuate", VmServers: []string{"esx02"}, NoServerStart: true}},
-		{"vmadd shop/web web13 --dry-run", &api.PlacementRequest{Objective: "create", Group: "shop/web", Vms: []string{"web13"}, NoServerStart: true}},
+		{"vmadd shop/web web13 --dry-run", &api.PlacementRequest{Objective: "create", Group: "shop/web", Vms: []string{"web13"}}},
 	} {
 		con := consoleFor(t, f)
 		if code := con.app().run(context.Background(), strings.Fields(c.args)); code != 0 {

@@ -49,7 +49,7 @@ pvmutl vmadd shop/web spare01 --existing`,
 		})
 	})
 	a.dryRun(cmd, func(args []string) *api.PlacementRequest {
-		return &api.PlacementRequest{Objective: string(placement.Create), Group: args[0], Vms: args[1:], NoServerStart: true}
+		return &api.PlacementRequest{Objective: string(placement.Create), Group: args[0], Vms: args[1:]}
 	})
 	return cmd
 }

@@ -108,6 +108,12 @@ func MaxMoves(p *schema.Placement) int {
 }
 
 func (b *builder) servers() {
+	templates := map[string]bool{}
+	for m := range fsm.Machines.All(b.r) {
+		if m.Template && !m.Gone {
+			templates[m.VmServer] = true
+		}
+	}
 	for m := range fsm.Machines.All(b.r) {
 		if m.Kind != schema.MachineVMServer || m.Gone || b.s.Servers != nil && !b.s.Servers(m) {
 			continue
@@ -123,7 +129,8 @@ func (b *builder) servers() {
 		if m.HardwareStatus == schema.HardwareFailed {
 			s.Maintenance = true // a faulty VM server takes no VM
 		}
-		s.KeepOn = s.Maintenance
+		// New VMs are made from its templates, which nobody reaches while it is off.
+		s.KeepOn = s.Maintenance || templates[m.Name]
 		if m.Group != "" && m.Model != "" {
 			s.Model = fsm.GroupKey(m.Group, m.Model)
 		}

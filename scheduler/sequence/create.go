@@ -104,8 +104,9 @@ func (c *clone) args(srv *schema.Machine, host, datastore string) map[string]str
 	}
 }
 
-// place chooses the VM server of a new VM.
-func (c *clone) place(r fsm.Reader, vm, server, datastore string) (to, why string, err error) {
+// place chooses the VM server of a new VM; the plan has one move. A stopped VM
+// server may be started for it, unless one is named.
+func (c *clone) place(r fsm.Reader, vm, server, datastore string) (*placement.Plan, error) {
 	p := planning.Problem(r, planning.Scope{})
 	v := placement.VM{Name: vm, Cost: c.cost(), Power: placement.PowerOff, Networks: slices.Compact(slices.Sorted(slices.Values(c.model.Networks)))}
 	if c.model.VmServerModel != "" {
@@ -125,14 +126,11 @@ func (c *clone) place(r fsm.Reader, vm, server, datastore string) (to, why strin
 	if server != "" {
 		p.Rules = append(p.Rules, placement.Rule{Name: "asked for", Kind: placement.RulePin, VMs: []string{vm}, Servers: []string{server}})
 	}
-	plan, err := solve(p, placement.Request{Objective: placement.Create, VMs: []string{vm}, NoServerStart: true})
-	if err != nil {
-		return "", "", err
+	plan, err := solve(p, placement.Request{Objective: placement.Create, VMs: []string{vm}, NoServerStart: server != ""})
+	if err == nil && len(plan.Moves) == 0 {
+		err = noServer(plan, vm)
 	}
-	if len(plan.Moves) == 0 {
-		return "", "", noServer(plan, vm)
-	}
-	return plan.Moves[0].To, plan.Moves[0].Reason, nil
+	return plan, err
 }
 
 func planCreate(r fsm.Reader, j *schema.Job) (*Plan, error) {
@@ -177,10 +175,11 @@ func planCreateAs(r fsm.Reader, j *schema.Job, model string, host *schema.Host) 
 	if err := unsupported(r, c.group, c.model, host); err != nil {
 		return nil, err
 	}
-	to, why, err := c.place(r, vm, j.Params[fsm.ParamVMServer], datastore)
+	plan, err := c.place(r, vm, j.Params[fsm.ParamVMServer], datastore)
 	if err != nil {
 		return nil, err
 	}
+	to, why := plan.Moves[0].To, plan.Moves[0].Reason
 	srv, err := machineRow(r, to)
 	if err != nil {
 		return nil, err
@@ -195,6 +194,10 @@ func planCreateAs(r fsm.Reader, j *schema.Job, model string, host *schema.Host) 
 			a[more[i]] = more[i+1]
 		}
 		return a
+	}
+	for _, a := range plan.StartBefore {
+		p.Locks = append(p.Locks, fsm.Exclusive("machine", srv.Name))
+		p.add(nameStartServer, srv.Name, machineArgs(srv, argServer, srv.Name, argWhy, a.Reason))
 	}
 	p.add(nameAssignHost, vm, args())
 	p.add(nameCreateVM, vm, args(argWhy, why))
