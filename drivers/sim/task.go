@@ -108,10 +108,21 @@ func (v *vcenter) runTask(ctx *simulator.Context, t *simulator.Task, j *job) {
 	v.sim.changed.fire()
 }
 
+// changesInventory tells whether an operation makes, moves or deletes files and
+// records. vcsim guards each object by itself, and so not what such
+// operations do at once to the datastore and folder that they share.
+func changesInventory(op Op) bool {
+	switch op {
+	case OpClone, OpCreate, OpDestroy, OpRegister, OpUnregister, OpMove:
+		return true
+	}
+	return false
+}
+
 // apply carries out the effect with Sim.mu held. A panic in vcsim, as it has
 // for requests that it doesn't foresee, fails the task and not the process.
 func (v *vcenter) apply(ctx *simulator.Context, j *job) (result types.AnyType, fault types.BaseMethodFault) {
-	if j.host {
+	if j.host || changesInventory(j.op) {
 		v.sim.mu.Lock()
 		defer v.sim.mu.Unlock()
 	} else {
