@@ -22,13 +22,14 @@ type progress struct {
 	mu    sync.Mutex // guards all below, and w
 	ended map[string]bool
 	last  map[string]string // line shown last, by job
+	waits map[string]string // what a job was last told to wait for
 	drawn bool
 }
 
 func newProgress(a *app, total int) *progress {
 	return &progress{
 		w: a.stderr, lines: a.options.verbose, redraw: a.stderrTTY && !a.options.verbose, width: a.width,
-		total: total, ended: map[string]bool{}, last: map[string]string{},
+		total: total, ended: map[string]bool{}, last: map[string]string{}, waits: map[string]string{},
 	}
 }
 
@@ -45,7 +46,10 @@ func (p *progress) show(info *api.JobInfo) {
 		return
 	}
 	p.last[job.GetId()] = line
-	stuck := job.GetState() == schema.JobRunning && job.GetWaiting() != ""
+	stuck := job.GetState() == schema.JobRunning && job.GetWaiting() != "" && p.waits[job.GetId()] != job.GetWaiting()
+	if stuck {
+		p.waits[job.GetId()] = job.GetWaiting() // once, however often it looks again
+	}
 	switch {
 	case p.lines, stuck && !p.redraw:
 		fmt.Fprintln(p.w, line)

@@ -156,9 +156,23 @@ func nextStep(info *api.JobInfo) string {
 		if !stepStarted(info.Steps) {
 			return "" // nothing was done, and the error says what was lacking
 		}
-		return fmt.Sprintf("put right what was wrong and give the command again, or undo what was done with \"pvmutl job rollback %s\"; its steps: pvmutl job show %s", job.Id, job.Id)
+		undo := ""
+		if effectLeft(info.Steps) {
+			undo = fmt.Sprintf(", or undo what was done with \"pvmutl job rollback %s\"", job.Id)
+		}
+		return fmt.Sprintf("put right what was wrong and give the command again%s; its steps: pvmutl job show %s", undo, job.Id)
 	}
 	return ""
+}
+
+// effectLeft tells whether a step has, or may have, an effect that stays.
+func effectLeft(steps []*schema.Step) bool {
+	for _, s := range steps {
+		if s.State == schema.StepDone || s.State == schema.StepFailed && s.Output["nothing_done"] != "true" {
+			return true
+		}
+	}
+	return false
 }
 
 // stepStarted tells whether a step has run. Those that a job has passed over,

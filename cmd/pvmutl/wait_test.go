@@ -195,7 +195,7 @@ func TestSilentSystemIsTold(t *testing.T) {
 	f.startJobs("7")
 	stuck := jobIn("7", schema.JobRunning, 0, schema.StepStarted)
 	stuck.Job.Waiting = "an answer: vc1: unreachable"
-	f.jobs["7"] = []*api.JobInfo{jobIn("7", schema.JobRunning, 0, schema.StepStarted), stuck, jobIn("7", schema.JobSucceeded, 100, schema.StepDone)}
+	f.jobs["7"] = []*api.JobInfo{jobIn("7", schema.JobRunning, 0, schema.StepStarted), stuck, jobIn("7", schema.JobRunning, 0, schema.StepStarted), stuck, jobIn("7", schema.JobSucceeded, 100, schema.StepDone)}
 	c := consoleFor(t, f)
 	if code := c.run("poweron", "web"); code != 0 {
 		t.Errorf("exit code %d", code)
