@@ -13,7 +13,7 @@ const (
 )
 
 func annealTries(pairs int) int {
-	return min(int(math.Pow(float64(pairs), 1.5)/10), annealMost)
+	return min(int(math.Pow(float64(pairs), 1.5)/14), annealMost)
 }
 
 // anneal looks for a better set of moves of about the same number: units go

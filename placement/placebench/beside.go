@@ -24,7 +24,7 @@ func (b *bench) besideHsqueeze() error {
 			p.Servers[i].Limits[0].Limit -= 2 * 2048
 			p.Servers[i].Limits[1].Limit -= 2 * 2
 		}
-		plan, t, err := answer(p, placement.Request{Objective: placement.SavePower})
+		plan, t, err := typical(p, placement.Request{Objective: placement.SavePower})
 		if err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func (b *bench) besideHbal() error {
 			return err
 		}
 		p.Settings.MoveBudget = int(moves * 0.8)
-		plan, t, err := answer(p, placement.Request{Objective: placement.Level})
+		plan, t, err := typical(p, placement.Request{Objective: placement.Level})
 		if err != nil {
 			return err
 		}
@@ -143,7 +143,7 @@ func (b *bench) besideHail(n int) error {
 	}
 	p.Settings.ReserveFailures = 1
 	p.VMs = append(p.VMs, placement.VM{Name: "newvm", Datacenter: "g1", Power: placement.PowerOn, Demand: []int64{8192, 4}})
-	plan, t, err := answer(p, placement.Request{Objective: placement.Create, VMs: []string{"newvm"}})
+	plan, t, err := typical(p, placement.Request{Objective: placement.Create, VMs: []string{"newvm"}})
 	if err != nil {
 		return err
 	}
