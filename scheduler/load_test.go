@@ -1,9 +1,13 @@
 package scheduler
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"yagura/fsm"
+	"yagura/fsm/fsmtest"
+	"yagura/fsm/planning"
 	"yagura/fsm/schema"
 )
 
@@ -36,5 +40,71 @@ func TestCrossing(t *testing.T) {
 			}
 			now = now.Add(samplePeriod)
 		}
+	}
+}
+
+// TestLoadWatch holds that low load is told only where a policy asks for it,
+// and that another policy makes the watch begin anew.
+func TestLoadWatch(t *testing.T) {
+	c := fsmtest.New(t)
+	policyOfGroup := func(name string) {
+		c.Do(func(tx *fsm.Tx) error {
+			return fsm.Groups.Put(tx, &schema.Group{Name: "vmservers", Kind: schema.MachineVMServer, Policy: name})
+		})
+	}
+	c.Do(func(tx *fsm.Tx) error {
+		rule := func(id string) *schema.PolicyRule {
+			return &schema.PolicyRule{Name: id, Notifier: schema.NotifierPerf, Selector: id, Actions: []string{"vms-load-balance"}}
+		}
+		for _, err := range []error{
+			fsm.Policies.Put(tx, &schema.Policy{Name: "high", Rules: []*schema.PolicyRule{rule(perfHighLoad)}}),
+			fsm.Policies.Put(tx, &schema.Policy{Name: "both", Rules: []*schema.PolicyRule{rule(perfHighLoad), rule(perfLowLoad)}}),
+			fsm.Models.Put(tx, &schema.Model{Group: "vmservers", Name: "esx", Kind: schema.MachineVMServer, Placement: &schema.Placement{
+				Enabled: true, Low: 20, TargetLow: 30, TargetHigh: 60, High: 80,
+			}}),
+			fsm.Hosts.Put(tx, &schema.Host{Group: "vmservers", Name: "esx01", Machine: "esx01"}),
+			fsm.Machines.Put(tx, &schema.Machine{
+				Name: "esx01", Kind: schema.MachineVMServer, Subsystem: "vc1", Managed: true, Group: "vmservers", Host: "esx01", Model: "esx",
+				Power: schema.PowerOn, Connected: true,
+			}),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w, now := loadWatch{}, time.Unix(1000, 0)
+	// after gives the events of so many new samples of a load.
+	after := func(samples int, percent int64) (out []string) {
+		for range samples {
+			now = now.Add(samplePeriod)
+			load := planning.Load{Time: now, CPUMHz: percent, CPUTotal: 100, MemTotal: 100}
+			for _, e := range w.look(c.Store().View(), map[string]planning.Load{"esx01": load}, now) {
+				out = append(out, e.Target+" "+e.EventId)
+			}
+			if again := w.look(c.Store().View(), map[string]planning.Load{"esx01": load}, now); len(again) > 0 {
+				t.Errorf("a sample counted twice: %v", again)
+			}
+		}
+		return out
+	}
+	want := func(what string, got []string, events ...string) {
+		t.Helper()
+		if !slices.Equal(got, events) {
+			t.Errorf("%s: %q, want %q", what, got, events)
+		}
+	}
+	policyOfGroup("high")
+	want("low load that no rule is for", after(5, 10))
+	want("high load", after(3, 90), "esx01 11000006")
+	want("low load again", after(5, 10))
+	policyOfGroup("both")
+	want("another policy", after(3, 10), "esx01 11000007")
+	want("the same, once", after(3, 10))
+	policyOfGroup("")
+	want("high load without a policy", after(3, 90), "esx01 11000006")
+	if w.look(c.Store().View(), nil, now); len(w) != 0 {
+		t.Errorf("a VM server without samples is still watched: %v", w)
 	}
 }
