@@ -32,6 +32,12 @@ func (s *Store) ApplyBatch(logs []*raft.Log) []any {
 	return out
 }
 
+// damagedEntry is what a manager says before it ends because its own log can't be right.
+func damagedEntry(index uint64, err error) string {
+	return fmt.Sprintf("yagura: log entry %d can't be applied: %v. The log of this manager is damaged: stop it, empty its data directory and start it; "+
+		"it gets the state from the others", index, err)
+}
+
 func (s *Store) apply(l *raft.Log) any {
 	if v := s.prepared(l); v != nil {
 		s.publish(v.view, v.changed)
@@ -39,7 +45,7 @@ func (s *Store) apply(l *raft.Log) any {
 	}
 	b, err := DecodeBatch(l.Data)
 	if err != nil {
-		panic(fmt.Sprintf("yagura: log entry %d can't be applied: %v", l.Index, err))
+		panic(damagedEntry(l.Index, err))
 	}
 	cur := s.View()
 	if b.BaseIndex != cur.index || b.Term != l.Term {
@@ -65,12 +71,12 @@ func (s *Store) apply(l *raft.Log) any {
 		var rec *record
 		if !c.Delete {
 			if rec, err = newRecord(t, c.Key, c.Row, false); err != nil {
-				panic(fmt.Sprintf("yagura: log entry %d can't be applied: %v", l.Index, err))
+				panic(damagedEntry(l.Index, err))
 			}
 		}
 		// A batch has each row once, so the row's old state is that of the base.
 		if err := replaceRecord(txn, t, first(base, t, c.Key), rec, &next.digest); err != nil {
-			panic(fmt.Sprintf("yagura: log entry %d can't be applied: %v", l.Index, err))
+			panic(damagedEntry(l.Index, err))
 		}
 		changed |= 1 << c.Table
 	}
