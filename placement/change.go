@@ -17,7 +17,7 @@ func (c *Cluster) SetServer(s Server) error {
 		return nil
 	}
 	was := &c.p.Servers[i]
-	moved := was.Rack != s.Rack || was.Datacenter != s.Datacenter || was.State != s.State && c.p.Settings.ColdMove
+	moved := was.Rack != s.Rack || was.Datacenter != s.Datacenter || was.State != s.State && (c.p.Settings.ColdMove || was.State == ServerFailed || s.State == ServerFailed)
 	c.p.Servers[i] = s
 	for d := range c.nd {
 		c.now.free[i*c.nd+d] -= c.limits[i*c.nd+d]
@@ -27,7 +27,7 @@ func (c *Cluster) SetServer(s Server) error {
 		c.now.free[i*c.nd+d] += c.limits[i*c.nd+d]
 	}
 	c.now.target[i] = s.State == ServerOn && !s.Maintenance
-	if moved { // the racks' counts and the classes of its VMs may change
+	if moved { // the groups' counts and the classes of its VMs may change
 		c.setRacks()
 		c.classes, c.classIdx = nil, map[string]int{}
 		for v := range c.p.VMs {

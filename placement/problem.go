@@ -99,7 +99,7 @@ type RuleKind string
 
 // Kinds of rules.
 const (
-	RuleApart    RuleKind = "apart"    // at most Max of the VMs on one server
+	RuleApart    RuleKind = "apart"    // at most Max of the VMs on one server, running or not
 	RuleTogether RuleKind = "together" // all on one server; they move together in one wave
 	RuleSpread   RuleKind = "spread"   // at most Max of the VMs in one rack
 	RulePin      RuleKind = "pin"      // only on Servers

@@ -72,6 +72,10 @@ func (c *Cluster) place(g int32, s int) int {
 	return s
 }
 
+// counts says whether VMs on server s count in groups. On a failed server they
+// don't: they run nowhere, and will run elsewhere.
+func (c *Cluster) counts(s int) bool { return c.p.Servers[s].State != ServerFailed }
+
 // count is how many VMs of the group are where s is, those in except left out.
 func (st *state) count(g int32, s int, except []int) int {
 	c := st.c
@@ -79,14 +83,14 @@ func (st *state) count(g int32, s int, except []int) int {
 	if counts := st.dense[g]; counts != nil {
 		n = int(counts[at])
 		for _, w := range except {
-			if h := st.host[w]; h >= 0 && c.place(g, int(h)) == at && slices.Contains(c.groupsOf[w], g) {
+			if h := st.host[w]; h >= 0 && c.counts(int(h)) && c.place(g, int(h)) == at && slices.Contains(c.groupsOf[w], g) {
 				n--
 			}
 		}
 		return n
 	}
 	for _, w := range c.groups[g].vms {
-		if h := st.host[w]; h >= 0 && c.place(g, int(h)) == at && !slices.Contains(except, w) {
+		if h := st.host[w]; h >= 0 && c.counts(int(h)) && c.place(g, int(h)) == at && !slices.Contains(except, w) {
 			n++
 		}
 	}
@@ -100,7 +104,7 @@ func (st *state) put(v, s int) {
 		st.use(v, s, 1)
 	}
 	for _, g := range st.c.groupsOf[v] {
-		if counts := st.dense[g]; counts != nil {
+		if counts := st.dense[g]; counts != nil && st.c.counts(s) {
 			counts[st.c.place(g, s)]++
 		}
 	}
@@ -114,7 +118,7 @@ func (st *state) take(v int) {
 		st.use(v, s, -1)
 	}
 	for _, g := range st.c.groupsOf[v] {
-		if counts := st.dense[g]; counts != nil {
+		if counts := st.dense[g]; counts != nil && st.c.counts(s) {
 			counts[st.c.place(g, s)]--
 		}
 	}

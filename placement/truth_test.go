@@ -56,6 +56,9 @@ func (f *facts) near(r *placement.Rule, s *placement.Server) int {
 			continue
 		}
 		o := f.server(m.Server)
+		if o.State == placement.ServerFailed {
+			continue
+		}
 		if o == s || r.Kind == placement.RuleSpread && o.Rack != "" && o.Rack == s.Rack {
 			n++
 		}

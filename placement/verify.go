@@ -251,7 +251,7 @@ func (w *world) static(m *VM, s *Server, kind MoveKind) *Error {
 }
 
 // company checks apart and spread rules of a VM just put on s; VMs that leave
-// in this wave still count where they were.
+// in this wave still count where they were, those of failed servers don't.
 func (w *world) company(m *VM, s *Server) *Error {
 	for _, r := range w.rulesOf[m.Name] {
 		if r.Kind != RuleApart && r.Kind != RuleSpread {
@@ -259,7 +259,7 @@ func (w *world) company(m *VM, s *Server) *Error {
 		}
 		near := func(server string) bool {
 			o := w.servers[server]
-			return o != nil && (o == s || r.Kind == RuleSpread && o.Rack != "" && o.Rack == s.Rack)
+			return o != nil && o.State != ServerFailed && (o == s || r.Kind == RuleSpread && o.Rack != "" && o.Rack == s.Rack)
 		}
 		n := 0
 		for _, name := range r.VMs {
