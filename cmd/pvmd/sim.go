@@ -162,7 +162,7 @@ func newSimCtlCmd() *cobra.Command {
 		})
 	fail.Long = "OP is one of: " + strings.Join(sim.Ops(), ", ")
 	fail.Flags().IntVar(&times, "times", 1, "how many calls fail (0 ends it)")
-	sub("load NAME PERCENT", "set the CPU and memory load of a VM server or VM", 2,
+	sub("load NAME PERCENT", "set the CPU and memory load of a VM server (its VMs bear it) or VM", 2,
 		func(cmd *cobra.Command, c *sim.Client, a []string) (string, error) {
 			p, err := strconv.Atoi(strings.TrimSuffix(a[1], "%"))
 			if err != nil {
