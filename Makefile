@@ -51,6 +51,7 @@ bench-cluster: build ## three managers side by side with etcd 3.4
 
 .PHONY: bench-placement
 bench-placement: ## the optimizer side by side with its peers (BENCH_DATA=DIR adds public data)
+	@deploy/tools/need.sh placement
 	BENCH_DATA='$(BENCH_DATA)' go run ./placement/placebench
 
 .PHONY: soak

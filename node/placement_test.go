@@ -55,7 +55,9 @@ func TestPlansHaveNoEffect(t *testing.T) {
 		want func(*api.PlacementPlan) bool
 	}{
 		{&api.PlacementRequest{Objective: "evacuate", VmServers: []string{"esx02"}}, func(p *api.PlacementPlan) bool { return len(p.Moves) == 3 }},
-		{&api.PlacementRequest{Objective: "save-power"}, func(p *api.PlacementPlan) bool { return len(p.Measured) == 0 && len(p.Stops) == 0 && len(p.Rejections) == 4 }},
+		{&api.PlacementRequest{Objective: "save-power"}, func(p *api.PlacementPlan) bool {
+			return len(p.Measured) == 0 && len(p.Stops) == 0 && len(p.Rejections) == 4
+		}},
 		{&api.PlacementRequest{Objective: "level"}, func(p *api.PlacementPlan) bool { return len(p.Moves) == 0 && len(p.VmServers) == 4 }},
 		{&api.PlacementRequest{Objective: "start", Vms: []string{"spare01"}}, func(p *api.PlacementPlan) bool { return len(p.Moves) == 1 && p.Moves[0].To == "esx04" }},
 		{&api.PlacementRequest{Objective: "room", Vms: []string{"web01"}}, func(p *api.PlacementPlan) bool { return len(p.Rooms) == 4 && p.Rooms[0].Vms > 0 }},

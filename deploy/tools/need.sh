@@ -6,6 +6,7 @@ missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); }
 case "${1:-}" in
   etcd) need etcd etcd-server ;;
+  placement) need hbal ganeti-htools ;;
   soak) need snmpinform snmp; need ip iproute2; need iptables iptables ;;
   *) need snmpinform snmp; need snmptrap snmp ;;
 esac
