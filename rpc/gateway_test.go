@@ -104,6 +104,8 @@ func TestGatewayErrors(t *testing.T) {
 		{"DELETE", "/v1/jobs", "", 405, schema.KindInvalid},
 		{"GET", "/v1/jobs?stat=running", "", 400, schema.KindInvalid},
 		{"GET", "/v1/jobs?limit=-1", "", 400, schema.KindInvalid},
+		{"GET", "/v1/jobs?limit=many", "", 400, schema.KindInvalid},
+		{"GET", "/v1/jobs?all=perhaps", "", 400, schema.KindInvalid},
 		{"POST", "/v1/arm", `{"disarm":true,"categry":"shop"}`, 400, schema.KindInvalid},
 		{"POST", "/v1/arm", `{"disarm":`, 400, schema.KindInvalid},
 		{"POST", "/v1/arm", `{"disarm":"maybe"}`, 400, schema.KindInvalid},
@@ -114,7 +116,7 @@ func TestGatewayErrors(t *testing.T) {
 	} {
 		code, h, body := w.do(test.method, test.path, test.body)
 		wantProblem(t, code, body, test.code, test.kind)
-		if strings.Contains(body, "proto:") || strings.Contains(body, "rpc error") {
+		if strings.Contains(body, "proto:") || strings.Contains(body, "strconv") || strings.Contains(body, "rpc error") {
 			t.Errorf("%s %s: a library's text comes through: %s", test.method, test.path, body)
 		}
 		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Type") != "application/json" {

@@ -2,8 +2,10 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/url"
+	"strconv"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
@@ -61,5 +63,14 @@ func (p strictQuery) Parse(m proto.Message, values url.Values, filter *utilities
 			return schema.Errorf(schema.KindInvalid, "parameter "+name, "there is no such parameter").WithHint("GET /openapi.yaml lists them")
 		}
 	}
-	return p.DefaultQueryParser.Parse(m, values, filter)
+	err := p.DefaultQueryParser.Parse(m, values, filter)
+	var bad *strconv.NumError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	want := "a whole number within its range"
+	if bad.Func == "ParseBool" {
+		want = "true or false"
+	}
+	return schema.Errorf(schema.KindInvalid, "parameter", "%q must be %s", bad.Num, want)
 }
