@@ -25,10 +25,12 @@ func NewClock() *Clock {
 	return &Clock{now: time.Now().Truncate(time.Second), waiting: map[chan time.Time]time.Time{}, bounds: map[*bound]struct{}{}}
 }
 
-// Now is the clock's time.
+// Now is the clock's time. No two looks see the same moment, as with a real
+// clock: a VM that restarts right after its start has another start time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.now = c.now.Add(time.Microsecond)
 	return c.now
 }
 

@@ -34,7 +34,6 @@ func Sim(t *testing.T, seed uint64) {
 	})
 	s.r.Start()
 	for range 40 {
-		s.r.Clock.Advance(time.Second) // no VM restarts at the moment of its last start
 		s.act()
 		s.live(s.n(30))
 	}
