@@ -63,25 +63,33 @@ func (g *gather) choose(k int) []int {
 // bulky tells of each kind how much harder than others it is to place: 0 if
 // many servers have room for one, up to bulkiest if none has.
 func (g *gather) bulky() []float64 {
+	if g.bulk != nil {
+		return g.bulk
+	}
 	out := make([]float64, len(g.kinds))
+	stride := len(g.open)/bulkySample + 1
 	for k := range g.kinds {
-		room := 0
-		for _, s := range g.open {
+		room, asked := 0, 0
+		for i := 0; i < len(g.open); i += stride {
+			s := g.open[i]
+			asked++
 			if g.base.target[s] && covers(g.base.free[s*g.c.nd:(s+1)*g.c.nd], g.kinds[k].need) {
 				room++
 			}
 		}
-		if share := float64(room) / float64(max(len(g.open), 1)); share < rare {
+		if share := float64(room) / float64(max(asked, 1)); share < rare {
 			out[k] = bulkiest * (1 - share/rare)
 		}
 	}
+	g.bulk = out
 	return out
 }
 
 const (
-	lightFirst = 0.01 // among servers with as many moves the one with less load
-	bulkiest   = 5
-	rare       = 0.2 // share of the servers below which room is rare
+	lightFirst  = 0.01 // among servers with as many moves the one with less load
+	bulkiest    = 5
+	bulkySample = 200 // servers asked at most
+	rare        = 0.2 // share of the servers below which room is rare
 )
 
 // roomWithout says whether the servers but out have room for all units, taken

@@ -30,7 +30,10 @@ func (f *filler) server(s int, kinds []int) {
 	g := f.g
 	f.room = append(f.room[:0], f.st.free[s*g.c.nd:(s+1)*g.c.nd]...)
 	f.usable, f.count, f.take = f.usable[:0], f.count[:0], f.take[:0]
-	for _, k := range kinds {
+	f.turn++
+	stride := len(kinds)/(4*fillKinds) + 1
+	for i := f.turn % stride; i < len(kinds); i += stride {
+		k := kinds[i]
 		kind := &g.kinds[k]
 		if len(f.queue[k]) == 0 || kind.class >= 0 && !g.c.classes[kind.class].allowed[s] || !f.holds(kind.need) {
 			continue
@@ -59,7 +62,6 @@ func (f *filler) thin() {
 	}
 	stride := (n + fillKinds - 1) / fillKinds
 	k := 0
-	f.turn++
 	for i := f.turn % stride; i < n; i += stride {
 		f.usable[k], f.count[k] = f.usable[i], f.count[i]
 		k++

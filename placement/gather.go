@@ -21,6 +21,7 @@ type gather struct {
 	budget  int64     // of moves; 0 means none
 	kinds   []unitKind
 	key     []byte    // scratch of kindOf
+	bulk    []float64 // what bulky has found
 	spare   *state    // memory of a result that was given up
 	placed  [][]int32 // per server, units put there by this attempt; some may have gone on
 }
