@@ -35,8 +35,8 @@ func (pl *planner) createVMs(vms []int) {
 
 // Bounds of the search for a packing of new VMs.
 const (
-	packRounds = 4   // one dimension
-	packSteps  = 200 // several
+	packRounds = 1  // one dimension
+	packSteps  = 16 // several
 )
 
 // createPacked creates the VMs on as few stopped servers as possible, all of
