@@ -23,6 +23,15 @@ func effects(r *schedulertest.Rig) string {
 	return strings.Join(out, " ")
 }
 
+// setRowPower sets the power of web01's row, whatever it is in the world.
+func setRowPower(r *schedulertest.Rig, power string) {
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		m, _ := fsm.Machines.Edit(tx, "web01")
+		m.Power = power
+		return fsm.Machines.Put(tx, m)
+	})
+}
+
 func TestMoveTriesOnlyWhatWasAskedFor(t *testing.T) {
 	for name, c := range map[string]struct {
 		ask     fsm.MigrateVM
@@ -37,6 +46,13 @@ func TestMoveTriesOnlyWhatWasAskedFor(t *testing.T) {
 		"migrate fails, nothing else asked for": {setup: localDisk, state: schema.JobFailed, server: "esx01"},
 		"migrate refused, then move":            {setup: localDisk, ask: fsm.MigrateVM{Move: true}, state: schema.JobSucceeded, effects: "shutdown move power-on", server: "esx02"},
 		"move of a stopped VM":                  {setup: localDisk, off: true, ask: fsm.MigrateVM{Move: true}, state: schema.JobSucceeded, effects: "move", server: "esx02"},
+		"move of a running VM whose row lags behind": {
+			setup: func(r *schedulertest.Rig) {
+				localDisk(r)
+				setRowPower(r, schema.PowerOff)
+			},
+			ask: fsm.MigrateVM{Move: true}, state: schema.JobSucceeded, effects: "shutdown move power-on", server: "esx02",
+		},
 		"move fails too: it runs again where it was": {
 			setup: func(r *schedulertest.Rig) {
 				localDisk(r)
@@ -58,11 +74,7 @@ func TestMoveTriesOnlyWhatWasAskedFor(t *testing.T) {
 			if c.off {
 				power = schema.PowerOff
 				r.World.SetVMState("web01", drivers.PowerOff)
-				r.Cluster.Do(func(tx *fsm.Tx) error {
-					m, _ := fsm.Machines.Edit(tx, "web01")
-					m.Power = schema.PowerOff
-					return fsm.Machines.Put(tx, m)
-				})
+				setRowPower(r, schema.PowerOff)
 			}
 			if c.setup != nil {
 				c.setup(r)

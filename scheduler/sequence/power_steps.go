@@ -140,8 +140,8 @@ var startMachine = &Step{
 func skipStart(e *Env) string {
 	switch e.Job.Sequence {
 	case fsm.SeqMoveMachine:
-		if e.arg(argWas) != schema.PowerOn {
-			return "the VM was " + e.arg(argWas) + " before"
+		if was := powerBefore(e.Steps, e.Step.Target); was != schema.PowerOn {
+			return "the VM was " + was + " before"
 		}
 		if s := e.earlier(nameCheckPower); s != nil && s.Output[outPower] == schema.PowerOn {
 			return "the VM is on"
@@ -216,7 +216,7 @@ func skipShutdown(e *Env) string {
 		if !e.failed(nameMigrate) {
 			return "the VM has been migrated"
 		}
-		if e.arg(argWas) != schema.PowerOn {
+		if powerBefore(e.Steps, e.Step.Target) != schema.PowerOn {
 			return "the VM is not on"
 		}
 	}

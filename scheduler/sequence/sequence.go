@@ -244,12 +244,29 @@ func Keys(s *schema.Step) (subsystem, server string) {
 
 // WasOn tells whether a machine was on before the job's steps worked on it.
 func WasOn(steps []*schema.Step, machine string) bool {
+	return powerBefore(steps, machine) == schema.PowerOn
+}
+
+// powerBefore is the power that a machine had before the job worked on it. What
+// the job saw itself before it shut the machine down says more than the row at
+// its start, which may lag behind.
+func powerBefore(steps []*schema.Step, machine string) string {
+	row, seen := "", ""
 	for _, s := range steps {
-		if s.Target == machine && s.Args[argWas] != "" {
-			return s.Args[argWas] == schema.PowerOn
+		if s.Target != machine {
+			continue
+		}
+		if row == "" {
+			row = s.Args[argWas]
+		}
+		switch {
+		case s.Name == nameCheckPower && s.State == schema.StepDone:
+			seen = s.Output[outPower]
+		case s.Name == nameShutdown && seen != "":
+			return seen
 		}
 	}
-	return false
+	return row
 }
 
 func machineRow(r fsm.Reader, name string) (*schema.Machine, error) {
