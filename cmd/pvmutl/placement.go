@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"yagura/fsm/schema"
 	"yagura/placement"
+	"yagura/placement/formats"
 	"yagura/rpc/api"
 	"yagura/rpc/client"
 )
@@ -114,9 +114,19 @@ func placementSolveCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "solve FILE [--objective WORD] [NAME...]",
 		Short: "Solve a problem file, without a cluster",
-		Long: `Solve a placement problem in a file: the optimizer's own text format, or a cluster
-in the text format of Ganeti's htools (hbal -t), with its loads in --util (hbal -U).
-"-" reads the standard input. The answer is that of "placement plan".`,
+		Long: `Solve a placement problem in a file. The name tells the format:
+
+  *.data                    a cluster in the text format of Ganeti's htools (hbal -t), with *.util
+                            beside it or the file of --util (hbal -U)
+  *.vbp                     vector packing (VPSolver)
+  *.bpp, binpack*.txt       bin packing (ESICUP, OR-Library); FILE#NAME picks an instance
+  *.hosts.csv, *.vms.csv    a cluster as two tables, the other file beside it
+  model_*.txt               machine reassignment (ROADEF 2012), assignment_*.txt beside it
+  anything else             the optimizer's own text format
+
+"-" reads the standard input: the optimizer's or Ganeti's format. Without --objective, VMs
+that are on no server are placed if there are any, and the load is balanced otherwise. The
+answer is that of "placement plan".`,
 		Example: "pvmutl placement solve cluster.txt --objective powersave\npvmutl placement solve c40.data --util c40.util",
 		Args:    positional("FILE", "NAME..."),
 	}
@@ -128,14 +138,17 @@ in the text format of Ganeti's htools (hbal -t), with its loads in --util (hbal 
 		if err != nil {
 			return err
 		}
-		p, err := readProblem(a.stdin, args[0], *util)
+		p, homeless, err := readProblem(a.stdin, args[0], *util)
 		if err != nil {
 			return err
 		}
 		req := placement.Request{Objective: o}
-		if o == placement.Evacuate {
+		switch {
+		case !cmd.Flags().Changed("objective") && len(args) == 1 && len(homeless) > 0:
+			req = placement.Request{Objective: placement.Create, VMs: homeless}
+		case o == placement.Evacuate:
 			req.Servers = args[1:]
-		} else {
+		default:
 			req.VMs = args[1:]
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), a.options.timeout)
@@ -158,33 +171,55 @@ func badProblem(path string, err error) error {
 	return &schema.Error{Kind: schema.KindInvalid, Object: path, Msg: err.Error()}
 }
 
-// readProblem reads a problem file in one of the formats that the optimizer knows.
-func readProblem(stdin io.Reader, path, util string) (*placement.Problem, error) {
-	read := os.ReadFile
-	if path == "-" {
-		read = func(string) ([]byte, error) { return io.ReadAll(stdin) }
+// readProblem reads a problem file, and names the VMs that are on no server.
+func readProblem(stdin io.Reader, path, util string) (p *placement.Problem, homeless []string, err error) {
+	switch {
+	case path == "-":
+		text, rerr := io.ReadAll(stdin)
+		if rerr != nil {
+			return nil, nil, rerr
+		}
+		// The lines of Ganeti's format are fields between bars.
+		if first, _, _ := bytes.Cut(bytes.TrimSpace(text), []byte("\n")); bytes.Count(first, []byte("|")) >= 2 {
+			p, err = withUse(bytes.NewReader(text), util)
+		} else {
+			p, err = placement.Parse(bytes.NewReader(text))
+		}
+	case util != "":
+		f, oerr := os.Open(path)
+		if oerr != nil {
+			return nil, nil, oerr
+		}
+		defer f.Close()
+		p, err = withUse(f, util)
+	default:
+		var req placement.Request
+		if p, req, err = formats.ReadFile(path); err != nil {
+			// Its errors name the file themselves.
+			return nil, nil, &schema.Error{Kind: schema.KindInvalid, Msg: err.Error()}
+		}
+		return p, req.VMs, nil
 	}
-	text, err := read(path)
+	if err != nil {
+		return nil, nil, badProblem(path, err)
+	}
+	for i := range p.VMs {
+		if p.VMs[i].Server == "" {
+			homeless = append(homeless, p.VMs[i].Name)
+		}
+	}
+	return p, homeless, nil
+}
+
+// withUse reads a Ganeti cluster with its file of dynamic use, if there is one.
+func withUse(cluster io.Reader, util string) (*placement.Problem, error) {
+	if util == "" {
+		return placement.ParseGaneti(cluster, nil)
+	}
+	f, err := os.Open(util)
 	if err != nil {
 		return nil, err
 	}
-	var p *placement.Problem
-	if first, _, _ := bytes.Cut(bytes.TrimSpace(text), []byte("\n")); bytes.Count(first, []byte("|")) < 2 {
-		if util != "" {
-			return nil, badProblem(path, errors.New("--util belongs to a cluster in Ganeti's format, and this file has none"))
-		}
-		p, err = placement.Parse(bytes.NewReader(text))
-	} else if util == "" {
-		p, err = placement.ParseGaneti(bytes.NewReader(text), nil)
-	} else {
-		use, uerr := os.ReadFile(util)
-		if uerr != nil {
-			return nil, uerr
-		}
-		p, err = placement.ParseGaneti(bytes.NewReader(text), bytes.NewReader(use))
-	}
-	if err != nil {
-		return nil, badProblem(path, err)
-	}
-	return p, nil
+	defer f.Close()
+	return placement.ParseGaneti(cluster, f)
 }

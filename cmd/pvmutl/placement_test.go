@@ -11,7 +11,7 @@ import (
 	"yagura/rpc/api"
 )
 
-// TestSolve solves problem files of both formats without any manager. What the
+// TestSolve solves problem files of several formats without any manager. What the
 // optimizer says in words is its own matter; what it finds is not.
 func TestSolve(t *testing.T) {
 	for _, c := range []struct {
@@ -21,6 +21,8 @@ func TestSolve(t *testing.T) {
 		{"testdata/cluster.problem --objective powersave", []string{"save-power", "measured load (cpu)", "1 move, 1 VM server to shut down", "web03", "servers on 2 -> 1"}},
 		{"testdata/cluster.problem --objective evacuate esx01", []string{"2 moves", "web01", "web02", "esx02"}},
 		{"testdata/cluster.data", []string{"h00000", "moves", "servers on 4 -> 4, VMs on 12 -> 12"}},
+		{"testdata/binpack.txt", []string{"objective  create", "2 VM servers to start, 4 moves", "fewer than 2 are proven too few"}},
+		{"testdata/small.vbp", []string{"objective  create", "2 VM servers to start, 3 moves"}},
 		{"testdata/cluster.data --objective save-power", []string{"save-power", "VMs on 12 -> 12"}},
 	} {
 		con := &console{configDir: t.TempDir()}
