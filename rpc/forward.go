@@ -126,7 +126,7 @@ func (s *Server) serveStream(srv any, ss grpc.ServerStream, info *grpc.StreamSer
 	defer cancel(nil)
 	defer context.AfterFunc(s.stopping, func() { cancel(errStopping) })()
 	var first *frame // request of a server stream, kept so that it can be sent again
-	for p := s.newPatience(); ; {
+	for p := s.newPatience(ctx); ; {
 		r := s.leaders.current()
 		switch {
 		case c.local(r):

@@ -129,6 +129,17 @@ func TestWithoutALeaderStaleReadsWorkAndTheRestSaysSo(t *testing.T) {
 	}
 }
 
+func TestWriteWithoutALeaderHasNoUnknownOutcome(t *testing.T) {
+	for _, wait := range []time.Duration{50 * time.Millisecond, time.Minute} { // both shorter and longer than the caller's time
+		c := start(t, 2, func(cfg *rpc.Config) { cfg.LeaderWait = wait })
+		c.lead(-1)
+		ctx, cancel := context.WithTimeout(client.WithReason(t.Context(), "test"), time.Second)
+		defer cancel()
+		_, err := c.as(admin).Inventory.Arm(ctx, &api.ArmRequest{Disarm: true})
+		wantKind(t, err, schema.KindNoLeader)
+	}
+}
+
 func TestCallsWaitForTheNextLeader(t *testing.T) {
 	c := start(t, 2, func(cfg *rpc.Config) { cfg.LeaderWait = time.Minute })
 	cl := api.NewInventoryClient(c.raw(1, c.ca.client(t, rpc.UserOrganization, admin)))

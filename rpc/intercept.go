@@ -86,7 +86,7 @@ func (s *Server) serveUnary(ctx context.Context, name string, m api.Method, req 
 		return nil, err
 	}
 	c.ensureRequestID()
-	for p := s.newPatience(); ; {
+	for p := s.newPatience(ctx); ; {
 		r := s.leaders.current()
 		switch {
 		case c.local(r):

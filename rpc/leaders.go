@@ -71,9 +71,22 @@ type patience struct {
 	pause    time.Duration
 }
 
-func (s *Server) newPatience() patience {
-	return patience{deadline: time.Now().Add(s.cfg.LeaderWait), pause: 5 * time.Millisecond}
+// newPatience ends a little before the caller's deadline: who waits for a leader
+// in vain is to hear that, and not to wonder whether something was written.
+func (s *Server) newPatience(ctx context.Context) patience {
+	now := time.Now()
+	p := patience{deadline: now.Add(s.cfg.LeaderWait), pause: 5 * time.Millisecond}
+	if at, ok := ctx.Deadline(); ok {
+		left := at.Sub(now)
+		if last := at.Add(-min(left/4, answerTime)); last.Before(p.deadline) {
+			p.deadline = last
+		}
+	}
+	return p
 }
+
+// answerTime is left of a caller's time for the answer to travel back.
+const answerTime = 500 * time.Millisecond
 
 // wait waits until r is over or, after a failed call to its leader, for a
 // moment. It is false when the patience or ctx is at its end.

@@ -22,6 +22,10 @@ const (
 	maxPause   = 500 * time.Millisecond
 )
 
+// lastMoment is how near its deadline a call that has found no leader isn't sent
+// again: cut off in the middle, a write's outcome would be unknown for nothing.
+const lastMoment = 300 * time.Millisecond
+
 // outagePatience is how long a call puts up with a cluster none of whose
 // managers can be connected to. An election takes less, and managers that hold
 // one are reachable: this is about wrong addresses, networks and dead clusters.
@@ -63,6 +67,10 @@ func (c *Client) newTry(ctx context.Context, m api.Method) *try {
 // tried. It is false when the call is over: err is its outcome.
 func (t *try) next() bool {
 	if t.stop {
+		return false
+	}
+	if at, ok := t.ctx.Deadline(); ok && t.headless != nil && !t.maybe && time.Until(at) < lastMoment {
+		t.stop, t.err = true, t.noLeader()
 		return false
 	}
 	if t.attempts > 0 && t.attempts%len(t.c.servers) == 0 {
