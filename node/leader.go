@@ -16,8 +16,10 @@ const (
 	// A duty that fails is started again after a pause that grows.
 	dutyPause    = 200 * time.Millisecond
 	maxDutyPause = 10 * time.Second
-	// housekeepingInterval is how often rows past their retention go.
-	housekeepingInterval = time.Minute
+	// housekeepingInterval is how often rows past their retention go. Under full
+	// load thousands of rows a second become too many: waiting for a minute
+	// filled the heap with them, and the collector took half of the processor.
+	housekeepingInterval = 3 * time.Second
 )
 
 // duty is work that the leader does during its whole term. It ends with ctx,
