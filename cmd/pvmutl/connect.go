@@ -196,6 +196,8 @@ func (a *app) explain(err error) error {
 			break
 		}
 		e.Hint = "run pvmutl login, or give --user and --password-file, or --cert and --key"
+	case schema.KindOutcomeUnknown:
+		e.Hint = "look whether it was done before giving it again: pvmutl audit list, pvmutl job list"
 	case schema.KindNoLeader, schema.KindTimeout:
 		e.Hint = strings.TrimPrefix(e.Hint+"; tried "+strings.Join(a.options.servers, ", "), "; ")
 	}

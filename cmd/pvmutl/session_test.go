@@ -231,3 +231,16 @@ func TestSnapshotFiles(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, c.stderr.String())
 	}
 }
+
+// TestUnknownOutcomeSaysWhereToLook holds what is said of a write whose answer
+// never came: pvmutl gives each call a request id of its own, so that of the
+// lost one is of no use.
+func TestUnknownOutcomeSaysWhereToLook(t *testing.T) {
+	f := newFake(t)
+	f.errors["SetMaintenance"] = schema.Errorf(schema.KindOutcomeUnknown, "write", "leadership was lost")
+	c := consoleFor(t, f)
+	code := c.run("maintenance", "on", "web", "--timeout", "300ms")
+	if got := c.stderr.String(); code != apierr.Lookup(schema.KindOutcomeUnknown).Exit || !strings.Contains(got, "pvmutl audit list") || strings.Contains(got, "request id") {
+		t.Errorf("exit code %d: %s", code, got)
+	}
+}
