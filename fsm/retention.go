@@ -12,7 +12,7 @@ import (
 
 // Limits of one Retain.
 const (
-	maxRetained    = 2000           // rows deleted in one batch
+	maxRetained    = 250            // rows deleted in one batch: other writes wait while it is made
 	requestMaxAge  = 24 * time.Hour // how long a request id is remembered: far longer than any client retries
 	maxRequests    = 20000          // and how many
 	defaultAgeDays = 365
