@@ -164,6 +164,11 @@ func (n *Node) checkCaughtUp(ctx context.Context, id, addr string) error {
 		if err != nil {
 			return err
 		}
+		// Until its barrier has passed, a leader may lack rows itself: after a
+		// restart of all, nobody has any.
+		if !st.Ready {
+			return schema.Errorf(schema.KindUnavailable, "manager "+id, "it leads, but isn't ready yet")
+		}
 		want = st.AppliedIndex
 	}
 	if have := n.store.View().Index(); have < want {
