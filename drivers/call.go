@@ -36,6 +36,7 @@ type Task struct {
 	State    TaskState // where it stands
 	Progress int       // percent, 0 to 100
 	Result   string    // reference of what it made, such as the UUID of a cloned VM
+	Output   string    // newest part of what it wrote, bounded; empty for most
 	Err      error     // why it failed; an *Error
 }
 

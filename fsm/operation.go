@@ -24,6 +24,19 @@ const (
 	SeqEvacuate                 = "Evacuate"
 	SeqLoadBalanceVMServer      = "LoadBalanceVMServer"
 	SeqPowerSaveVMServer        = "PowerSaveVMServer" // of the manual's action on low load [4.2.19]
+
+	SeqChangeServerGroup                       = "ChangeServerGroup"
+	SeqDeleteManagedVirtualMachine             = "DeleteManagedVirtualMachine"
+	SeqDistributeSoftwareToMachine             = "DistributeSoftwareToMachine"
+	SeqDistributeSoftwareToMachinesInGroup     = "DistributeSoftwareToMachinesInGroup"
+	SeqDistributeSoftwareToGroupWithScenario   = "DistributeSoftwareToMachinesInGroupWithScenario"
+	SeqDistributeSoftwareToMachineWithScenario = "DistributeSoftwareToMachineWithScenario"
+	SeqMoveFromGroupToPool                     = "MoveFromGroupToPool"
+	SeqMoveFromManagedToGroup                  = "MoveFromManagedToGroup"
+	SeqMoveFromManagedToPool                   = "MoveFromManagedToPool"
+	SeqMoveFromPoolToGroup                     = "MoveFromPoolToGroup"
+	SeqMoveFromPoolToManaged                   = "MoveFromPoolToManaged"
+	SeqTakeOverMachine                         = "TakeOverMachine"
 )
 
 // Parameters of jobs.
@@ -41,6 +54,13 @@ const (
 	ParamFailover  = "failover" // MoveMachine: "true": then try failover
 	ParamRecreate  = "recreate" // MoveMachine: "true": then delete and create anew
 	ParamMode      = "mode"     // FailoverVMServer: one of the modes below
+
+	ParamSource     = "source"     // ChangeServerGroup: group that the machine leaves; ParamGroup is the destination
+	ParamSoftware   = "software"   // names, joined with commas
+	ParamFull       = "full"       // distribution: "true": everything registered, whatever is installed
+	ParamSequential = "sequential" // distribution to a group: "true": one machine after another
+	ParamMaster     = "master"     // "true": master-machine registration
+	ParamReplace    = "replace"    // TakeOverMachine by policy: host that must still run on ParamMachine
 )
 
 // Modes of FailoverVMServer, by the policy action that asks for it [4.2.16-18].

@@ -24,6 +24,8 @@ var tables = []TableRef{
 	Intakes,       // 18
 	Requests,      // 19
 	SettingsTable, // 20
+	Vlans,         // 21
+	LoadBalancers, // 22
 }
 
 // tableByNumber finds a table by its number in log and snapshot.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -13,23 +14,29 @@ import (
 	"yagura/drivers/redfish"
 	"yagura/drivers/vcenter"
 	"yagura/fsm"
+	"yagura/scheduler/sequence"
 )
 
 // DriverSource gives the drivers of one term of leadership; package scheduler
 // asks it before each call. Close ends their connections.
 type DriverSource interface {
-	Hypervisor(ctx context.Context, subsystem string) (drivers.Hypervisor, error)
-	Power(ctx context.Context, machine string) (drivers.Power, error)
+	sequence.Drivers
 	Close()
 }
 
-// hypervisors is THE list of drivers of subsystems, by kind.
-var hypervisors = map[string]func(access) (drivers.Hypervisor, error){
-	"vcenter": func(a access) (drivers.Hypervisor, error) {
+// subsystems is THE list of drivers of subsystems, by kind. What a driver can
+// do is told by the interfaces that it implements.
+var subsystems = map[string]func(access) (subsystemDriver, error){
+	"vcenter": func(a access) (subsystemDriver, error) {
 		return vcenter.Open(vcenter.Config{
 			Name: a.name, URL: a.url, User: a.user, Password: a.password, CAs: a.cas, Thumbprint: a.thumbprint, Insecure: a.insecure,
 		})
 	},
+}
+
+// subsystemDriver is what all drivers of subsystems have in common.
+type subsystemDriver interface {
+	Close(ctx context.Context) error
 }
 
 // powers is THE list of drivers of management controllers, by kind. Each
@@ -48,16 +55,18 @@ var powers = map[string]func(of func(machine string) (access, bool)) drivers.Pow
 // access is how to reach a system, with its password opened.
 type access struct {
 	name, url, user, password, system string
+	key                               string // private key, PEM
 	ca                                string // PEM, as the row has it
 	cas                               *x509.CertPool
 	thumbprint                        string
 	insecure                          bool
+	options                           map[string]string
 }
 
 // same tells whether two accesses lead to one connection.
 func (a access) same(b access) bool {
 	a.cas, b.cas = nil, nil
-	return a == b
+	return reflect.DeepEqual(a, b)
 }
 
 // closeTimeout bounds a driver's goodbye.
@@ -70,40 +79,81 @@ type rowDrivers struct {
 	log   *slog.Logger
 
 	mu    sync.Mutex // guards open and power; nil once closed
-	open  map[string]openHypervisor
+	open  map[string]openSubsystem
 	power map[string]drivers.Power // by kind
 	ends  sync.WaitGroup           // connections being closed
 }
 
-type openHypervisor struct {
+type openSubsystem struct {
 	access
-	driver drivers.Hypervisor
+	driver subsystemDriver
 }
 
 func newRowDrivers(store *fsm.Store, ca []byte, log *slog.Logger) *rowDrivers {
-	d := &rowDrivers{store: store, ca: ca, log: log, open: map[string]openHypervisor{}, power: map[string]drivers.Power{}}
+	d := &rowDrivers{store: store, ca: ca, log: log, open: map[string]openSubsystem{}, power: map[string]drivers.Power{}}
 	for kind, make := range powers {
 		d.power[kind] = make(d.bmc)
 	}
 	return d
 }
 
-// Hypervisor implements scheduler.Drivers. The connection is kept until the
-// subsystem's address or credentials change.
+// Hypervisor implements sequence.Drivers.
 func (d *rowDrivers) Hypervisor(_ context.Context, subsystem string) (drivers.Hypervisor, error) {
-	fail := func(kind drivers.Kind, err error) (drivers.Hypervisor, error) {
-		return nil, &drivers.Error{Kind: kind, System: subsystem, Op: "connect", Object: "subsystem " + subsystem, Err: err}
+	return capability[drivers.Hypervisor](d, subsystem, "a manager of VM servers")
+}
+
+// Switch implements sequence.Drivers.
+func (d *rowDrivers) Switch(_ context.Context, subsystem string) (drivers.Switch, error) {
+	return capability[drivers.Switch](d, subsystem, "a switch")
+}
+
+// Balancer implements sequence.Drivers.
+func (d *rowDrivers) Balancer(_ context.Context, subsystem string) (drivers.Balancer, error) {
+	return capability[drivers.Balancer](d, subsystem, "a load balancer")
+}
+
+// Storage implements sequence.Drivers.
+func (d *rowDrivers) Storage(_ context.Context, subsystem string) (drivers.Storage, error) {
+	return capability[drivers.Storage](d, subsystem, "storage")
+}
+
+// Distributor implements sequence.Drivers.
+func (d *rowDrivers) Distributor(_ context.Context, subsystem string) (drivers.Distributor, error) {
+	return capability[drivers.Distributor](d, subsystem, "a system that distributes software")
+}
+
+// capability gives a subsystem's driver as one that can do what T says.
+func capability[T subsystemDriver](d *rowDrivers, subsystem, what string) (T, error) {
+	var none T
+	driver, err := d.subsystem(subsystem)
+	if err != nil {
+		return none, err
 	}
-	row, ok := fsm.Subsystems.Get(d.store.View(), subsystem)
+	t, ok := driver.(T)
+	if !ok {
+		return none, &drivers.Error{Kind: drivers.KindUnsupported, System: subsystem, Op: "connect", Object: "subsystem " + subsystem, Err: errors.New("it is not " + what)}
+	}
+	return t, nil
+}
+
+// subsystem gives the driver of a subsystem. The connection is kept until the
+// subsystem's address, credentials or options change.
+func (d *rowDrivers) subsystem(name string) (subsystemDriver, error) {
+	fail := func(kind drivers.Kind, err error) (subsystemDriver, error) {
+		return nil, &drivers.Error{Kind: kind, System: name, Op: "connect", Object: "subsystem " + name, Err: err}
+	}
+	row, ok := fsm.Subsystems.Get(d.store.View(), name)
 	if !ok {
 		return fail(drivers.KindNotFound, errors.New("there is no such subsystem"))
 	}
-	create := hypervisors[row.Kind]
+	create := subsystems[row.Kind]
 	if create == nil {
 		return fail(drivers.KindUnsupported, errors.New("this version has no driver for the kind "+row.Kind))
 	}
-	a := access{name: row.Name, url: row.Address, user: row.User, ca: row.Ca, thumbprint: row.Thumbprint, insecure: row.Insecure}
-	if err := d.prepare(&a, row.Password); err != nil {
+	a := access{
+		name: row.Name, url: row.Address, user: row.User, ca: row.Ca, thumbprint: row.Thumbprint, insecure: row.Insecure, options: row.Options,
+	}
+	if err := d.prepare(&a, row.Password, row.Key); err != nil {
 		return fail(drivers.KindAuth, err)
 	}
 	d.mu.Lock()
@@ -111,22 +161,22 @@ func (d *rowDrivers) Hypervisor(_ context.Context, subsystem string) (drivers.Hy
 	if d.open == nil {
 		return fail(drivers.KindBusy, errors.New("this manager doesn't lead any more"))
 	}
-	if old, ok := d.open[subsystem]; ok {
+	if old, ok := d.open[name]; ok {
 		if old.same(a) {
 			return old.driver, nil
 		}
 		d.goodbye(old)
-		delete(d.open, subsystem)
+		delete(d.open, name)
 	}
-	h, err := create(a)
+	driver, err := create(a)
 	if err != nil {
 		return fail(drivers.KindRefused, err)
 	}
-	d.open[subsystem] = openHypervisor{a, h}
-	return h, nil
+	d.open[name] = openSubsystem{a, driver}
+	return driver, nil
 }
 
-// Power implements scheduler.Drivers.
+// Power implements sequence.Drivers.
 func (d *rowDrivers) Power(_ context.Context, machine string) (drivers.Power, error) {
 	fail := func(kind drivers.Kind, err error) (drivers.Power, error) {
 		return nil, &drivers.Error{Kind: kind, System: "bmc", Op: "connect", Object: "machine " + machine, Err: err}
@@ -146,6 +196,20 @@ func (d *rowDrivers) Power(_ context.Context, machine string) (drivers.Power, er
 	return fail(drivers.KindUnsupported, errors.New("this version has no driver for the kind "+m.Bmc.Kind))
 }
 
+// Hardware implements sequence.Drivers.
+func (d *rowDrivers) Hardware(ctx context.Context, machine string) (drivers.Hardware, error) {
+	p, err := d.Power(ctx, machine)
+	if err != nil {
+		return nil, err
+	}
+	h, ok := p.(drivers.Hardware)
+	if !ok {
+		return nil, &drivers.Error{Kind: drivers.KindUnsupported, System: "bmc", Op: "connect", Object: "machine " + machine,
+			Err: errors.New("its management controller doesn't tell what the machine is")}
+	}
+	return h, nil
+}
+
 // bmc gives access to a machine's management controller.
 func (d *rowDrivers) bmc(machine string) (access, bool) {
 	m, ok := fsm.Machines.Get(d.store.View(), machine)
@@ -157,21 +221,25 @@ func (d *rowDrivers) bmc(machine string) (access, bool) {
 	if !strings.Contains(a.url, "://") {
 		a.url = "https://" + a.url
 	}
-	if err := d.prepare(&a, b.Password); err != nil {
+	if err := d.prepare(&a, b.Password, b.Key); err != nil {
 		d.log.Error("no access to a BMC", "machine", machine, "err", err)
 		return access{}, false
 	}
 	return a, true
 }
 
-// prepare opens the password and gathers the authorities: those of the row,
+// prepare opens the secrets and gathers the authorities: those of the row,
 // else the operating system's and the cluster's own.
-func (d *rowDrivers) prepare(a *access, sealed []byte) error {
-	plain, err := d.store.Sealer().Open(sealed)
+func (d *rowDrivers) prepare(a *access, password, key []byte) error {
+	plain, err := d.store.Sealer().Open(password)
 	if err != nil {
 		return err
 	}
 	a.password = string(plain)
+	if plain, err = d.store.Sealer().Open(key); err != nil {
+		return err
+	}
+	a.key = string(plain)
 	if a.ca != "" {
 		a.cas = x509.NewCertPool()
 		if !a.cas.AppendCertsFromPEM([]byte(a.ca)) {
@@ -187,7 +255,7 @@ func (d *rowDrivers) prepare(a *access, sealed []byte) error {
 }
 
 // goodbye ends a connection beside the caller.
-func (d *rowDrivers) goodbye(o openHypervisor) {
+func (d *rowDrivers) goodbye(o openSubsystem) {
 	d.ends.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()

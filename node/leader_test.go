@@ -6,19 +6,20 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"yagura/drivers"
 	"yagura/fsm"
 	"yagura/node"
 	"yagura/node/nodetest"
+	"yagura/scheduler/sequence"
 )
 
 // slowGoodbye are drivers whose end takes until it is released, as with a
 // system that hangs.
 type slowGoodbye struct {
-	released chan struct{}
-	begun    atomic.Int32 // terms whose duties have begun
-	active   atomic.Int32 // terms whose duties run
-	most     atomic.Int32
+	sequence.Drivers // nobody asks for a driver here
+	released         chan struct{}
+	begun            atomic.Int32 // terms whose duties have begun
+	active           atomic.Int32 // terms whose duties run
+	most             atomic.Int32
 }
 
 func (s *slowGoodbye) open(*fsm.Store) node.DriverSource {
@@ -27,16 +28,6 @@ func (s *slowGoodbye) open(*fsm.Store) node.DriverSource {
 		s.most.Store(now)
 	}
 	return s
-}
-
-// Hypervisor implements node.DriverSource.
-func (s *slowGoodbye) Hypervisor(context.Context, string) (drivers.Hypervisor, error) {
-	return nil, &drivers.Error{Kind: drivers.KindNotFound}
-}
-
-// Power implements node.DriverSource.
-func (s *slowGoodbye) Power(context.Context, string) (drivers.Power, error) {
-	return nil, &drivers.Error{Kind: drivers.KindNotFound}
 }
 
 // Close implements node.DriverSource.

@@ -10,11 +10,15 @@ import (
 	"yagura/fsm/schema"
 	"yagura/node"
 	"yagura/node/nodetest"
+	"yagura/scheduler/sequence"
 	"yagura/rpc/api"
 )
 
 // fakeDrivers lead to one simulated world.
-type fakeDrivers struct{ w *fake.World }
+type fakeDrivers struct {
+	sequence.Drivers
+	w *fake.World
+}
 
 // Hypervisor implements node.DriverSource.
 func (d fakeDrivers) Hypervisor(context.Context, string) (drivers.Hypervisor, error) {
@@ -33,7 +37,7 @@ func TestPlansHaveNoEffect(t *testing.T) {
 	t.Parallel()
 	w := fake.Demo(fake.Options{})
 	c := nodetest.New(t, 1, func(_ int, cfg *node.Config) {
-		cfg.Drivers = func(*fsm.Store) node.DriverSource { return fakeDrivers{w} }
+		cfg.Drivers = func(*fsm.Store) node.DriverSource { return fakeDrivers{w: w} }
 	})
 	c.WaitReady()
 	c.Update("demo", func(tx *fsm.Tx) error {

@@ -158,22 +158,25 @@ func (x *Disarm) GetReason() string {
 
 // Group is the set of machines used for one purpose [1.1.1].
 type Group struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`         // unique in the system; the key
-	Category      string                 `protobuf:"bytes,2,opt,name=category,proto3" json:"category,omitempty"` // path of its category, empty at the top
-	Description   string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	Kind          string                 `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"` // physical | vm | vm-server: what all of its models are [1.1.3]
-	Priority      int32                  `protobuf:"varint,5,opt,name=priority,proto3" json:"priority,omitempty"`
-	Policy        string                 `protobuf:"bytes,6,opt,name=policy,proto3" json:"policy,omitempty"`                                       // name of the policy in force, empty for none [1.3.4]
-	UseCommonPool bool                   `protobuf:"varint,7,opt,name=use_common_pool,json=useCommonPool,proto3" json:"use_common_pool,omitempty"` // may take machines of the common pool [1.10.2]
-	RegisterDpm   bool                   `protobuf:"varint,8,opt,name=register_dpm,json=registerDpm,proto3" json:"register_dpm,omitempty"`         // has DPM registration settings [1.11.6]
-	Software      *SoftwareSlots         `protobuf:"bytes,9,opt,name=software,proto3" json:"software,omitempty"`
-	Vlans         []string               `protobuf:"bytes,10,rep,name=vlans,proto3" json:"vlans,omitempty"`                                      // VLAN names of its machines [1.8.4]
-	LoadBalancers []string               `protobuf:"bytes,11,rep,name=load_balancers,json=loadBalancers,proto3" json:"load_balancers,omitempty"` // load-balancing groups [1.8.6]
-	Fencing       string                 `protobuf:"bytes,12,opt,name=fencing,proto3" json:"fencing,omitempty"`                                  // bmc (default) | vcenter: whose word proves a VM server off before its VMs start elsewhere
-	Templates     []string               `protobuf:"bytes,13,rep,name=templates,proto3" json:"templates,omitempty"`                              // templates registered in the group, by name [1.6]
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Name            string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`         // unique in the system; the key
+	Category        string                 `protobuf:"bytes,2,opt,name=category,proto3" json:"category,omitempty"` // path of its category, empty at the top
+	Description     string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	Kind            string                 `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"` // physical | vm | vm-server: what all of its models are [1.1.3]
+	Priority        int32                  `protobuf:"varint,5,opt,name=priority,proto3" json:"priority,omitempty"`
+	Policy          string                 `protobuf:"bytes,6,opt,name=policy,proto3" json:"policy,omitempty"`                                       // name of the policy in force, empty for none [1.3.4]
+	UseCommonPool   bool                   `protobuf:"varint,7,opt,name=use_common_pool,json=useCommonPool,proto3" json:"use_common_pool,omitempty"` // may take machines of the common pool [1.10.2]
+	RegisterDpm     bool                   `protobuf:"varint,8,opt,name=register_dpm,json=registerDpm,proto3" json:"register_dpm,omitempty"`         // has DPM registration settings [1.11.6]
+	Software        *SoftwareSlots         `protobuf:"bytes,9,opt,name=software,proto3" json:"software,omitempty"`
+	Vlans           []string               `protobuf:"bytes,10,rep,name=vlans,proto3" json:"vlans,omitempty"`                                             // VLANs of its machines [1.8.4]: NAME for the primary NIC, NAME:N for NIC N
+	LoadBalancers   []string               `protobuf:"bytes,11,rep,name=load_balancers,json=loadBalancers,proto3" json:"load_balancers,omitempty"`        // load-balancing groups [1.8.6]
+	Fencing         string                 `protobuf:"bytes,12,opt,name=fencing,proto3" json:"fencing,omitempty"`                                         // bmc (default) | vcenter: whose word proves a VM server off before its VMs start elsewhere
+	Templates       []string               `protobuf:"bytes,13,rep,name=templates,proto3" json:"templates,omitempty"`                                     // templates registered in the group, by name [1.6]
+	Monitoring      *Monitoring            `protobuf:"bytes,14,opt,name=monitoring,proto3" json:"monitoring,omitempty"`                                   // how machines in operation are polled; unset: they aren't
+	MinHealthy      int32                  `protobuf:"varint,15,opt,name=min_healthy,json=minHealthy,proto3" json:"min_healthy,omitempty"`                // automation replaces, stops or removes no machine if fewer than so many would run normally
+	MaxReplacements int32                  `protobuf:"varint,16,opt,name=max_replacements,json=maxReplacements,proto3" json:"max_replacements,omitempty"` // automatic replacements at once, default 1
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Group) Reset() {
@@ -297,6 +300,113 @@ func (x *Group) GetTemplates() []string {
 	return nil
 }
 
+func (x *Group) GetMonitoring() *Monitoring {
+	if x != nil {
+		return x.Monitoring
+	}
+	return nil
+}
+
+func (x *Group) GetMinHealthy() int32 {
+	if x != nil {
+		return x.MinHealthy
+	}
+	return 0
+}
+
+func (x *Group) GetMaxReplacements() int32 {
+	if x != nil {
+		return x.MaxReplacements
+	}
+	return 0
+}
+
+// Monitoring says how machines in operation are polled (the role of
+// ESMPRO/ServerManager).
+type Monitoring struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Kind            string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`                                               // icmp | tcp | snmp
+	Port            int32                  `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`                                              // tcp, snmp (default 161)
+	IntervalSeconds int32                  `protobuf:"varint,3,opt,name=interval_seconds,json=intervalSeconds,proto3" json:"interval_seconds,omitempty"` // default 10
+	Misses          int32                  `protobuf:"varint,4,opt,name=misses,proto3" json:"misses,omitempty"`                                          // polls in a row without answer after which it counts as inaccessible, default 3
+	Community       []byte                 `protobuf:"bytes,5,opt,name=community,proto3" json:"community,omitempty"`                                     // snmp: encrypted; never leaves through the API
+	CommunitySet    bool                   `protobuf:"varint,6,opt,name=community_set,json=communitySet,proto3" json:"community_set,omitempty"`          // output: whether a community is stored
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Monitoring) Reset() {
+	*x = Monitoring{}
+	mi := &file_fsm_schema_inventory_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Monitoring) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Monitoring) ProtoMessage() {}
+
+func (x *Monitoring) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_schema_inventory_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Monitoring.ProtoReflect.Descriptor instead.
+func (*Monitoring) Descriptor() ([]byte, []int) {
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Monitoring) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Monitoring) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *Monitoring) GetIntervalSeconds() int32 {
+	if x != nil {
+		return x.IntervalSeconds
+	}
+	return 0
+}
+
+func (x *Monitoring) GetMisses() int32 {
+	if x != nil {
+		return x.Misses
+	}
+	return 0
+}
+
+func (x *Monitoring) GetCommunity() []byte {
+	if x != nil {
+		return x.Community
+	}
+	return nil
+}
+
+func (x *Monitoring) GetCommunitySet() bool {
+	if x != nil {
+		return x.CommunitySet
+	}
+	return false
+}
+
 // SoftwareSlots are the registration slots of distribution software [1.5.5].
 // A group and a model use run and standby; a host setting uses all six; a
 // machine uses the four around the group's.
@@ -314,7 +424,7 @@ type SoftwareSlots struct {
 
 func (x *SoftwareSlots) Reset() {
 	*x = SoftwareSlots{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[3]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -326,7 +436,7 @@ func (x *SoftwareSlots) String() string {
 func (*SoftwareSlots) ProtoMessage() {}
 
 func (x *SoftwareSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[3]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -339,7 +449,7 @@ func (x *SoftwareSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SoftwareSlots.ProtoReflect.Descriptor instead.
 func (*SoftwareSlots) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{3}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SoftwareSlots) GetRun() []string {
@@ -411,7 +521,7 @@ type Model struct {
 
 func (x *Model) Reset() {
 	*x = Model{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[4]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -423,7 +533,7 @@ func (x *Model) String() string {
 func (*Model) ProtoMessage() {}
 
 func (x *Model) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[4]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -436,7 +546,7 @@ func (x *Model) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Model.ProtoReflect.Descriptor instead.
 func (*Model) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{4}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Model) GetGroup() string {
@@ -582,7 +692,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[5]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +704,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[5]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +717,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{5}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Placement) GetEnabled() bool {
@@ -685,7 +795,7 @@ type Host struct {
 
 func (x *Host) Reset() {
 	*x = Host{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[6]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +807,7 @@ func (x *Host) String() string {
 func (*Host) ProtoMessage() {}
 
 func (x *Host) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[6]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +820,7 @@ func (x *Host) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Host.ProtoReflect.Descriptor instead.
 func (*Host) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{6}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Host) GetGroup() string {
@@ -795,7 +905,7 @@ type HostNIC struct {
 
 func (x *HostNIC) Reset() {
 	*x = HostNIC{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[7]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +917,7 @@ func (x *HostNIC) String() string {
 func (*HostNIC) ProtoMessage() {}
 
 func (x *HostNIC) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[7]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +930,7 @@ func (x *HostNIC) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostNIC.ProtoReflect.Descriptor instead.
 func (*HostNIC) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{7}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *HostNIC) GetAddresses() []*Address {
@@ -856,7 +966,7 @@ type Address struct {
 
 func (x *Address) Reset() {
 	*x = Address{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[8]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -868,7 +978,7 @@ func (x *Address) String() string {
 func (*Address) ProtoMessage() {}
 
 func (x *Address) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[8]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +991,7 @@ func (x *Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Address.ProtoReflect.Descriptor instead.
 func (*Address) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{8}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Address) GetIp() string {
@@ -917,7 +1027,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[9]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +1039,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[9]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1052,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{9}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Volume) GetSubsystem() string {
@@ -1008,17 +1118,22 @@ type Machine struct {
 	SharedDatastores []string               `protobuf:"bytes,34,rep,name=shared_datastores,json=sharedDatastores,proto3" json:"shared_datastores,omitempty"` // vm-server: those mounted by others too
 	Bmc              *Bmc                   `protobuf:"bytes,35,opt,name=bmc,proto3" json:"bmc,omitempty"`
 	Description      string                 `protobuf:"bytes,36,opt,name=description,proto3" json:"description,omitempty"`
-	Collected        *timestamppb.Timestamp `protobuf:"bytes,37,opt,name=collected,proto3" json:"collected,omitempty"` // when a subsystem last reported it
-	Gone             bool                   `protobuf:"varint,38,opt,name=gone,proto3" json:"gone,omitempty"`          // no longer reported by its subsystem
-	Moved            *timestamppb.Timestamp `protobuf:"bytes,39,opt,name=moved,proto3" json:"moved,omitempty"`         // vm: when a job last took it to another VM server
-	Switched         *timestamppb.Timestamp `protobuf:"bytes,40,opt,name=switched,proto3" json:"switched,omitempty"`   // vm-server: when a job last started it or shut it down
+	Collected        *timestamppb.Timestamp `protobuf:"bytes,37,opt,name=collected,proto3" json:"collected,omitempty"`                                                                         // when a subsystem last reported it
+	Gone             bool                   `protobuf:"varint,38,opt,name=gone,proto3" json:"gone,omitempty"`                                                                                  // no longer reported by its subsystem
+	Moved            *timestamppb.Timestamp `protobuf:"bytes,39,opt,name=moved,proto3" json:"moved,omitempty"`                                                                                 // vm: when a job last took it to another VM server
+	Switched         *timestamppb.Timestamp `protobuf:"bytes,40,opt,name=switched,proto3" json:"switched,omitempty"`                                                                           // vm-server: when a job last started it or shut it down
+	Initiators       []string               `protobuf:"bytes,41,rep,name=initiators,proto3" json:"initiators,omitempty"`                                                                       // storage initiators (iSCSI name, WWPN), unique in the system
+	Address          string                 `protobuf:"bytes,42,opt,name=address,proto3" json:"address,omitempty"`                                                                             // where its operating system is reached when no host setting gives an address
+	Monitored        *timestamppb.Timestamp `protobuf:"bytes,43,opt,name=monitored,proto3" json:"monitored,omitempty"`                                                                         // under monitoring since; unset: it isn't
+	Hardware         map[string]string      `protobuf:"bytes,44,rep,name=hardware,proto3" json:"hardware,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // collected: manufacturer, serial, cpus, memory_mib, firmware, health
+	Replaced         *timestamppb.Timestamp `protobuf:"bytes,45,opt,name=replaced,proto3" json:"replaced,omitempty"`                                                                           // when it last took the place of another machine
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Machine) Reset() {
 	*x = Machine{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[10]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1030,7 +1145,7 @@ func (x *Machine) String() string {
 func (*Machine) ProtoMessage() {}
 
 func (x *Machine) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[10]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1043,7 +1158,7 @@ func (x *Machine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Machine.ProtoReflect.Descriptor instead.
 func (*Machine) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{10}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Machine) GetName() string {
@@ -1326,6 +1441,41 @@ func (x *Machine) GetSwitched() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Machine) GetInitiators() []string {
+	if x != nil {
+		return x.Initiators
+	}
+	return nil
+}
+
+func (x *Machine) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Machine) GetMonitored() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Monitored
+	}
+	return nil
+}
+
+func (x *Machine) GetHardware() map[string]string {
+	if x != nil {
+		return x.Hardware
+	}
+	return nil
+}
+
+func (x *Machine) GetReplaced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Replaced
+	}
+	return nil
+}
+
 // NIC is a network interface of a machine.
 type NIC struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1338,7 +1488,7 @@ type NIC struct {
 
 func (x *NIC) Reset() {
 	*x = NIC{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[11]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1500,7 @@ func (x *NIC) String() string {
 func (*NIC) ProtoMessage() {}
 
 func (x *NIC) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[11]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1513,7 @@ func (x *NIC) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NIC.ProtoReflect.Descriptor instead.
 func (*NIC) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{11}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NIC) GetMac() string {
@@ -1390,7 +1540,7 @@ func (x *NIC) GetPort() string {
 // Bmc is the management controller of a physical machine or VM server.
 type Bmc struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`       // redfish
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`       // redfish | ipmi | wol (Wake-on-LAN, and SSH for the rest)
 	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"` // URL or HOST:PORT
 	User          string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
 	Password      []byte                 `protobuf:"bytes,4,opt,name=password,proto3" json:"password,omitempty"`                           // encrypted; never leaves through the API
@@ -1398,13 +1548,18 @@ type Bmc struct {
 	Thumbprint    string                 `protobuf:"bytes,6,opt,name=thumbprint,proto3" json:"thumbprint,omitempty"`                       // SHA-256 of its certificate, empty: verified by the CA
 	Ca            string                 `protobuf:"bytes,7,opt,name=ca,proto3" json:"ca,omitempty"`                                       // PEM of the CA, empty: system roots and the cluster's CA
 	PasswordSet   bool                   `protobuf:"varint,8,opt,name=password_set,json=passwordSet,proto3" json:"password_set,omitempty"` // output: whether a password is stored
+	Key           []byte                 `protobuf:"bytes,9,opt,name=key,proto3" json:"key,omitempty"`                                     // wol: SSH private key in PEM, encrypted; never leaves through the API
+	KeySet        bool                   `protobuf:"varint,10,opt,name=key_set,json=keySet,proto3" json:"key_set,omitempty"`               // output: whether a key is stored
+	HostKey       string                 `protobuf:"bytes,11,opt,name=host_key,json=hostKey,proto3" json:"host_key,omitempty"`             // wol: SSH host key, as in an authorized_keys line; required
+	Mac           string                 `protobuf:"bytes,12,opt,name=mac,proto3" json:"mac,omitempty"`                                    // wol: address to wake; empty: the primary NIC's
+	Broadcast     string                 `protobuf:"bytes,13,opt,name=broadcast,proto3" json:"broadcast,omitempty"`                        // wol: HOST:PORT that magic packets go to, default 255.255.255.255:9
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Bmc) Reset() {
 	*x = Bmc{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[12]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1571,7 @@ func (x *Bmc) String() string {
 func (*Bmc) ProtoMessage() {}
 
 func (x *Bmc) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[12]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1584,7 @@ func (x *Bmc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bmc.ProtoReflect.Descriptor instead.
 func (*Bmc) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{12}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Bmc) GetKind() string {
@@ -1488,6 +1643,41 @@ func (x *Bmc) GetPasswordSet() bool {
 	return false
 }
 
+func (x *Bmc) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Bmc) GetKeySet() bool {
+	if x != nil {
+		return x.KeySet
+	}
+	return false
+}
+
+func (x *Bmc) GetHostKey() string {
+	if x != nil {
+		return x.HostKey
+	}
+	return ""
+}
+
+func (x *Bmc) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *Bmc) GetBroadcast() string {
+	if x != nil {
+		return x.Broadcast
+	}
+	return ""
+}
+
 // DistributedSoftware is one entry of the installed-software history [1.5.2].
 type DistributedSoftware struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1501,7 +1691,7 @@ type DistributedSoftware struct {
 
 func (x *DistributedSoftware) Reset() {
 	*x = DistributedSoftware{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[13]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1513,7 +1703,7 @@ func (x *DistributedSoftware) String() string {
 func (*DistributedSoftware) ProtoMessage() {}
 
 func (x *DistributedSoftware) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[13]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1526,7 +1716,7 @@ func (x *DistributedSoftware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DistributedSoftware.ProtoReflect.Descriptor instead.
 func (*DistributedSoftware) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{13}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DistributedSoftware) GetName() string {
@@ -1561,8 +1751,8 @@ func (x *DistributedSoftware) GetTime() *timestamppb.Timestamp {
 type Subsystem struct {
 	state                  protoimpl.MessageState `protogen:"open.v1"`
 	Name                   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`       // the key
-	Kind                   string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`       // vcenter
-	Address                string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // URL
+	Kind                   string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`       // vcenter | qbridge | ovs | haproxy | bigip | tgt | storage-cli | ansible | ssh | local
+	Address                string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"` // URL, or HOST:PORT, as its kind has it
 	User                   string                 `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
 	Password               []byte                 `protobuf:"bytes,5,opt,name=password,proto3" json:"password,omitempty"`                                                                 // encrypted; never leaves through the API
 	Thumbprint             string                 `protobuf:"bytes,6,opt,name=thumbprint,proto3" json:"thumbprint,omitempty"`                                                             // SHA-256 of its certificate
@@ -1571,17 +1761,20 @@ type Subsystem struct {
 	MaxOperations          int32                  `protobuf:"varint,9,opt,name=max_operations,json=maxOperations,proto3" json:"max_operations,omitempty"`                                 // operations in flight at most, default 8
 	MaxOperationsPerServer int32                  `protobuf:"varint,10,opt,name=max_operations_per_server,json=maxOperationsPerServer,proto3" json:"max_operations_per_server,omitempty"` // per VM server, default 2
 	Description            string                 `protobuf:"bytes,11,opt,name=description,proto3" json:"description,omitempty"`
-	PasswordSet            bool                   `protobuf:"varint,12,opt,name=password_set,json=passwordSet,proto3" json:"password_set,omitempty"` // output
-	Collected              *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=collected,proto3" json:"collected,omitempty"`                         // last complete collection
-	Error                  string                 `protobuf:"bytes,14,opt,name=error,proto3" json:"error,omitempty"`                                 // why the last contact failed, empty when well
-	AutoManage             bool                   `protobuf:"varint,15,opt,name=auto_manage,json=autoManage,proto3" json:"auto_manage,omitempty"`    // machines that it reports are taken under management at once
+	PasswordSet            bool                   `protobuf:"varint,12,opt,name=password_set,json=passwordSet,proto3" json:"password_set,omitempty"`                                               // output
+	Collected              *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=collected,proto3" json:"collected,omitempty"`                                                                       // last complete collection
+	Error                  string                 `protobuf:"bytes,14,opt,name=error,proto3" json:"error,omitempty"`                                                                               // why the last contact failed, empty when well
+	AutoManage             bool                   `protobuf:"varint,15,opt,name=auto_manage,json=autoManage,proto3" json:"auto_manage,omitempty"`                                                  // machines that it reports are taken under management at once
+	Options                map[string]string      `protobuf:"bytes,16,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // settings of its kind, see docs/operations.md
+	Key                    []byte                 `protobuf:"bytes,17,opt,name=key,proto3" json:"key,omitempty"`                                                                                   // private key in PEM, encrypted; never leaves through the API
+	KeySet                 bool                   `protobuf:"varint,18,opt,name=key_set,json=keySet,proto3" json:"key_set,omitempty"`                                                              // output
 	unknownFields          protoimpl.UnknownFields
 	sizeCache              protoimpl.SizeCache
 }
 
 func (x *Subsystem) Reset() {
 	*x = Subsystem{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[14]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1593,7 +1786,7 @@ func (x *Subsystem) String() string {
 func (*Subsystem) ProtoMessage() {}
 
 func (x *Subsystem) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[14]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1606,7 +1799,7 @@ func (x *Subsystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subsystem.ProtoReflect.Descriptor instead.
 func (*Subsystem) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{14}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Subsystem) GetName() string {
@@ -1714,25 +1907,204 @@ func (x *Subsystem) GetAutoManage() bool {
 	return false
 }
 
-// Software is distribution software: a scenario, a template or a local script [1.4].
-type Software struct {
+func (x *Subsystem) GetOptions() map[string]string {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *Subsystem) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Subsystem) GetKeySet() bool {
+	if x != nil {
+		return x.KeySet
+	}
+	return false
+}
+
+// Vlan ties a VLAN's name to its id, one to one [1.8.2].
+type Vlan struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // the key
-	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"` // template | scenario | script
-	Subsystem     string                 `protobuf:"bytes,3,opt,name=subsystem,proto3" json:"subsystem,omitempty"`
+	Id            int32                  `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`    // 1 to 4094; unique
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"` // port (default): a port belongs to one; management: beside it [1.8.3]
 	Description   string                 `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
-	Cost          int64                  `protobuf:"varint,5,opt,name=cost,proto3" json:"cost,omitempty"`      // template: cost of VMs made from it [1.6]
-	Licence       string                 `protobuf:"bytes,6,opt,name=licence,proto3" json:"licence,omitempty"` // template: product key
-	Object        string                 `protobuf:"bytes,7,opt,name=object,proto3" json:"object,omitempty"`   // template: name in the subsystem, empty: same as name
-	Content       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=content,proto3" json:"content,omitempty"` // date of the content
-	Os            string                 `protobuf:"bytes,9,opt,name=os,proto3" json:"os,omitempty"`           // template: linux | windows
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *Vlan) Reset() {
+	*x = Vlan{}
+	mi := &file_fsm_schema_inventory_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Vlan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Vlan) ProtoMessage() {}
+
+func (x *Vlan) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_schema_inventory_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Vlan.ProtoReflect.Descriptor instead.
+func (*Vlan) Descriptor() ([]byte, []int) {
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Vlan) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Vlan) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Vlan) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Vlan) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+// LoadBalancer is a load-balancing group: it ties the virtual server of a
+// balancer to its nodes [1.8.6].
+type LoadBalancer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`                                      // the key
+	Subsystem     string                 `protobuf:"bytes,2,opt,name=subsystem,proto3" json:"subsystem,omitempty"`                            // balancer
+	Pool          string                 `protobuf:"bytes,3,opt,name=pool,proto3" json:"pool,omitempty"`                                      // backend or pool there; empty: same as name
+	Port          int32                  `protobuf:"varint,4,opt,name=port,proto3" json:"port,omitempty"`                                     // service port of its nodes
+	DrainSeconds  int32                  `protobuf:"varint,5,opt,name=drain_seconds,json=drainSeconds,proto3" json:"drain_seconds,omitempty"` // a node that leaves gets so long to end its connections, default 30
+	Description   string                 `protobuf:"bytes,6,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LoadBalancer) Reset() {
+	*x = LoadBalancer{}
+	mi := &file_fsm_schema_inventory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoadBalancer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoadBalancer) ProtoMessage() {}
+
+func (x *LoadBalancer) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_schema_inventory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoadBalancer.ProtoReflect.Descriptor instead.
+func (*LoadBalancer) Descriptor() ([]byte, []int) {
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *LoadBalancer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LoadBalancer) GetSubsystem() string {
+	if x != nil {
+		return x.Subsystem
+	}
+	return ""
+}
+
+func (x *LoadBalancer) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *LoadBalancer) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *LoadBalancer) GetDrainSeconds() int32 {
+	if x != nil {
+		return x.DrainSeconds
+	}
+	return 0
+}
+
+func (x *LoadBalancer) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+// Software is distribution software: a scenario, a template or a local script [1.4].
+type Software struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Name           string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // the key
+	Kind           string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"` // template | scenario | script
+	Subsystem      string                 `protobuf:"bytes,3,opt,name=subsystem,proto3" json:"subsystem,omitempty"`
+	Description    string                 `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	Cost           int64                  `protobuf:"varint,5,opt,name=cost,proto3" json:"cost,omitempty"`                                            // template: cost of VMs made from it [1.6]
+	Licence        string                 `protobuf:"bytes,6,opt,name=licence,proto3" json:"licence,omitempty"`                                       // template: product key
+	Object         string                 `protobuf:"bytes,7,opt,name=object,proto3" json:"object,omitempty"`                                         // template: name in the subsystem, empty: same as name
+	Content        *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=content,proto3" json:"content,omitempty"`                                       // date of the content
+	Os             string                 `protobuf:"bytes,9,opt,name=os,proto3" json:"os,omitempty"`                                                 // template: linux | windows
+	Body           string                 `protobuf:"bytes,10,opt,name=body,proto3" json:"body,omitempty"`                                            // scenario, script: its text (playbook, script); empty: object names a file
+	Repeatable     bool                   `protobuf:"varint,11,opt,name=repeatable,proto3" json:"repeatable,omitempty"`                               // may be run again when nobody can tell whether it ran
+	TimeoutSeconds int32                  `protobuf:"varint,12,opt,name=timeout_seconds,json=timeoutSeconds,proto3" json:"timeout_seconds,omitempty"` // default 7200 [1.7.1]
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
 func (x *Software) Reset() {
 	*x = Software{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[15]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +2116,7 @@ func (x *Software) String() string {
 func (*Software) ProtoMessage() {}
 
 func (x *Software) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[15]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +2129,7 @@ func (x *Software) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Software.ProtoReflect.Descriptor instead.
 func (*Software) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{15}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Software) GetName() string {
@@ -1823,6 +2195,27 @@ func (x *Software) GetOs() string {
 	return ""
 }
 
+func (x *Software) GetBody() string {
+	if x != nil {
+		return x.Body
+	}
+	return ""
+}
+
+func (x *Software) GetRepeatable() bool {
+	if x != nil {
+		return x.Repeatable
+	}
+	return false
+}
+
+func (x *Software) GetTimeoutSeconds() int32 {
+	if x != nil {
+		return x.TimeoutSeconds
+	}
+	return 0
+}
+
 // Request remembers a retried write for at-most-once application.
 type Request struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1839,7 +2232,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[16]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +2244,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[16]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +2257,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{16}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Request) GetId() string {
@@ -1929,7 +2322,7 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\x06Disarm\x120\n" +
 	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x97\x03\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x9a\x04\n" +
 	"\x05Group\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bcategory\x18\x02 \x01(\tR\bcategory\x12 \n" +
@@ -1944,7 +2337,21 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	" \x03(\tR\x05vlans\x12%\n" +
 	"\x0eload_balancers\x18\v \x03(\tR\rloadBalancers\x12\x18\n" +
 	"\afencing\x18\f \x01(\tR\afencing\x12\x1c\n" +
-	"\ttemplates\x18\r \x03(\tR\ttemplates\"\xc3\x01\n" +
+	"\ttemplates\x18\r \x03(\tR\ttemplates\x125\n" +
+	"\n" +
+	"monitoring\x18\x0e \x01(\v2\x15.yagura.v1.MonitoringR\n" +
+	"monitoring\x12\x1f\n" +
+	"\vmin_healthy\x18\x0f \x01(\x05R\n" +
+	"minHealthy\x12)\n" +
+	"\x10max_replacements\x18\x10 \x01(\x05R\x0fmaxReplacements\"\xba\x01\n" +
+	"\n" +
+	"Monitoring\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\x05R\x04port\x12)\n" +
+	"\x10interval_seconds\x18\x03 \x01(\x05R\x0fintervalSeconds\x12\x16\n" +
+	"\x06misses\x18\x04 \x01(\x05R\x06misses\x12\x1c\n" +
+	"\tcommunity\x18\x05 \x01(\fR\tcommunity\x12#\n" +
+	"\rcommunity_set\x18\x06 \x01(\bR\fcommunitySet\"\xc3\x01\n" +
 	"\rSoftwareSlots\x12\x10\n" +
 	"\x03run\x18\x01 \x03(\tR\x03run\x12\x18\n" +
 	"\astandby\x18\x02 \x03(\tR\astandby\x12\x1d\n" +
@@ -2009,7 +2416,7 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\x06Volume\x12\x1c\n" +
 	"\tsubsystem\x18\x01 \x01(\tR\tsubsystem\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
-	"\x06shared\x18\x03 \x01(\bR\x06shared\"\xfa\t\n" +
+	"\x06shared\x18\x03 \x01(\bR\x06shared\"\xa1\f\n" +
 	"\aMachine\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04uuid\x18\x02 \x01(\tR\x04uuid\x12\x12\n" +
@@ -2058,11 +2465,21 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\tcollected\x18% \x01(\v2\x1a.google.protobuf.TimestampR\tcollected\x12\x12\n" +
 	"\x04gone\x18& \x01(\bR\x04gone\x120\n" +
 	"\x05moved\x18' \x01(\v2\x1a.google.protobuf.TimestampR\x05moved\x126\n" +
-	"\bswitched\x18( \x01(\v2\x1a.google.protobuf.TimestampR\bswitched\"E\n" +
+	"\bswitched\x18( \x01(\v2\x1a.google.protobuf.TimestampR\bswitched\x12\x1e\n" +
+	"\n" +
+	"initiators\x18) \x03(\tR\n" +
+	"initiators\x12\x18\n" +
+	"\aaddress\x18* \x01(\tR\aaddress\x128\n" +
+	"\tmonitored\x18+ \x01(\v2\x1a.google.protobuf.TimestampR\tmonitored\x12<\n" +
+	"\bhardware\x18, \x03(\v2 .yagura.v1.Machine.HardwareEntryR\bhardware\x126\n" +
+	"\breplaced\x18- \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x1a;\n" +
+	"\rHardwareEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"E\n" +
 	"\x03NIC\x12\x10\n" +
 	"\x03mac\x18\x01 \x01(\tR\x03mac\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x12\n" +
-	"\x04port\x18\x03 \x01(\tR\x04port\"\xce\x01\n" +
+	"\x04port\x18\x03 \x01(\tR\x04port\"\xc4\x02\n" +
 	"\x03Bmc\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x12\n" +
@@ -2073,12 +2490,18 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"thumbprint\x18\x06 \x01(\tR\n" +
 	"thumbprint\x12\x0e\n" +
 	"\x02ca\x18\a \x01(\tR\x02ca\x12!\n" +
-	"\fpassword_set\x18\b \x01(\bR\vpasswordSet\"\xa3\x01\n" +
+	"\fpassword_set\x18\b \x01(\bR\vpasswordSet\x12\x10\n" +
+	"\x03key\x18\t \x01(\fR\x03key\x12\x17\n" +
+	"\akey_set\x18\n" +
+	" \x01(\bR\x06keySet\x12\x19\n" +
+	"\bhost_key\x18\v \x01(\tR\ahostKey\x12\x10\n" +
+	"\x03mac\x18\f \x01(\tR\x03mac\x12\x1c\n" +
+	"\tbroadcast\x18\r \x01(\tR\tbroadcast\"\xa3\x01\n" +
 	"\x13DistributedSoftware\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\tR\x04slot\x124\n" +
 	"\acontent\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\acontent\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xe1\x03\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x85\x05\n" +
 	"\tSubsystem\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
@@ -2098,7 +2521,25 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\tcollected\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tcollected\x12\x14\n" +
 	"\x05error\x18\x0e \x01(\tR\x05error\x12\x1f\n" +
 	"\vauto_manage\x18\x0f \x01(\bR\n" +
-	"autoManage\"\xfe\x01\n" +
+	"autoManage\x12;\n" +
+	"\aoptions\x18\x10 \x03(\v2!.yagura.v1.Subsystem.OptionsEntryR\aoptions\x12\x10\n" +
+	"\x03key\x18\x11 \x01(\fR\x03key\x12\x17\n" +
+	"\akey_set\x18\x12 \x01(\bR\x06keySet\x1a:\n" +
+	"\fOptionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"`\n" +
+	"\x04Vlan\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x05R\x02id\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12 \n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription\"\xaf\x01\n" +
+	"\fLoadBalancer\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tsubsystem\x18\x02 \x01(\tR\tsubsystem\x12\x12\n" +
+	"\x04pool\x18\x03 \x01(\tR\x04pool\x12\x12\n" +
+	"\x04port\x18\x04 \x01(\x05R\x04port\x12#\n" +
+	"\rdrain_seconds\x18\x05 \x01(\x05R\fdrainSeconds\x12 \n" +
+	"\vdescription\x18\x06 \x01(\tR\vdescription\"\xdb\x02\n" +
 	"\bSoftware\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
@@ -2108,7 +2549,13 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\alicence\x18\x06 \x01(\tR\alicence\x12\x16\n" +
 	"\x06object\x18\a \x01(\tR\x06object\x124\n" +
 	"\acontent\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\acontent\x12\x0e\n" +
-	"\x02os\x18\t \x01(\tR\x02os\"\xb3\x01\n" +
+	"\x02os\x18\t \x01(\tR\x02os\x12\x12\n" +
+	"\x04body\x18\n" +
+	" \x01(\tR\x04body\x12\x1e\n" +
+	"\n" +
+	"repeatable\x18\v \x01(\bR\n" +
+	"repeatable\x12'\n" +
+	"\x0ftimeout_seconds\x18\f \x01(\x05R\x0etimeoutSeconds\"\xb3\x01\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x16\n" +
@@ -2130,54 +2577,64 @@ func file_fsm_schema_inventory_proto_rawDescGZIP() []byte {
 	return file_fsm_schema_inventory_proto_rawDescData
 }
 
-var file_fsm_schema_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_fsm_schema_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_fsm_schema_inventory_proto_goTypes = []any{
 	(*Category)(nil),              // 0: yagura.v1.Category
 	(*Disarm)(nil),                // 1: yagura.v1.Disarm
 	(*Group)(nil),                 // 2: yagura.v1.Group
-	(*SoftwareSlots)(nil),         // 3: yagura.v1.SoftwareSlots
-	(*Model)(nil),                 // 4: yagura.v1.Model
-	(*Placement)(nil),             // 5: yagura.v1.Placement
-	(*Host)(nil),                  // 6: yagura.v1.Host
-	(*HostNIC)(nil),               // 7: yagura.v1.HostNIC
-	(*Address)(nil),               // 8: yagura.v1.Address
-	(*Volume)(nil),                // 9: yagura.v1.Volume
-	(*Machine)(nil),               // 10: yagura.v1.Machine
-	(*NIC)(nil),                   // 11: yagura.v1.NIC
-	(*Bmc)(nil),                   // 12: yagura.v1.Bmc
-	(*DistributedSoftware)(nil),   // 13: yagura.v1.DistributedSoftware
-	(*Subsystem)(nil),             // 14: yagura.v1.Subsystem
-	(*Software)(nil),              // 15: yagura.v1.Software
-	(*Request)(nil),               // 16: yagura.v1.Request
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*Monitoring)(nil),            // 3: yagura.v1.Monitoring
+	(*SoftwareSlots)(nil),         // 4: yagura.v1.SoftwareSlots
+	(*Model)(nil),                 // 5: yagura.v1.Model
+	(*Placement)(nil),             // 6: yagura.v1.Placement
+	(*Host)(nil),                  // 7: yagura.v1.Host
+	(*HostNIC)(nil),               // 8: yagura.v1.HostNIC
+	(*Address)(nil),               // 9: yagura.v1.Address
+	(*Volume)(nil),                // 10: yagura.v1.Volume
+	(*Machine)(nil),               // 11: yagura.v1.Machine
+	(*NIC)(nil),                   // 12: yagura.v1.NIC
+	(*Bmc)(nil),                   // 13: yagura.v1.Bmc
+	(*DistributedSoftware)(nil),   // 14: yagura.v1.DistributedSoftware
+	(*Subsystem)(nil),             // 15: yagura.v1.Subsystem
+	(*Vlan)(nil),                  // 16: yagura.v1.Vlan
+	(*LoadBalancer)(nil),          // 17: yagura.v1.LoadBalancer
+	(*Software)(nil),              // 18: yagura.v1.Software
+	(*Request)(nil),               // 19: yagura.v1.Request
+	nil,                           // 20: yagura.v1.Machine.HardwareEntry
+	nil,                           // 21: yagura.v1.Subsystem.OptionsEntry
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
 }
 var file_fsm_schema_inventory_proto_depIdxs = []int32{
 	1,  // 0: yagura.v1.Category.disarm:type_name -> yagura.v1.Disarm
-	17, // 1: yagura.v1.Disarm.since:type_name -> google.protobuf.Timestamp
-	3,  // 2: yagura.v1.Group.software:type_name -> yagura.v1.SoftwareSlots
-	5,  // 3: yagura.v1.Model.placement:type_name -> yagura.v1.Placement
-	3,  // 4: yagura.v1.Model.software:type_name -> yagura.v1.SoftwareSlots
-	7,  // 5: yagura.v1.Host.nics:type_name -> yagura.v1.HostNIC
-	9,  // 6: yagura.v1.Host.volumes:type_name -> yagura.v1.Volume
-	3,  // 7: yagura.v1.Host.software:type_name -> yagura.v1.SoftwareSlots
-	8,  // 8: yagura.v1.HostNIC.addresses:type_name -> yagura.v1.Address
-	11, // 9: yagura.v1.Machine.nics:type_name -> yagura.v1.NIC
-	3,  // 10: yagura.v1.Machine.software:type_name -> yagura.v1.SoftwareSlots
-	13, // 11: yagura.v1.Machine.distributed:type_name -> yagura.v1.DistributedSoftware
-	12, // 12: yagura.v1.Machine.bmc:type_name -> yagura.v1.Bmc
-	17, // 13: yagura.v1.Machine.collected:type_name -> google.protobuf.Timestamp
-	17, // 14: yagura.v1.Machine.moved:type_name -> google.protobuf.Timestamp
-	17, // 15: yagura.v1.Machine.switched:type_name -> google.protobuf.Timestamp
-	17, // 16: yagura.v1.DistributedSoftware.content:type_name -> google.protobuf.Timestamp
-	17, // 17: yagura.v1.DistributedSoftware.time:type_name -> google.protobuf.Timestamp
-	17, // 18: yagura.v1.Subsystem.collected:type_name -> google.protobuf.Timestamp
-	17, // 19: yagura.v1.Software.content:type_name -> google.protobuf.Timestamp
-	17, // 20: yagura.v1.Request.time:type_name -> google.protobuf.Timestamp
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	22, // 1: yagura.v1.Disarm.since:type_name -> google.protobuf.Timestamp
+	4,  // 2: yagura.v1.Group.software:type_name -> yagura.v1.SoftwareSlots
+	3,  // 3: yagura.v1.Group.monitoring:type_name -> yagura.v1.Monitoring
+	6,  // 4: yagura.v1.Model.placement:type_name -> yagura.v1.Placement
+	4,  // 5: yagura.v1.Model.software:type_name -> yagura.v1.SoftwareSlots
+	8,  // 6: yagura.v1.Host.nics:type_name -> yagura.v1.HostNIC
+	10, // 7: yagura.v1.Host.volumes:type_name -> yagura.v1.Volume
+	4,  // 8: yagura.v1.Host.software:type_name -> yagura.v1.SoftwareSlots
+	9,  // 9: yagura.v1.HostNIC.addresses:type_name -> yagura.v1.Address
+	12, // 10: yagura.v1.Machine.nics:type_name -> yagura.v1.NIC
+	4,  // 11: yagura.v1.Machine.software:type_name -> yagura.v1.SoftwareSlots
+	14, // 12: yagura.v1.Machine.distributed:type_name -> yagura.v1.DistributedSoftware
+	13, // 13: yagura.v1.Machine.bmc:type_name -> yagura.v1.Bmc
+	22, // 14: yagura.v1.Machine.collected:type_name -> google.protobuf.Timestamp
+	22, // 15: yagura.v1.Machine.moved:type_name -> google.protobuf.Timestamp
+	22, // 16: yagura.v1.Machine.switched:type_name -> google.protobuf.Timestamp
+	22, // 17: yagura.v1.Machine.monitored:type_name -> google.protobuf.Timestamp
+	20, // 18: yagura.v1.Machine.hardware:type_name -> yagura.v1.Machine.HardwareEntry
+	22, // 19: yagura.v1.Machine.replaced:type_name -> google.protobuf.Timestamp
+	22, // 20: yagura.v1.DistributedSoftware.content:type_name -> google.protobuf.Timestamp
+	22, // 21: yagura.v1.DistributedSoftware.time:type_name -> google.protobuf.Timestamp
+	22, // 22: yagura.v1.Subsystem.collected:type_name -> google.protobuf.Timestamp
+	21, // 23: yagura.v1.Subsystem.options:type_name -> yagura.v1.Subsystem.OptionsEntry
+	22, // 24: yagura.v1.Software.content:type_name -> google.protobuf.Timestamp
+	22, // 25: yagura.v1.Request.time:type_name -> google.protobuf.Timestamp
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_fsm_schema_inventory_proto_init() }
@@ -2191,7 +2648,7 @@ func file_fsm_schema_inventory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fsm_schema_inventory_proto_rawDesc), len(file_fsm_schema_inventory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -339,6 +339,7 @@ type Step struct {
 	Description   string                 `protobuf:"bytes,25,opt,name=description,proto3" json:"description,omitempty"`
 	Lane          int32                  `protobuf:"varint,26,opt,name=lane,proto3" json:"lane,omitempty"` // steps of different lanes run side by side; one of lane 0 waits for all before it
 	UndoError     string                 `protobuf:"bytes,27,opt,name=undo_error,json=undoError,proto3" json:"undo_error,omitempty"`
+	Tail          string                 `protobuf:"bytes,28,opt,name=tail,proto3" json:"tail,omitempty"` // the newest part of what a script or scenario wrote, bounded
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -562,6 +563,13 @@ func (x *Step) GetUndoError() string {
 	return ""
 }
 
+func (x *Step) GetTail() string {
+	if x != nil {
+		return x.Tail
+	}
+	return ""
+}
+
 // Lock is held by a job on an object until the job ends.
 type Lock struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -674,7 +682,7 @@ const file_fsm_schema_job_proto_rawDesc = "" +
 	"\fresume_words\x18\x1f \x03(\tR\vresumeWords\x1a9\n" +
 	"\vParamsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xeb\a\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xff\a\n" +
 	"\x04Step\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x05R\x06number\x12\x12\n" +
@@ -708,7 +716,8 @@ const file_fsm_schema_job_proto_rawDesc = "" +
 	"\vdescription\x18\x19 \x01(\tR\vdescription\x12\x12\n" +
 	"\x04lane\x18\x1a \x01(\x05R\x04lane\x12\x1d\n" +
 	"\n" +
-	"undo_error\x18\x1b \x01(\tR\tundoError\x1a7\n" +
+	"undo_error\x18\x1b \x01(\tR\tundoError\x12\x12\n" +
+	"\x04tail\x18\x1c \x01(\tR\x04tail\x1a7\n" +
 	"\tArgsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +

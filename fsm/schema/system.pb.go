@@ -417,6 +417,9 @@ type Settings struct {
 	MaxAgeDays        int32                  `protobuf:"varint,11,opt,name=max_age_days,json=maxAgeDays,proto3" json:"max_age_days,omitempty"`                        // retention by age
 	BrakeJobs         int32                  `protobuf:"varint,12,opt,name=brake_jobs,json=brakeJobs,proto3" json:"brake_jobs,omitempty"`                             // automatic jobs at once, whole cluster
 	BrakeJobsPerGroup int32                  `protobuf:"varint,13,opt,name=brake_jobs_per_group,json=brakeJobsPerGroup,proto3" json:"brake_jobs_per_group,omitempty"` // automatic jobs at once, one group
+	BrakeReplacements int32                  `protobuf:"varint,14,opt,name=brake_replacements,json=brakeReplacements,proto3" json:"brake_replacements,omitempty"`     // automatic replacements at once, whole cluster
+	StormMachines     int32                  `protobuf:"varint,15,opt,name=storm_machines,json=stormMachines,proto3" json:"storm_machines,omitempty"`                 // so many machines inaccessible within storm_seconds are a storm: automation stops and asks
+	StormSeconds      int32                  `protobuf:"varint,16,opt,name=storm_seconds,json=stormSeconds,proto3" json:"storm_seconds,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -517,6 +520,27 @@ func (x *Settings) GetBrakeJobs() int32 {
 func (x *Settings) GetBrakeJobsPerGroup() int32 {
 	if x != nil {
 		return x.BrakeJobsPerGroup
+	}
+	return 0
+}
+
+func (x *Settings) GetBrakeReplacements() int32 {
+	if x != nil {
+		return x.BrakeReplacements
+	}
+	return 0
+}
+
+func (x *Settings) GetStormMachines() int32 {
+	if x != nil {
+		return x.StormMachines
+	}
+	return 0
+}
+
+func (x *Settings) GetStormSeconds() int32 {
+	if x != nil {
+		return x.StormSeconds
 	}
 	return 0
 }
@@ -915,7 +939,7 @@ const file_fsm_schema_system_proto_rawDesc = "" +
 	"\x02op\x18\x06 \x01(\tR\x02op\x12\x18\n" +
 	"\aobjects\x18\a \x03(\tR\aobjects\x12\x16\n" +
 	"\x06reason\x18\b \x01(\tR\x06reason\x12\x14\n" +
-	"\x05index\x18\t \x01(\x04R\x05index\"\xd6\x02\n" +
+	"\x05index\x18\t \x01(\x04R\x05index\"\xd1\x03\n" +
 	"\bSettings\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
 	"\afeature\x18\x02 \x01(\rR\afeature\x12\x18\n" +
@@ -930,7 +954,10 @@ const file_fsm_schema_system_proto_rawDesc = "" +
 	"maxAgeDays\x12\x1d\n" +
 	"\n" +
 	"brake_jobs\x18\f \x01(\x05R\tbrakeJobs\x12/\n" +
-	"\x14brake_jobs_per_group\x18\r \x01(\x05R\x11brakeJobsPerGroupJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06J\x04\b\x06\x10\a\"\x9f\x01\n" +
+	"\x14brake_jobs_per_group\x18\r \x01(\x05R\x11brakeJobsPerGroup\x12-\n" +
+	"\x12brake_replacements\x18\x0e \x01(\x05R\x11brakeReplacements\x12%\n" +
+	"\x0estorm_machines\x18\x0f \x01(\x05R\rstormMachines\x12#\n" +
+	"\rstorm_seconds\x18\x10 \x01(\x05R\fstormSecondsJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06J\x04\b\x06\x10\a\"\x9f\x01\n" +
 	"\x03Why\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x12\n" +

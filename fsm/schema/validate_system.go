@@ -83,7 +83,7 @@ func (s *Subsystem) Validate() error {
 	o := "subsystem " + s.GetName()
 	return firstError(
 		CheckName(o, "the subsystem's name", s.Name),
-		oneOf(o, "kind", s.Kind, false, "vcenter"),
+		oneOf(o, "kind", s.Kind, false, "vcenter", "qbridge", "ovs", "haproxy", "bigip", "tgt", "storage-cli", "ansible", "ssh", "local"),
 		checkAddress(o, "address", s.Address),
 		checkText(o, "user", s.User, MaxName),
 		checkThumbprint(o, "thumbprint", s.Thumbprint),

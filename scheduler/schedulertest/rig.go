@@ -124,7 +124,10 @@ func firstError(errs ...error) error {
 }
 
 // clients are one manager's connections to the world.
-type clients struct{ w *fake.World }
+type clients struct {
+	sequence.Drivers
+	w *fake.World
+}
 
 func (c clients) Hypervisor(_ context.Context, subsystem string) (drivers.Hypervisor, error) {
 	if subsystem != Subsystem {
@@ -152,7 +155,7 @@ func (r *Rig) Start() *Running {
 	ctx, run.cancel = context.WithCancel(context.Background())
 	term := r.Cluster.NewTerm()
 	s := scheduler.New(scheduler.Config{
-		Store: r.Cluster.Store(), Drivers: clients{r.World}, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow, Meter: r.Meter,
+		Store: r.Cluster.Store(), Drivers: clients{w: r.World}, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow, Meter: r.Meter,
 		Log: slog.New(slog.NewTextHandler(testWriter{r.T}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	r.exchange(run)

@@ -26,6 +26,15 @@ type Drivers interface {
 	// Power is a client of a machine's management controller. KindNotFound
 	// or KindUnsupported when the machine has none.
 	Power(ctx context.Context, machine string) (drivers.Power, error)
+	// Hardware reads what a machine is, through its management controller.
+	// KindUnsupported when nothing can tell.
+	Hardware(ctx context.Context, machine string) (drivers.Hardware, error)
+	// Switch, Balancer, Storage and Distributor are clients of a subsystem.
+	// KindUnsupported when its kind is another.
+	Switch(ctx context.Context, subsystem string) (drivers.Switch, error)
+	Balancer(ctx context.Context, subsystem string) (drivers.Balancer, error)
+	Storage(ctx context.Context, subsystem string) (drivers.Storage, error)
+	Distributor(ctx context.Context, subsystem string) (drivers.Distributor, error)
 }
 
 // Sequence is one action sequence [2.3].
