@@ -10,8 +10,8 @@ import (
 	"yagura/fsm/schema"
 	"yagura/node"
 	"yagura/node/nodetest"
-	"yagura/scheduler/sequence"
 	"yagura/rpc/api"
+	"yagura/scheduler/sequence"
 )
 
 // fakeDrivers lead to one simulated world.
