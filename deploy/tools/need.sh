@@ -8,7 +8,13 @@ case "${1:-}" in
   etcd) need etcd etcd-server ;;
   placement) need hbal ganeti-htools ;;
   soak) need snmpinform snmp; need ip iproute2; need iptables iptables ;;
-  *) need snmpinform snmp; need snmptrap snmp ;;
+  *)
+    need snmpinform snmp; need snmptrap snmp; need snmpd snmpd
+    need ipmi_sim openipmi; need ipmitool ipmitool; need redfishtool redfishtool
+    need ovs-vswitchd openvswitch-switch; need ovsdb-server openvswitch-switch; need ip iproute2; need ethtool ethtool
+    need haproxy haproxy; need tgtd tgt; need iscsi-ls libiscsi-bin
+    need ansible-playbook ansible; need sshd openssh-server; need ssh openssh-client
+    ;;
 esac
 if [ ${#missing[@]} -gt 0 ]; then
   pkgs=$(printf '%s\n' "${missing[@]}" | sort -u | tr '\n' ' ')
