@@ -35,30 +35,15 @@ func (w *World) AddServer(s Server) {
 	if len(s.Networks) == 0 {
 		s.Networks = []string{"VM Network"}
 	}
-	if s.CPUs == 0 {
-		s.CPUs = 8
-	}
-	if s.MemoryMiB == 0 {
-		s.MemoryMiB = 32768
-	}
 	for _, d := range s.Datastores {
 		if w.datastores[d] == nil {
 			panic("fake: no datastore " + d)
 		}
 	}
-	w.hosts[s.Name] = &host{
-		name: s.Name, uuid: UUIDOf(s.Name), datacenter: s.Datacenter, hypervisor: true, power: drivers.PowerOn,
-		maintenance: s.Maintenance, datastores: s.Datastores, networks: s.Networks,
-		cpus: s.CPUs, memoryMiB: s.MemoryMiB, boot: w.now(),
-	}
+	h := newHost(s.Name, Physical{Power: drivers.PowerOn, CPUs: s.CPUs, MemoryMiB: s.MemoryMiB}, w)
+	h.hypervisor, h.datacenter, h.maintenance, h.datastores, h.networks = true, s.Datacenter, s.Maintenance, s.Datastores, s.Networks
+	w.hosts[s.Name] = h
 	w.notify()
-}
-
-// AddMachine makes a physical machine with a BMC that is no VM server.
-func (w *World) AddMachine(name string, power drivers.PowerState) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.hosts[name] = &host{name: name, uuid: UUIDOf(name), power: power, boot: w.now()}
 }
 
 // AddVM makes a VM or template. UUID, Power, CPUs, MemoryMiB and NICs have
@@ -129,7 +114,7 @@ func Demo(o Options) *World {
 	}
 	w.AddVM(drivers.VM{Name: "spare01", Server: "esx04", Datastores: []string{"shared01"}})
 	for i, p := range []drivers.PowerState{drivers.PowerOn, drivers.PowerOn, drivers.PowerOff, drivers.PowerOff} {
-		w.AddMachine(fmt.Sprintf("ph%02d", i+1), p)
+		w.AddPhysical(fmt.Sprintf("ph%02d", i+1), Physical{Power: p})
 	}
 	return w
 }

@@ -63,6 +63,11 @@ type host struct {
 	cpus        int
 	memoryMiB   int64
 	boot        time.Time
+
+	nics                        []drivers.NIC
+	initiators                  []string
+	manufacturer, model, serial string
+	health                      string
 }
 
 func (h *host) connected() bool {
