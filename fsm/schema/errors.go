@@ -28,7 +28,7 @@ const (
 	KindExists          Kind = "exists"           // 10: named machine already exists
 	KindInGroup         Kind = "already-in-group" // 11: named machine already runs in a group
 	KindAccount         Kind = "account"          // 14: no such account, or not permitted to change it
-	KindPassword        Kind = "password"         // 15: wrong user name or password, or text too long or with forbidden characters
+	KindPassword        Kind = "password"         // 15: wrong user name or password, or one too long or with forbidden characters
 	KindPolicyNotFound  Kind = "policy-not-found" // 16
 	KindNotFound        Kind = "not-found"        // another object that isn't there
 	KindConflict        Kind = "conflict"         // the object's state or something that refers to it forbids the change
@@ -43,6 +43,7 @@ const (
 	KindCorrupt         Kind = "corrupt"          // a file or message is damaged
 	KindInternal        Kind = "internal"         // a defect of ours
 	KindTooLarge        Kind = "too-large"        // a limit on size or number is exceeded
+	KindText            Kind = "text"             // 15: a name in a command is too long or has forbidden characters
 )
 
 // Error says what happened, to which object, and what to do next.

@@ -469,7 +469,8 @@ func (x *NameRequest) GetName() string {
 }
 
 // Document is one object as a person writes it: kind, name and spec. Kinds:
-// Category Group Model Host Machine Subsystem Software Policy TrapRule Settings.
+// Category Group Model Host Machine Vlan LoadBalancer Subsystem Software Policy
+// TrapRule Settings.
 // A model's or host's name is "group/name".
 type Document struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1927,6 +1928,458 @@ func (x *EvacuateRequest) GetFailover() bool {
 	return false
 }
 
+type ChangeUseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`   // destination; a category may stand for its groups while host is empty
+	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"` // likewise
+	Host          string                 `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`     // host of a machine that runs in source; empty: chosen
+	Count         int32                  `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`  // machines, without host; 0: one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeUseRequest) Reset() {
+	*x = ChangeUseRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeUseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeUseRequest) ProtoMessage() {}
+
+func (x *ChangeUseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeUseRequest.ProtoReflect.Descriptor instead.
+func (*ChangeUseRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ChangeUseRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ChangeUseRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ChangeUseRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *ChangeUseRequest) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+type ReplaceMachineRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Host          string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceMachineRequest) Reset() {
+	*x = ReplaceMachineRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceMachineRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceMachineRequest) ProtoMessage() {}
+
+func (x *ReplaceMachineRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceMachineRequest.ProtoReflect.Descriptor instead.
+func (*ReplaceMachineRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ReplaceMachineRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ReplaceMachineRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+type AddMachinesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`     // a category may stand for its groups while machine is empty
+	Machine       string                 `protobuf:"bytes,2,opt,name=machine,proto3" json:"machine,omitempty"` // machine of the group's pool; empty: chosen
+	Count         int32                  `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`    // machines, without machine and netinfo; 0: one
+	Netinfo       string                 `protobuf:"bytes,4,opt,name=netinfo,proto3" json:"netinfo,omitempty"` // host name or IP address of a host setting; empty: chosen
+	Master        bool                   `protobuf:"varint,5,opt,name=master,proto3" json:"master,omitempty"`  // as it is: nothing is distributed to it (master-machine registration); machine may be any managed one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddMachinesRequest) Reset() {
+	*x = AddMachinesRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddMachinesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddMachinesRequest) ProtoMessage() {}
+
+func (x *AddMachinesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddMachinesRequest.ProtoReflect.Descriptor instead.
+func (*AddMachinesRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *AddMachinesRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *AddMachinesRequest) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *AddMachinesRequest) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *AddMachinesRequest) GetNetinfo() string {
+	if x != nil {
+		return x.Netinfo
+	}
+	return ""
+}
+
+func (x *AddMachinesRequest) GetMaster() bool {
+	if x != nil {
+		return x.Master
+	}
+	return false
+}
+
+type RemoveMachinesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`  // a category may stand for its groups while host is empty
+	Host          string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`    // empty: chosen
+	Count         int32                  `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"` // machines, without host; 0: one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveMachinesRequest) Reset() {
+	*x = RemoveMachinesRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMachinesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMachinesRequest) ProtoMessage() {}
+
+func (x *RemoveMachinesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMachinesRequest.ProtoReflect.Descriptor instead.
+func (*RemoveMachinesRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *RemoveMachinesRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *RemoveMachinesRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *RemoveMachinesRequest) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+type DeployRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"` // of all machines that run in it, or of host
+	Host          string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Machine       string                 `protobuf:"bytes,3,opt,name=machine,proto3" json:"machine,omitempty"`        // any managed machine, instead of group and host
+	Software      []string               `protobuf:"bytes,4,rep,name=software,proto3" json:"software,omitempty"`      // empty: what is registered
+	Only          bool                   `protobuf:"varint,5,opt,name=only,proto3" json:"only,omitempty"`             // exactly software, registered or not; else software picks among what is registered
+	Full          bool                   `protobuf:"varint,6,opt,name=full,proto3" json:"full,omitempty"`             // what is registered, whatever has been distributed before
+	Sequential    bool                   `protobuf:"varint,7,opt,name=sequential,proto3" json:"sequential,omitempty"` // to a group: one machine after another
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeployRequest) Reset() {
+	*x = DeployRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeployRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeployRequest) ProtoMessage() {}
+
+func (x *DeployRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeployRequest.ProtoReflect.Descriptor instead.
+func (*DeployRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *DeployRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *DeployRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *DeployRequest) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *DeployRequest) GetSoftware() []string {
+	if x != nil {
+		return x.Software
+	}
+	return nil
+}
+
+func (x *DeployRequest) GetOnly() bool {
+	if x != nil {
+		return x.Only
+	}
+	return false
+}
+
+func (x *DeployRequest) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *DeployRequest) GetSequential() bool {
+	if x != nil {
+		return x.Sequential
+	}
+	return false
+}
+
+type ChangePoolRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Machine       string                 `protobuf:"bytes,2,opt,name=machine,proto3" json:"machine,omitempty"`
+	Remove        bool                   `protobuf:"varint,3,opt,name=remove,proto3" json:"remove,omitempty"` // out of the pool
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangePoolRequest) Reset() {
+	*x = ChangePoolRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangePoolRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangePoolRequest) ProtoMessage() {}
+
+func (x *ChangePoolRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangePoolRequest.ProtoReflect.Descriptor instead.
+func (*ChangePoolRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ChangePoolRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ChangePoolRequest) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *ChangePoolRequest) GetRemove() bool {
+	if x != nil {
+		return x.Remove
+	}
+	return false
+}
+
+type DestroyVMRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Vm            string                 `protobuf:"bytes,1,opt,name=vm,proto3" json:"vm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DestroyVMRequest) Reset() {
+	*x = DestroyVMRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DestroyVMRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DestroyVMRequest) ProtoMessage() {}
+
+func (x *DestroyVMRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DestroyVMRequest.ProtoReflect.Descriptor instead.
+func (*DestroyVMRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *DestroyVMRequest) GetVm() string {
+	if x != nil {
+		return x.Vm
+	}
+	return ""
+}
+
 type PlacementRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Objective     string                 `protobuf:"bytes,1,opt,name=objective,proto3" json:"objective,omitempty"`                                 // start | create | evacuate | level | save-power | check-failures | room
@@ -1940,7 +2393,7 @@ type PlacementRequest struct {
 
 func (x *PlacementRequest) Reset() {
 	*x = PlacementRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[33]
+	mi := &file_rpc_api_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2405,7 @@ func (x *PlacementRequest) String() string {
 func (*PlacementRequest) ProtoMessage() {}
 
 func (x *PlacementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[33]
+	mi := &file_rpc_api_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2418,7 @@ func (x *PlacementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementRequest.ProtoReflect.Descriptor instead.
 func (*PlacementRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{33}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PlacementRequest) GetObjective() string {
@@ -2028,7 +2481,7 @@ type PlacementPlan struct {
 
 func (x *PlacementPlan) Reset() {
 	*x = PlacementPlan{}
-	mi := &file_rpc_api_api_proto_msgTypes[34]
+	mi := &file_rpc_api_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2493,7 @@ func (x *PlacementPlan) String() string {
 func (*PlacementPlan) ProtoMessage() {}
 
 func (x *PlacementPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[34]
+	mi := &file_rpc_api_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2506,7 @@ func (x *PlacementPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementPlan.ProtoReflect.Descriptor instead.
 func (*PlacementPlan) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{34}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PlacementPlan) GetObjective() string {
@@ -2185,7 +2638,7 @@ type PlacementAction struct {
 
 func (x *PlacementAction) Reset() {
 	*x = PlacementAction{}
-	mi := &file_rpc_api_api_proto_msgTypes[35]
+	mi := &file_rpc_api_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2197,7 +2650,7 @@ func (x *PlacementAction) String() string {
 func (*PlacementAction) ProtoMessage() {}
 
 func (x *PlacementAction) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[35]
+	mi := &file_rpc_api_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2210,7 +2663,7 @@ func (x *PlacementAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementAction.ProtoReflect.Descriptor instead.
 func (*PlacementAction) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{35}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *PlacementAction) GetVmServer() string {
@@ -2241,7 +2694,7 @@ type PlacementMove struct {
 
 func (x *PlacementMove) Reset() {
 	*x = PlacementMove{}
-	mi := &file_rpc_api_api_proto_msgTypes[36]
+	mi := &file_rpc_api_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2253,7 +2706,7 @@ func (x *PlacementMove) String() string {
 func (*PlacementMove) ProtoMessage() {}
 
 func (x *PlacementMove) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[36]
+	mi := &file_rpc_api_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2266,7 +2719,7 @@ func (x *PlacementMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementMove.ProtoReflect.Descriptor instead.
 func (*PlacementMove) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{36}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *PlacementMove) GetVm() string {
@@ -2323,7 +2776,7 @@ type PlacementRejection struct {
 
 func (x *PlacementRejection) Reset() {
 	*x = PlacementRejection{}
-	mi := &file_rpc_api_api_proto_msgTypes[37]
+	mi := &file_rpc_api_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2335,7 +2788,7 @@ func (x *PlacementRejection) String() string {
 func (*PlacementRejection) ProtoMessage() {}
 
 func (x *PlacementRejection) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[37]
+	mi := &file_rpc_api_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2348,7 +2801,7 @@ func (x *PlacementRejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementRejection.ProtoReflect.Descriptor instead.
 func (*PlacementRejection) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{37}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PlacementRejection) GetVm() string {
@@ -2389,7 +2842,7 @@ type PlacementUnplaced struct {
 
 func (x *PlacementUnplaced) Reset() {
 	*x = PlacementUnplaced{}
-	mi := &file_rpc_api_api_proto_msgTypes[38]
+	mi := &file_rpc_api_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2401,7 +2854,7 @@ func (x *PlacementUnplaced) String() string {
 func (*PlacementUnplaced) ProtoMessage() {}
 
 func (x *PlacementUnplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[38]
+	mi := &file_rpc_api_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2414,7 +2867,7 @@ func (x *PlacementUnplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementUnplaced.ProtoReflect.Descriptor instead.
 func (*PlacementUnplaced) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{38}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PlacementUnplaced) GetVm() string {
@@ -2449,7 +2902,7 @@ type PlacementLoad struct {
 
 func (x *PlacementLoad) Reset() {
 	*x = PlacementLoad{}
-	mi := &file_rpc_api_api_proto_msgTypes[39]
+	mi := &file_rpc_api_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2461,7 +2914,7 @@ func (x *PlacementLoad) String() string {
 func (*PlacementLoad) ProtoMessage() {}
 
 func (x *PlacementLoad) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[39]
+	mi := &file_rpc_api_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2474,7 +2927,7 @@ func (x *PlacementLoad) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementLoad.ProtoReflect.Descriptor instead.
 func (*PlacementLoad) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{39}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PlacementLoad) GetVmServer() string {
@@ -2560,7 +3013,7 @@ type PlacementTotals struct {
 
 func (x *PlacementTotals) Reset() {
 	*x = PlacementTotals{}
-	mi := &file_rpc_api_api_proto_msgTypes[40]
+	mi := &file_rpc_api_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2572,7 +3025,7 @@ func (x *PlacementTotals) String() string {
 func (*PlacementTotals) ProtoMessage() {}
 
 func (x *PlacementTotals) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[40]
+	mi := &file_rpc_api_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2585,7 +3038,7 @@ func (x *PlacementTotals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementTotals.ProtoReflect.Descriptor instead.
 func (*PlacementTotals) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{40}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PlacementTotals) GetVmServersOn() int32 {
@@ -2634,7 +3087,7 @@ type PlacementFailure struct {
 
 func (x *PlacementFailure) Reset() {
 	*x = PlacementFailure{}
-	mi := &file_rpc_api_api_proto_msgTypes[41]
+	mi := &file_rpc_api_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2646,7 +3099,7 @@ func (x *PlacementFailure) String() string {
 func (*PlacementFailure) ProtoMessage() {}
 
 func (x *PlacementFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[41]
+	mi := &file_rpc_api_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2659,7 +3112,7 @@ func (x *PlacementFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementFailure.ProtoReflect.Descriptor instead.
 func (*PlacementFailure) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{41}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PlacementFailure) GetVmServer() string {
@@ -2695,7 +3148,7 @@ type PlacementRoom struct {
 
 func (x *PlacementRoom) Reset() {
 	*x = PlacementRoom{}
-	mi := &file_rpc_api_api_proto_msgTypes[42]
+	mi := &file_rpc_api_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2707,7 +3160,7 @@ func (x *PlacementRoom) String() string {
 func (*PlacementRoom) ProtoMessage() {}
 
 func (x *PlacementRoom) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[42]
+	mi := &file_rpc_api_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2720,7 +3173,7 @@ func (x *PlacementRoom) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementRoom.ProtoReflect.Descriptor instead.
 func (*PlacementRoom) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{42}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *PlacementRoom) GetVmServer() string {
@@ -2764,7 +3217,7 @@ type PlacementChoice struct {
 
 func (x *PlacementChoice) Reset() {
 	*x = PlacementChoice{}
-	mi := &file_rpc_api_api_proto_msgTypes[43]
+	mi := &file_rpc_api_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2776,7 +3229,7 @@ func (x *PlacementChoice) String() string {
 func (*PlacementChoice) ProtoMessage() {}
 
 func (x *PlacementChoice) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[43]
+	mi := &file_rpc_api_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2789,7 +3242,7 @@ func (x *PlacementChoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementChoice.ProtoReflect.Descriptor instead.
 func (*PlacementChoice) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{43}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *PlacementChoice) GetVmServer() string {
@@ -2842,7 +3295,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_rpc_api_api_proto_msgTypes[44]
+	mi := &file_rpc_api_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2854,7 +3307,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[44]
+	mi := &file_rpc_api_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2867,7 +3320,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{44}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Explanation) GetName() string {
@@ -2930,7 +3383,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[45]
+	mi := &file_rpc_api_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2942,7 +3395,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[45]
+	mi := &file_rpc_api_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2955,7 +3408,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{45}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListJobsRequest) GetAll() bool {
@@ -2988,7 +3441,7 @@ type ListJobsReply struct {
 
 func (x *ListJobsReply) Reset() {
 	*x = ListJobsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[46]
+	mi := &file_rpc_api_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3000,7 +3453,7 @@ func (x *ListJobsReply) String() string {
 func (*ListJobsReply) ProtoMessage() {}
 
 func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[46]
+	mi := &file_rpc_api_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3013,7 +3466,7 @@ func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsReply.ProtoReflect.Descriptor instead.
 func (*ListJobsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{46}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListJobsReply) GetJobs() []*JobInfo {
@@ -3032,7 +3485,7 @@ type JobRequest struct {
 
 func (x *JobRequest) Reset() {
 	*x = JobRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[47]
+	mi := &file_rpc_api_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3044,7 +3497,7 @@ func (x *JobRequest) String() string {
 func (*JobRequest) ProtoMessage() {}
 
 func (x *JobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[47]
+	mi := &file_rpc_api_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3057,7 +3510,7 @@ func (x *JobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
 func (*JobRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{47}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *JobRequest) GetId() string {
@@ -3077,7 +3530,7 @@ type ResumeJobRequest struct {
 
 func (x *ResumeJobRequest) Reset() {
 	*x = ResumeJobRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[48]
+	mi := &file_rpc_api_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3089,7 +3542,7 @@ func (x *ResumeJobRequest) String() string {
 func (*ResumeJobRequest) ProtoMessage() {}
 
 func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[48]
+	mi := &file_rpc_api_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3102,7 +3555,7 @@ func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeJobRequest.ProtoReflect.Descriptor instead.
 func (*ResumeJobRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{48}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ResumeJobRequest) GetId() string {
@@ -3130,7 +3583,7 @@ type JobInfo struct {
 
 func (x *JobInfo) Reset() {
 	*x = JobInfo{}
-	mi := &file_rpc_api_api_proto_msgTypes[49]
+	mi := &file_rpc_api_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3142,7 +3595,7 @@ func (x *JobInfo) String() string {
 func (*JobInfo) ProtoMessage() {}
 
 func (x *JobInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[49]
+	mi := &file_rpc_api_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3155,7 +3608,7 @@ func (x *JobInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobInfo.ProtoReflect.Descriptor instead.
 func (*JobInfo) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{49}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *JobInfo) GetJob() *schema.Job {
@@ -3182,7 +3635,7 @@ type ListLocksReply struct {
 
 func (x *ListLocksReply) Reset() {
 	*x = ListLocksReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[50]
+	mi := &file_rpc_api_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3194,7 +3647,7 @@ func (x *ListLocksReply) String() string {
 func (*ListLocksReply) ProtoMessage() {}
 
 func (x *ListLocksReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[50]
+	mi := &file_rpc_api_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3207,7 +3660,7 @@ func (x *ListLocksReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLocksReply.ProtoReflect.Descriptor instead.
 func (*ListLocksReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{50}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListLocksReply) GetLocks() []*schema.Lock {
@@ -3238,7 +3691,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[51]
+	mi := &file_rpc_api_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3250,7 +3703,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[51]
+	mi := &file_rpc_api_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3263,7 +3716,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{51}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListEventsRequest) GetAfter() string {
@@ -3317,7 +3770,7 @@ type ListEventsReply struct {
 
 func (x *ListEventsReply) Reset() {
 	*x = ListEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[52]
+	mi := &file_rpc_api_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3329,7 +3782,7 @@ func (x *ListEventsReply) String() string {
 func (*ListEventsReply) ProtoMessage() {}
 
 func (x *ListEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[52]
+	mi := &file_rpc_api_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3342,7 +3795,7 @@ func (x *ListEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsReply.ProtoReflect.Descriptor instead.
 func (*ListEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{52}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListEventsReply) GetEvents() []*schema.Event {
@@ -3361,7 +3814,7 @@ type EventRequest struct {
 
 func (x *EventRequest) Reset() {
 	*x = EventRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[53]
+	mi := &file_rpc_api_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3373,7 +3826,7 @@ func (x *EventRequest) String() string {
 func (*EventRequest) ProtoMessage() {}
 
 func (x *EventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[53]
+	mi := &file_rpc_api_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3386,7 +3839,7 @@ func (x *EventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventRequest.ProtoReflect.Descriptor instead.
 func (*EventRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{53}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *EventRequest) GetId() string {
@@ -3407,7 +3860,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[54]
+	mi := &file_rpc_api_api_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3419,7 +3872,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[54]
+	mi := &file_rpc_api_api_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3432,7 +3885,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{54}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListAuditRequest) GetAfter() string {
@@ -3465,7 +3918,7 @@ type ListAuditReply struct {
 
 func (x *ListAuditReply) Reset() {
 	*x = ListAuditReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[55]
+	mi := &file_rpc_api_api_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3477,7 +3930,7 @@ func (x *ListAuditReply) String() string {
 func (*ListAuditReply) ProtoMessage() {}
 
 func (x *ListAuditReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[55]
+	mi := &file_rpc_api_api_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3490,7 +3943,7 @@ func (x *ListAuditReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditReply.ProtoReflect.Descriptor instead.
 func (*ListAuditReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{55}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListAuditReply) GetAudit() []*schema.Audit {
@@ -3509,7 +3962,7 @@ type NodeRequest struct {
 
 func (x *NodeRequest) Reset() {
 	*x = NodeRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[56]
+	mi := &file_rpc_api_api_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3521,7 +3974,7 @@ func (x *NodeRequest) String() string {
 func (*NodeRequest) ProtoMessage() {}
 
 func (x *NodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[56]
+	mi := &file_rpc_api_api_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3534,7 +3987,7 @@ func (x *NodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRequest.ProtoReflect.Descriptor instead.
 func (*NodeRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{56}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *NodeRequest) GetId() string {
@@ -3564,7 +4017,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_rpc_api_api_proto_msgTypes[57]
+	mi := &file_rpc_api_api_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3576,7 +4029,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[57]
+	mi := &file_rpc_api_api_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3589,7 +4042,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{57}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Node) GetId() string {
@@ -3685,7 +4138,7 @@ type ListNodesReply struct {
 
 func (x *ListNodesReply) Reset() {
 	*x = ListNodesReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[58]
+	mi := &file_rpc_api_api_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3697,7 +4150,7 @@ func (x *ListNodesReply) String() string {
 func (*ListNodesReply) ProtoMessage() {}
 
 func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[58]
+	mi := &file_rpc_api_api_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3710,7 +4163,7 @@ func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesReply.ProtoReflect.Descriptor instead.
 func (*ListNodesReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{58}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ListNodesReply) GetNodes() []*Node {
@@ -3738,7 +4191,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[59]
+	mi := &file_rpc_api_api_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3750,7 +4203,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[59]
+	mi := &file_rpc_api_api_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3763,7 +4216,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{59}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *StatusReply) GetNode() string {
@@ -3845,7 +4298,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_rpc_api_api_proto_msgTypes[60]
+	mi := &file_rpc_api_api_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3857,7 +4310,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[60]
+	mi := &file_rpc_api_api_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3870,7 +4323,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{60}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Chunk) GetData() []byte {
@@ -3890,7 +4343,7 @@ type RecordEventsRequest struct {
 
 func (x *RecordEventsRequest) Reset() {
 	*x = RecordEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[61]
+	mi := &file_rpc_api_api_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3902,7 +4355,7 @@ func (x *RecordEventsRequest) String() string {
 func (*RecordEventsRequest) ProtoMessage() {}
 
 func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[61]
+	mi := &file_rpc_api_api_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3915,7 +4368,7 @@ func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{61}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *RecordEventsRequest) GetNode() string {
@@ -3941,7 +4394,7 @@ type RecordEventsReply struct {
 
 func (x *RecordEventsReply) Reset() {
 	*x = RecordEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[62]
+	mi := &file_rpc_api_api_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3953,7 +4406,7 @@ func (x *RecordEventsReply) String() string {
 func (*RecordEventsReply) ProtoMessage() {}
 
 func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[62]
+	mi := &file_rpc_api_api_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3966,7 +4419,7 @@ func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsReply.ProtoReflect.Descriptor instead.
 func (*RecordEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{62}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RecordEventsReply) GetSequence() uint64 {
@@ -3985,7 +4438,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[63]
+	mi := &file_rpc_api_api_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3997,7 +4450,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[63]
+	mi := &file_rpc_api_api_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4010,7 +4463,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{63}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *JoinRequest) GetManager() *schema.Manager {
@@ -4149,7 +4602,41 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\brecreate\x18\x05 \x01(\bR\brecreate\"J\n" +
 	"\x0fEvacuateRequest\x12\x1b\n" +
 	"\tvm_server\x18\x01 \x01(\tR\bvmServer\x12\x1a\n" +
-	"\bfailover\x18\x02 \x01(\bR\bfailover\"\x9f\x01\n" +
+	"\bfailover\x18\x02 \x01(\bR\bfailover\"j\n" +
+	"\x10ChangeUseRequest\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x12\n" +
+	"\x04host\x18\x03 \x01(\tR\x04host\x12\x14\n" +
+	"\x05count\x18\x04 \x01(\x05R\x05count\"A\n" +
+	"\x15ReplaceMachineRequest\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\"\x8c\x01\n" +
+	"\x12AddMachinesRequest\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x18\n" +
+	"\amachine\x18\x02 \x01(\tR\amachine\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x05R\x05count\x12\x18\n" +
+	"\anetinfo\x18\x04 \x01(\tR\anetinfo\x12\x16\n" +
+	"\x06master\x18\x05 \x01(\bR\x06master\"W\n" +
+	"\x15RemoveMachinesRequest\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x05R\x05count\"\xb7\x01\n" +
+	"\rDeployRequest\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x18\n" +
+	"\amachine\x18\x03 \x01(\tR\amachine\x12\x1a\n" +
+	"\bsoftware\x18\x04 \x03(\tR\bsoftware\x12\x12\n" +
+	"\x04only\x18\x05 \x01(\bR\x04only\x12\x12\n" +
+	"\x04full\x18\x06 \x01(\bR\x04full\x12\x1e\n" +
+	"\n" +
+	"sequential\x18\a \x01(\bR\n" +
+	"sequential\"[\n" +
+	"\x11ChangePoolRequest\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x18\n" +
+	"\amachine\x18\x02 \x01(\tR\amachine\x12\x16\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove\"\"\n" +
+	"\x10DestroyVMRequest\x12\x0e\n" +
+	"\x02vm\x18\x01 \x01(\tR\x02vm\"\x9f\x01\n" +
 	"\x10PlacementRequest\x12\x1c\n" +
 	"\tobjective\x18\x01 \x01(\tR\tobjective\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x10\n" +
@@ -4349,14 +4836,24 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"/v1/policy\x12Y\n" +
 	"\tSetPolicy\x12\x1f.yagura.api.v1.SetPolicyRequest\x1a\x14.yagura.api.v1.Empty\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
 	"/v1/policy\x12M\n" +
-	"\x03Arm\x12\x19.yagura.api.v1.ArmRequest\x1a\x17.yagura.api.v1.ArmReply\"\x12\x82\xd3\xe4\x93\x02\f:\x01*\"\a/v1/arm2\xd8\x03\n" +
+	"\x03Arm\x12\x19.yagura.api.v1.ArmRequest\x1a\x17.yagura.api.v1.ArmReply\"\x12\x82\xd3\xe4\x93\x02\f:\x01*\"\a/v1/arm2\x82\t\n" +
 	"\n" +
 	"Operations\x12T\n" +
 	"\x05Power\x12\x1b.yagura.api.v1.PowerRequest\x1a\x18.yagura.api.v1.JobsReply\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/power\x12T\n" +
 	"\x05AddVM\x12\x1b.yagura.api.v1.AddVMRequest\x1a\x18.yagura.api.v1.JobsReply\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/vmadd\x12]\n" +
 	"\bDeleteVM\x12\x1e.yagura.api.v1.DeleteVMRequest\x1a\x18.yagura.api.v1.JobsReply\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/vmdelete\x12`\n" +
 	"\tMigrateVM\x12\x1f.yagura.api.v1.MigrateVMRequest\x1a\x18.yagura.api.v1.JobsReply\"\x18\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/vmmigrate\x12]\n" +
-	"\bEvacuate\x12\x1e.yagura.api.v1.EvacuateRequest\x1a\x18.yagura.api.v1.JobsReply\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/evacuate2\xda\x01\n" +
+	"\bEvacuate\x12\x1e.yagura.api.v1.EvacuateRequest\x1a\x18.yagura.api.v1.JobsReply\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/evacuate\x12[\n" +
+	"\tChangeUse\x12\x1f.yagura.api.v1.ChangeUseRequest\x1a\x18.yagura.api.v1.JobsReply\"\x13\x82\xd3\xe4\x93\x02\r:\x01*\"\b/v1/move\x12h\n" +
+	"\x0eReplaceMachine\x12$.yagura.api.v1.ReplaceMachineRequest\x1a\x18.yagura.api.v1.JobsReply\"\x16\x82\xd3\xe4\x93\x02\x10:\x01*\"\v/v1/replace\x12^\n" +
+	"\vAddMachines\x12!.yagura.api.v1.AddMachinesRequest\x1a\x18.yagura.api.v1.JobsReply\"\x12\x82\xd3\xe4\x93\x02\f:\x01*\"\a/v1/add\x12g\n" +
+	"\x0eRemoveMachines\x12$.yagura.api.v1.RemoveMachinesRequest\x1a\x18.yagura.api.v1.JobsReply\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"/v1/delete\x12W\n" +
+	"\x06Deploy\x12\x1c.yagura.api.v1.DeployRequest\x1a\x18.yagura.api.v1.JobsReply\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
+	"/v1/deploy\x12]\n" +
+	"\n" +
+	"ChangePool\x12 .yagura.api.v1.ChangePoolRequest\x1a\x18.yagura.api.v1.JobsReply\"\x13\x82\xd3\xe4\x93\x02\r:\x01*\"\b/v1/pool\x12`\n" +
+	"\tDestroyVM\x12\x1f.yagura.api.v1.DestroyVMRequest\x1a\x18.yagura.api.v1.JobsReply\"\x18\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/vmdestroy2\xda\x01\n" +
 	"\tPlacement\x12a\n" +
 	"\x04Plan\x12\x1f.yagura.api.v1.PlacementRequest\x1a\x1c.yagura.api.v1.PlacementPlan\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/placement/plan\x12j\n" +
 	"\aExplain\x12\x1a.yagura.api.v1.NameRequest\x1a\x1a.yagura.api.v1.Explanation\"'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/placement/explain/{name=**}2\x90\x05\n" +
@@ -4404,7 +4901,7 @@ func file_rpc_api_api_proto_rawDescGZIP() []byte {
 	return file_rpc_api_api_proto_rawDescData
 }
 
-var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
+var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
 var file_rpc_api_api_proto_goTypes = []any{
 	(*Empty)(nil),                 // 0: yagura.api.v1.Empty
 	(*LoginRequest)(nil),          // 1: yagura.api.v1.LoginRequest
@@ -4439,96 +4936,103 @@ var file_rpc_api_api_proto_goTypes = []any{
 	(*DeleteVMRequest)(nil),       // 30: yagura.api.v1.DeleteVMRequest
 	(*MigrateVMRequest)(nil),      // 31: yagura.api.v1.MigrateVMRequest
 	(*EvacuateRequest)(nil),       // 32: yagura.api.v1.EvacuateRequest
-	(*PlacementRequest)(nil),      // 33: yagura.api.v1.PlacementRequest
-	(*PlacementPlan)(nil),         // 34: yagura.api.v1.PlacementPlan
-	(*PlacementAction)(nil),       // 35: yagura.api.v1.PlacementAction
-	(*PlacementMove)(nil),         // 36: yagura.api.v1.PlacementMove
-	(*PlacementRejection)(nil),    // 37: yagura.api.v1.PlacementRejection
-	(*PlacementUnplaced)(nil),     // 38: yagura.api.v1.PlacementUnplaced
-	(*PlacementLoad)(nil),         // 39: yagura.api.v1.PlacementLoad
-	(*PlacementTotals)(nil),       // 40: yagura.api.v1.PlacementTotals
-	(*PlacementFailure)(nil),      // 41: yagura.api.v1.PlacementFailure
-	(*PlacementRoom)(nil),         // 42: yagura.api.v1.PlacementRoom
-	(*PlacementChoice)(nil),       // 43: yagura.api.v1.PlacementChoice
-	(*Explanation)(nil),           // 44: yagura.api.v1.Explanation
-	(*ListJobsRequest)(nil),       // 45: yagura.api.v1.ListJobsRequest
-	(*ListJobsReply)(nil),         // 46: yagura.api.v1.ListJobsReply
-	(*JobRequest)(nil),            // 47: yagura.api.v1.JobRequest
-	(*ResumeJobRequest)(nil),      // 48: yagura.api.v1.ResumeJobRequest
-	(*JobInfo)(nil),               // 49: yagura.api.v1.JobInfo
-	(*ListLocksReply)(nil),        // 50: yagura.api.v1.ListLocksReply
-	(*ListEventsRequest)(nil),     // 51: yagura.api.v1.ListEventsRequest
-	(*ListEventsReply)(nil),       // 52: yagura.api.v1.ListEventsReply
-	(*EventRequest)(nil),          // 53: yagura.api.v1.EventRequest
-	(*ListAuditRequest)(nil),      // 54: yagura.api.v1.ListAuditRequest
-	(*ListAuditReply)(nil),        // 55: yagura.api.v1.ListAuditReply
-	(*NodeRequest)(nil),           // 56: yagura.api.v1.NodeRequest
-	(*Node)(nil),                  // 57: yagura.api.v1.Node
-	(*ListNodesReply)(nil),        // 58: yagura.api.v1.ListNodesReply
-	(*StatusReply)(nil),           // 59: yagura.api.v1.StatusReply
-	(*Chunk)(nil),                 // 60: yagura.api.v1.Chunk
-	(*RecordEventsRequest)(nil),   // 61: yagura.api.v1.RecordEventsRequest
-	(*RecordEventsReply)(nil),     // 62: yagura.api.v1.RecordEventsReply
-	(*JoinRequest)(nil),           // 63: yagura.api.v1.JoinRequest
-	nil,                           // 64: yagura.api.v1.ListEventsRequest.OpenEntry
-	nil,                           // 65: yagura.api.v1.StatusReply.TrapsDroppedEntry
-	(*timestamppb.Timestamp)(nil), // 66: google.protobuf.Timestamp
-	(*schema.User)(nil),           // 67: yagura.v1.User
-	(*structpb.Struct)(nil),       // 68: google.protobuf.Struct
-	(*schema.Machine)(nil),        // 69: yagura.v1.Machine
-	(*schema.Policy)(nil),         // 70: yagura.v1.Policy
-	(*schema.Job)(nil),            // 71: yagura.v1.Job
-	(*schema.Step)(nil),           // 72: yagura.v1.Step
-	(*schema.Lock)(nil),           // 73: yagura.v1.Lock
-	(*schema.Event)(nil),          // 74: yagura.v1.Event
-	(*schema.Audit)(nil),          // 75: yagura.v1.Audit
-	(*schema.Manager)(nil),        // 76: yagura.v1.Manager
+	(*ChangeUseRequest)(nil),      // 33: yagura.api.v1.ChangeUseRequest
+	(*ReplaceMachineRequest)(nil), // 34: yagura.api.v1.ReplaceMachineRequest
+	(*AddMachinesRequest)(nil),    // 35: yagura.api.v1.AddMachinesRequest
+	(*RemoveMachinesRequest)(nil), // 36: yagura.api.v1.RemoveMachinesRequest
+	(*DeployRequest)(nil),         // 37: yagura.api.v1.DeployRequest
+	(*ChangePoolRequest)(nil),     // 38: yagura.api.v1.ChangePoolRequest
+	(*DestroyVMRequest)(nil),      // 39: yagura.api.v1.DestroyVMRequest
+	(*PlacementRequest)(nil),      // 40: yagura.api.v1.PlacementRequest
+	(*PlacementPlan)(nil),         // 41: yagura.api.v1.PlacementPlan
+	(*PlacementAction)(nil),       // 42: yagura.api.v1.PlacementAction
+	(*PlacementMove)(nil),         // 43: yagura.api.v1.PlacementMove
+	(*PlacementRejection)(nil),    // 44: yagura.api.v1.PlacementRejection
+	(*PlacementUnplaced)(nil),     // 45: yagura.api.v1.PlacementUnplaced
+	(*PlacementLoad)(nil),         // 46: yagura.api.v1.PlacementLoad
+	(*PlacementTotals)(nil),       // 47: yagura.api.v1.PlacementTotals
+	(*PlacementFailure)(nil),      // 48: yagura.api.v1.PlacementFailure
+	(*PlacementRoom)(nil),         // 49: yagura.api.v1.PlacementRoom
+	(*PlacementChoice)(nil),       // 50: yagura.api.v1.PlacementChoice
+	(*Explanation)(nil),           // 51: yagura.api.v1.Explanation
+	(*ListJobsRequest)(nil),       // 52: yagura.api.v1.ListJobsRequest
+	(*ListJobsReply)(nil),         // 53: yagura.api.v1.ListJobsReply
+	(*JobRequest)(nil),            // 54: yagura.api.v1.JobRequest
+	(*ResumeJobRequest)(nil),      // 55: yagura.api.v1.ResumeJobRequest
+	(*JobInfo)(nil),               // 56: yagura.api.v1.JobInfo
+	(*ListLocksReply)(nil),        // 57: yagura.api.v1.ListLocksReply
+	(*ListEventsRequest)(nil),     // 58: yagura.api.v1.ListEventsRequest
+	(*ListEventsReply)(nil),       // 59: yagura.api.v1.ListEventsReply
+	(*EventRequest)(nil),          // 60: yagura.api.v1.EventRequest
+	(*ListAuditRequest)(nil),      // 61: yagura.api.v1.ListAuditRequest
+	(*ListAuditReply)(nil),        // 62: yagura.api.v1.ListAuditReply
+	(*NodeRequest)(nil),           // 63: yagura.api.v1.NodeRequest
+	(*Node)(nil),                  // 64: yagura.api.v1.Node
+	(*ListNodesReply)(nil),        // 65: yagura.api.v1.ListNodesReply
+	(*StatusReply)(nil),           // 66: yagura.api.v1.StatusReply
+	(*Chunk)(nil),                 // 67: yagura.api.v1.Chunk
+	(*RecordEventsRequest)(nil),   // 68: yagura.api.v1.RecordEventsRequest
+	(*RecordEventsReply)(nil),     // 69: yagura.api.v1.RecordEventsReply
+	(*JoinRequest)(nil),           // 70: yagura.api.v1.JoinRequest
+	nil,                           // 71: yagura.api.v1.ListEventsRequest.OpenEntry
+	nil,                           // 72: yagura.api.v1.StatusReply.TrapsDroppedEntry
+	(*timestamppb.Timestamp)(nil), // 73: google.protobuf.Timestamp
+	(*schema.User)(nil),           // 74: yagura.v1.User
+	(*structpb.Struct)(nil),       // 75: google.protobuf.Struct
+	(*schema.Machine)(nil),        // 76: yagura.v1.Machine
+	(*schema.Policy)(nil),         // 77: yagura.v1.Policy
+	(*schema.Job)(nil),            // 78: yagura.v1.Job
+	(*schema.Step)(nil),           // 79: yagura.v1.Step
+	(*schema.Lock)(nil),           // 80: yagura.v1.Lock
+	(*schema.Event)(nil),          // 81: yagura.v1.Event
+	(*schema.Audit)(nil),          // 82: yagura.v1.Audit
+	(*schema.Manager)(nil),        // 83: yagura.v1.Manager
 }
 var file_rpc_api_api_proto_depIdxs = []int32{
-	66, // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
-	67, // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
-	68, // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
+	73, // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
+	74, // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
+	75, // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
 	8,  // 3: yagura.api.v1.ApplyRequest.documents:type_name -> yagura.api.v1.Document
 	11, // 4: yagura.api.v1.ApplyReply.applied:type_name -> yagura.api.v1.Applied
-	68, // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
-	68, // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
+	75, // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
+	75, // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
 	12, // 7: yagura.api.v1.ListReply.objects:type_name -> yagura.api.v1.Object
-	69, // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
-	69, // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
-	69, // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
+	76, // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
+	76, // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
+	76, // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
 	23, // 11: yagura.api.v1.PolicySetting.models:type_name -> yagura.api.v1.PolicySetting
 	23, // 12: yagura.api.v1.ShowPolicyReply.settings:type_name -> yagura.api.v1.PolicySetting
-	70, // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
-	35, // 14: yagura.api.v1.PlacementPlan.starts:type_name -> yagura.api.v1.PlacementAction
-	36, // 15: yagura.api.v1.PlacementPlan.moves:type_name -> yagura.api.v1.PlacementMove
-	35, // 16: yagura.api.v1.PlacementPlan.stops:type_name -> yagura.api.v1.PlacementAction
-	38, // 17: yagura.api.v1.PlacementPlan.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
-	37, // 18: yagura.api.v1.PlacementPlan.rejections:type_name -> yagura.api.v1.PlacementRejection
-	39, // 19: yagura.api.v1.PlacementPlan.vm_servers:type_name -> yagura.api.v1.PlacementLoad
-	40, // 20: yagura.api.v1.PlacementPlan.before:type_name -> yagura.api.v1.PlacementTotals
-	40, // 21: yagura.api.v1.PlacementPlan.after:type_name -> yagura.api.v1.PlacementTotals
-	41, // 22: yagura.api.v1.PlacementPlan.failures:type_name -> yagura.api.v1.PlacementFailure
-	42, // 23: yagura.api.v1.PlacementPlan.rooms:type_name -> yagura.api.v1.PlacementRoom
-	37, // 24: yagura.api.v1.PlacementUnplaced.reasons:type_name -> yagura.api.v1.PlacementRejection
-	36, // 25: yagura.api.v1.PlacementFailure.moves:type_name -> yagura.api.v1.PlacementMove
-	38, // 26: yagura.api.v1.PlacementFailure.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
-	43, // 27: yagura.api.v1.Explanation.choices:type_name -> yagura.api.v1.PlacementChoice
-	39, // 28: yagura.api.v1.Explanation.load:type_name -> yagura.api.v1.PlacementLoad
-	36, // 29: yagura.api.v1.Explanation.moves:type_name -> yagura.api.v1.PlacementMove
-	38, // 30: yagura.api.v1.Explanation.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
-	49, // 31: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
-	71, // 32: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
-	72, // 33: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
-	73, // 34: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
-	71, // 35: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
-	64, // 36: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
-	74, // 37: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
-	75, // 38: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
-	66, // 39: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
-	57, // 40: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
-	65, // 41: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
-	74, // 42: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
-	76, // 43: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
+	77, // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
+	42, // 14: yagura.api.v1.PlacementPlan.starts:type_name -> yagura.api.v1.PlacementAction
+	43, // 15: yagura.api.v1.PlacementPlan.moves:type_name -> yagura.api.v1.PlacementMove
+	42, // 16: yagura.api.v1.PlacementPlan.stops:type_name -> yagura.api.v1.PlacementAction
+	45, // 17: yagura.api.v1.PlacementPlan.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	44, // 18: yagura.api.v1.PlacementPlan.rejections:type_name -> yagura.api.v1.PlacementRejection
+	46, // 19: yagura.api.v1.PlacementPlan.vm_servers:type_name -> yagura.api.v1.PlacementLoad
+	47, // 20: yagura.api.v1.PlacementPlan.before:type_name -> yagura.api.v1.PlacementTotals
+	47, // 21: yagura.api.v1.PlacementPlan.after:type_name -> yagura.api.v1.PlacementTotals
+	48, // 22: yagura.api.v1.PlacementPlan.failures:type_name -> yagura.api.v1.PlacementFailure
+	49, // 23: yagura.api.v1.PlacementPlan.rooms:type_name -> yagura.api.v1.PlacementRoom
+	44, // 24: yagura.api.v1.PlacementUnplaced.reasons:type_name -> yagura.api.v1.PlacementRejection
+	43, // 25: yagura.api.v1.PlacementFailure.moves:type_name -> yagura.api.v1.PlacementMove
+	45, // 26: yagura.api.v1.PlacementFailure.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	50, // 27: yagura.api.v1.Explanation.choices:type_name -> yagura.api.v1.PlacementChoice
+	46, // 28: yagura.api.v1.Explanation.load:type_name -> yagura.api.v1.PlacementLoad
+	43, // 29: yagura.api.v1.Explanation.moves:type_name -> yagura.api.v1.PlacementMove
+	45, // 30: yagura.api.v1.Explanation.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	56, // 31: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
+	78, // 32: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
+	79, // 33: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
+	80, // 34: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
+	78, // 35: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
+	71, // 36: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
+	81, // 37: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
+	82, // 38: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
+	73, // 39: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
+	64, // 40: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
+	72, // 41: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
+	81, // 42: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
+	83, // 43: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
 	1,  // 44: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
 	0,  // 45: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
 	0,  // 46: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
@@ -4551,76 +5055,90 @@ var file_rpc_api_api_proto_depIdxs = []int32{
 	30, // 63: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
 	31, // 64: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
 	32, // 65: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
-	33, // 66: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
-	7,  // 67: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
-	45, // 68: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
-	47, // 69: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
-	47, // 70: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
-	47, // 71: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
-	48, // 72: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
-	47, // 73: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
-	0,  // 74: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
-	51, // 75: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
-	53, // 76: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
-	51, // 77: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
-	54, // 78: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
-	0,  // 79: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
-	56, // 80: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
-	56, // 81: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
-	0,  // 82: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
-	0,  // 83: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
-	60, // 84: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
-	61, // 85: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
-	63, // 86: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
-	56, // 87: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
-	0,  // 88: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
-	2,  // 89: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
-	0,  // 90: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
-	3,  // 91: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
-	0,  // 92: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
-	5,  // 93: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
-	67, // 94: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
-	0,  // 95: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
-	10, // 96: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
-	12, // 97: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
-	15, // 98: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
-	0,  // 99: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
-	18, // 100: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
-	20, // 101: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
-	22, // 102: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
-	24, // 103: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
-	0,  // 104: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
-	27, // 105: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
-	18, // 106: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
-	18, // 107: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
-	18, // 108: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
-	18, // 109: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
-	18, // 110: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
-	34, // 111: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
-	44, // 112: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
-	46, // 113: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
-	49, // 114: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
-	49, // 115: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
-	0,  // 116: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
-	0,  // 117: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
-	0,  // 118: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
-	50, // 119: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
-	52, // 120: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
-	74, // 121: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
-	74, // 122: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
-	55, // 123: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
-	58, // 124: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
-	0,  // 125: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
-	56, // 126: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
-	59, // 127: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
-	60, // 128: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
-	0,  // 129: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
-	62, // 130: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
-	0,  // 131: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
-	0,  // 132: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
-	57, // 133: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
-	89, // [89:134] is the sub-list for method output_type
-	44, // [44:89] is the sub-list for method input_type
+	33, // 66: yagura.api.v1.Operations.ChangeUse:input_type -> yagura.api.v1.ChangeUseRequest
+	34, // 67: yagura.api.v1.Operations.ReplaceMachine:input_type -> yagura.api.v1.ReplaceMachineRequest
+	35, // 68: yagura.api.v1.Operations.AddMachines:input_type -> yagura.api.v1.AddMachinesRequest
+	36, // 69: yagura.api.v1.Operations.RemoveMachines:input_type -> yagura.api.v1.RemoveMachinesRequest
+	37, // 70: yagura.api.v1.Operations.Deploy:input_type -> yagura.api.v1.DeployRequest
+	38, // 71: yagura.api.v1.Operations.ChangePool:input_type -> yagura.api.v1.ChangePoolRequest
+	39, // 72: yagura.api.v1.Operations.DestroyVM:input_type -> yagura.api.v1.DestroyVMRequest
+	40, // 73: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
+	7,  // 74: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
+	52, // 75: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
+	54, // 76: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
+	54, // 77: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
+	54, // 78: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
+	55, // 79: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
+	54, // 80: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
+	0,  // 81: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
+	58, // 82: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
+	60, // 83: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
+	58, // 84: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
+	61, // 85: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
+	0,  // 86: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
+	63, // 87: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
+	63, // 88: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
+	0,  // 89: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
+	0,  // 90: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
+	67, // 91: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
+	68, // 92: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
+	70, // 93: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
+	63, // 94: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
+	0,  // 95: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
+	2,  // 96: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
+	0,  // 97: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
+	3,  // 98: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
+	0,  // 99: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
+	5,  // 100: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
+	74, // 101: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
+	0,  // 102: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
+	10, // 103: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
+	12, // 104: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
+	15, // 105: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
+	0,  // 106: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
+	18, // 107: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
+	20, // 108: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
+	22, // 109: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
+	24, // 110: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
+	0,  // 111: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
+	27, // 112: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
+	18, // 113: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
+	18, // 114: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
+	18, // 115: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
+	18, // 116: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
+	18, // 117: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
+	18, // 118: yagura.api.v1.Operations.ChangeUse:output_type -> yagura.api.v1.JobsReply
+	18, // 119: yagura.api.v1.Operations.ReplaceMachine:output_type -> yagura.api.v1.JobsReply
+	18, // 120: yagura.api.v1.Operations.AddMachines:output_type -> yagura.api.v1.JobsReply
+	18, // 121: yagura.api.v1.Operations.RemoveMachines:output_type -> yagura.api.v1.JobsReply
+	18, // 122: yagura.api.v1.Operations.Deploy:output_type -> yagura.api.v1.JobsReply
+	18, // 123: yagura.api.v1.Operations.ChangePool:output_type -> yagura.api.v1.JobsReply
+	18, // 124: yagura.api.v1.Operations.DestroyVM:output_type -> yagura.api.v1.JobsReply
+	41, // 125: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
+	51, // 126: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
+	53, // 127: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
+	56, // 128: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
+	56, // 129: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
+	0,  // 130: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
+	0,  // 131: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
+	0,  // 132: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
+	57, // 133: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
+	59, // 134: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
+	81, // 135: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
+	81, // 136: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
+	62, // 137: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
+	65, // 138: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
+	0,  // 139: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
+	63, // 140: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
+	66, // 141: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
+	67, // 142: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
+	0,  // 143: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
+	69, // 144: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
+	0,  // 145: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
+	0,  // 146: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
+	64, // 147: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
+	96, // [96:148] is the sub-list for method output_type
+	44, // [44:96] is the sub-list for method input_type
 	44, // [44:44] is the sub-list for extension type_name
 	44, // [44:44] is the sub-list for extension extendee
 	0,  // [0:44] is the sub-list for field type_name
@@ -4637,7 +5155,7 @@ func file_rpc_api_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rpc_api_api_proto_rawDesc), len(file_rpc_api_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   66,
+			NumMessages:   73,
 			NumExtensions: 0,
 			NumServices:   8,
 		},

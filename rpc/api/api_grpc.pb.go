@@ -815,11 +815,18 @@ var Inventory_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Operations_Power_FullMethodName     = "/yagura.api.v1.Operations/Power"
-	Operations_AddVM_FullMethodName     = "/yagura.api.v1.Operations/AddVM"
-	Operations_DeleteVM_FullMethodName  = "/yagura.api.v1.Operations/DeleteVM"
-	Operations_MigrateVM_FullMethodName = "/yagura.api.v1.Operations/MigrateVM"
-	Operations_Evacuate_FullMethodName  = "/yagura.api.v1.Operations/Evacuate"
+	Operations_Power_FullMethodName          = "/yagura.api.v1.Operations/Power"
+	Operations_AddVM_FullMethodName          = "/yagura.api.v1.Operations/AddVM"
+	Operations_DeleteVM_FullMethodName       = "/yagura.api.v1.Operations/DeleteVM"
+	Operations_MigrateVM_FullMethodName      = "/yagura.api.v1.Operations/MigrateVM"
+	Operations_Evacuate_FullMethodName       = "/yagura.api.v1.Operations/Evacuate"
+	Operations_ChangeUse_FullMethodName      = "/yagura.api.v1.Operations/ChangeUse"
+	Operations_ReplaceMachine_FullMethodName = "/yagura.api.v1.Operations/ReplaceMachine"
+	Operations_AddMachines_FullMethodName    = "/yagura.api.v1.Operations/AddMachines"
+	Operations_RemoveMachines_FullMethodName = "/yagura.api.v1.Operations/RemoveMachines"
+	Operations_Deploy_FullMethodName         = "/yagura.api.v1.Operations/Deploy"
+	Operations_ChangePool_FullMethodName     = "/yagura.api.v1.Operations/ChangePool"
+	Operations_DestroyVM_FullMethodName      = "/yagura.api.v1.Operations/DestroyVM"
 )
 
 // OperationsClient is the client API for Operations service.
@@ -834,6 +841,20 @@ type OperationsClient interface {
 	DeleteVM(ctx context.Context, in *DeleteVMRequest, opts ...grpc.CallOption) (*JobsReply, error)
 	MigrateVM(ctx context.Context, in *MigrateVMRequest, opts ...grpc.CallOption) (*JobsReply, error)
 	Evacuate(ctx context.Context, in *EvacuateRequest, opts ...grpc.CallOption) (*JobsReply, error)
+	// ChangeUse takes machines from one group to another [3.2.2].
+	ChangeUse(ctx context.Context, in *ChangeUseRequest, opts ...grpc.CallOption) (*JobsReply, error)
+	// ReplaceMachine lets a machine of the pool take the place of a running one [3.2.3].
+	ReplaceMachine(ctx context.Context, in *ReplaceMachineRequest, opts ...grpc.CallOption) (*JobsReply, error)
+	// AddMachines lets machines of the pool run in a group [3.2.4, 3.2.5].
+	AddMachines(ctx context.Context, in *AddMachinesRequest, opts ...grpc.CallOption) (*JobsReply, error)
+	// RemoveMachines takes running machines back to the pool that they came from [3.2.6].
+	RemoveMachines(ctx context.Context, in *RemoveMachinesRequest, opts ...grpc.CallOption) (*JobsReply, error)
+	// Deploy distributes software to a group, a host or a machine [3.2.7 to 3.2.9].
+	Deploy(ctx context.Context, in *DeployRequest, opts ...grpc.CallOption) (*JobsReply, error)
+	// ChangePool puts a machine into the pool of a group, or takes it out.
+	ChangePool(ctx context.Context, in *ChangePoolRequest, opts ...grpc.CallOption) (*JobsReply, error)
+	// DestroyVM destroys a managed VM that no group uses.
+	DestroyVM(ctx context.Context, in *DestroyVMRequest, opts ...grpc.CallOption) (*JobsReply, error)
 }
 
 type operationsClient struct {
@@ -894,6 +915,76 @@ func (c *operationsClient) Evacuate(ctx context.Context, in *EvacuateRequest, op
 	return out, nil
 }
 
+func (c *operationsClient) ChangeUse(ctx context.Context, in *ChangeUseRequest, opts ...grpc.CallOption) (*JobsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JobsReply)
+	err := c.cc.Invoke(ctx, Operations_ChangeUse_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operationsClient) ReplaceMachine(ctx context.Context, in *ReplaceMachineRequest, opts ...grpc.CallOption) (*JobsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JobsReply)
+	err := c.cc.Invoke(ctx, Operations_ReplaceMachine_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operationsClient) AddMachines(ctx context.Context, in *AddMachinesRequest, opts ...grpc.CallOption) (*JobsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JobsReply)
+	err := c.cc.Invoke(ctx, Operations_AddMachines_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operationsClient) RemoveMachines(ctx context.Context, in *RemoveMachinesRequest, opts ...grpc.CallOption) (*JobsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JobsReply)
+	err := c.cc.Invoke(ctx, Operations_RemoveMachines_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operationsClient) Deploy(ctx context.Context, in *DeployRequest, opts ...grpc.CallOption) (*JobsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JobsReply)
+	err := c.cc.Invoke(ctx, Operations_Deploy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operationsClient) ChangePool(ctx context.Context, in *ChangePoolRequest, opts ...grpc.CallOption) (*JobsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JobsReply)
+	err := c.cc.Invoke(ctx, Operations_ChangePool_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operationsClient) DestroyVM(ctx context.Context, in *DestroyVMRequest, opts ...grpc.CallOption) (*JobsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JobsReply)
+	err := c.cc.Invoke(ctx, Operations_DestroyVM_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OperationsServer is the server API for Operations service.
 // All implementations must embed UnimplementedOperationsServer
 // for forward compatibility.
@@ -906,6 +997,20 @@ type OperationsServer interface {
 	DeleteVM(context.Context, *DeleteVMRequest) (*JobsReply, error)
 	MigrateVM(context.Context, *MigrateVMRequest) (*JobsReply, error)
 	Evacuate(context.Context, *EvacuateRequest) (*JobsReply, error)
+	// ChangeUse takes machines from one group to another [3.2.2].
+	ChangeUse(context.Context, *ChangeUseRequest) (*JobsReply, error)
+	// ReplaceMachine lets a machine of the pool take the place of a running one [3.2.3].
+	ReplaceMachine(context.Context, *ReplaceMachineRequest) (*JobsReply, error)
+	// AddMachines lets machines of the pool run in a group [3.2.4, 3.2.5].
+	AddMachines(context.Context, *AddMachinesRequest) (*JobsReply, error)
+	// RemoveMachines takes running machines back to the pool that they came from [3.2.6].
+	RemoveMachines(context.Context, *RemoveMachinesRequest) (*JobsReply, error)
+	// Deploy distributes software to a group, a host or a machine [3.2.7 to 3.2.9].
+	Deploy(context.Context, *DeployRequest) (*JobsReply, error)
+	// ChangePool puts a machine into the pool of a group, or takes it out.
+	ChangePool(context.Context, *ChangePoolRequest) (*JobsReply, error)
+	// DestroyVM destroys a managed VM that no group uses.
+	DestroyVM(context.Context, *DestroyVMRequest) (*JobsReply, error)
 	mustEmbedUnimplementedOperationsServer()
 }
 
@@ -930,6 +1035,27 @@ func (UnimplementedOperationsServer) MigrateVM(context.Context, *MigrateVMReques
 }
 func (UnimplementedOperationsServer) Evacuate(context.Context, *EvacuateRequest) (*JobsReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Evacuate not implemented")
+}
+func (UnimplementedOperationsServer) ChangeUse(context.Context, *ChangeUseRequest) (*JobsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method ChangeUse not implemented")
+}
+func (UnimplementedOperationsServer) ReplaceMachine(context.Context, *ReplaceMachineRequest) (*JobsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplaceMachine not implemented")
+}
+func (UnimplementedOperationsServer) AddMachines(context.Context, *AddMachinesRequest) (*JobsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddMachines not implemented")
+}
+func (UnimplementedOperationsServer) RemoveMachines(context.Context, *RemoveMachinesRequest) (*JobsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveMachines not implemented")
+}
+func (UnimplementedOperationsServer) Deploy(context.Context, *DeployRequest) (*JobsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Deploy not implemented")
+}
+func (UnimplementedOperationsServer) ChangePool(context.Context, *ChangePoolRequest) (*JobsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method ChangePool not implemented")
+}
+func (UnimplementedOperationsServer) DestroyVM(context.Context, *DestroyVMRequest) (*JobsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method DestroyVM not implemented")
 }
 func (UnimplementedOperationsServer) mustEmbedUnimplementedOperationsServer() {}
 func (UnimplementedOperationsServer) testEmbeddedByValue()                    {}
@@ -1042,6 +1168,132 @@ func _Operations_Evacuate_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Operations_ChangeUse_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChangeUseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperationsServer).ChangeUse(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Operations_ChangeUse_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperationsServer).ChangeUse(ctx, req.(*ChangeUseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Operations_ReplaceMachine_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplaceMachineRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperationsServer).ReplaceMachine(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Operations_ReplaceMachine_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperationsServer).ReplaceMachine(ctx, req.(*ReplaceMachineRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Operations_AddMachines_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddMachinesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperationsServer).AddMachines(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Operations_AddMachines_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperationsServer).AddMachines(ctx, req.(*AddMachinesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Operations_RemoveMachines_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveMachinesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperationsServer).RemoveMachines(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Operations_RemoveMachines_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperationsServer).RemoveMachines(ctx, req.(*RemoveMachinesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Operations_Deploy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeployRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperationsServer).Deploy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Operations_Deploy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperationsServer).Deploy(ctx, req.(*DeployRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Operations_ChangePool_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChangePoolRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperationsServer).ChangePool(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Operations_ChangePool_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperationsServer).ChangePool(ctx, req.(*ChangePoolRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Operations_DestroyVM_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DestroyVMRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperationsServer).DestroyVM(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Operations_DestroyVM_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperationsServer).DestroyVM(ctx, req.(*DestroyVMRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Operations_ServiceDesc is the grpc.ServiceDesc for Operations service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1068,6 +1320,34 @@ var Operations_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Evacuate",
 			Handler:    _Operations_Evacuate_Handler,
+		},
+		{
+			MethodName: "ChangeUse",
+			Handler:    _Operations_ChangeUse_Handler,
+		},
+		{
+			MethodName: "ReplaceMachine",
+			Handler:    _Operations_ReplaceMachine_Handler,
+		},
+		{
+			MethodName: "AddMachines",
+			Handler:    _Operations_AddMachines_Handler,
+		},
+		{
+			MethodName: "RemoveMachines",
+			Handler:    _Operations_RemoveMachines_Handler,
+		},
+		{
+			MethodName: "Deploy",
+			Handler:    _Operations_Deploy_Handler,
+		},
+		{
+			MethodName: "ChangePool",
+			Handler:    _Operations_ChangePool_Handler,
+		},
+		{
+			MethodName: "DestroyVM",
+			Handler:    _Operations_DestroyVM_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

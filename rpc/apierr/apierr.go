@@ -41,6 +41,7 @@ var table = map[schema.Kind]Entry{
 	schema.KindInGroup:         {codes.FailedPrecondition, http.StatusConflict, 11},
 	schema.KindAccount:         {codes.PermissionDenied, http.StatusForbidden, 14},
 	schema.KindPassword:        {codes.InvalidArgument, http.StatusBadRequest, 15},
+	schema.KindText:            {codes.InvalidArgument, http.StatusBadRequest, 15},
 	schema.KindPolicyNotFound:  {codes.NotFound, http.StatusNotFound, 16},
 	schema.KindNotFound:        {codes.NotFound, http.StatusNotFound, 20},
 	schema.KindConflict:        {codes.FailedPrecondition, http.StatusConflict, 21},
