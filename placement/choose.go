@@ -118,11 +118,11 @@ func (g *gather) roomWithout(out []int) bool {
 }
 
 // emptiestFirst empties the servers with the fewest moves first, each wholly
-// or not at all, as far as the budget goes.
-func (g *gather) emptiestFirst() *filled {
+// or not at all, as far as the budget goes and until least servers are left on.
+func (g *gather) emptiestFirst(least int) *filled {
 	st := g.base.clone()
 	g.placed = make([][]int32, len(st.target))
-	g.emptyInTurn(st, g.budget)
+	g.emptyInTurn(st, g.budget, least)
 	return g.measure(st)
 }
 
@@ -136,7 +136,7 @@ func (g *gather) polish(f *filled, bound int) *filled {
 // polishTries bounds the servers that emptyInTurn tries in vain.
 const polishTries = 30
 
-func (g *gather) emptyInTurn(st *state, budget int64) {
+func (g *gather) emptyInTurn(st *state, budget int64, least int) {
 	there := make([][]int32, len(g.mayStop))
 	load := make([]int64, len(g.mayStop))
 	for u := range g.units {
@@ -154,13 +154,14 @@ func (g *gather) emptyInTurn(st *state, budget int64) {
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(load[a], load[b]) })
-	vain := 0
+	vain, running := 0, g.measure(st).running
 	for _, s := range order {
-		if load[s] > budget || vain >= polishTries || g.pl.ctx.Err() != nil {
+		if load[s] > budget || running <= least || vain >= polishTries || g.pl.ctx.Err() != nil {
 			return
 		}
 		if g.empty(st, stay, s, there) {
 			budget -= load[s]
+			running--
 		} else {
 			vain++
 		}

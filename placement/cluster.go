@@ -19,6 +19,7 @@ type Cluster struct {
 	racks     []int   // rack of a server, as an index
 	limits    []int64 // server*nd+d; unlimited for measured dimensions
 	demands   []int64 // vm*nd+d
+	costed    bool    // some VM has a cost
 	classes   []class
 	classIdx  map[string]int
 	classOf   []int          // of a VM
@@ -118,6 +119,7 @@ func (c *Cluster) setLimits(i int) {
 func (c *Cluster) setDemand(i int) {
 	m := &c.p.VMs[i]
 	c.demands[i*c.nd] = m.Cost
+	c.costed = c.costed || m.Cost > 0
 	copy(c.demands[i*c.nd+1:(i+1)*c.nd], m.Demand)
 }
 

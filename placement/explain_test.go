@@ -73,3 +73,26 @@ servers on 2 -> 1, VMs on 2 -> 2, unevenness 0.125 -> 0.000, proven least 1 serv
 		t.Error("a plan of another problem is drawn")
 	}
 }
+
+func TestPictureOfReservations(t *testing.T) {
+	p := parse(t, `
+dimension mem
+server a mem=100
+server b mem=100
+vm v on=a mem=60
+vm w on=a mem=30
+`)
+	var b strings.Builder
+	plan := solve(t, p, placement.Request{Objective: placement.Level})
+	if err := placement.Picture(&b, p, plan); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{" 90 %", " 60 %"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the picture lacks%s:\n%s", want, b.String())
+		}
+	}
+	if len(plan.Moves) != 1 || plan.Moves[0].Reason != "evens out the load: a was at 90 %, b at 0 %" {
+		t.Errorf("moves %v", plan.Moves)
+	}
+}

@@ -106,21 +106,37 @@ func (l *leveller) aboveHigh() int {
 }
 
 // loadPercent is the load that the boundaries of a VM-server model speak of:
-// the greatest share over the measured dimensions, or of the capacity.
+// the greatest share over the measured dimensions; where none is measured, of
+// the capacity; where no VM has a cost, over the reserved dimensions.
 func (c *Cluster) loadPercent(st *state, s int) float64 {
 	percent, measured := 0.0, false
 	for d, dim := range c.p.Dimensions {
 		if dim.Measured {
 			measured = true
 			used := c.limits[s*c.nd+1+d] - st.free[s*c.nd+1+d] + c.p.Servers[s].Limits[d].Own
-			percent = max(percent, 100*float64(used)/float64(c.p.Servers[s].Limits[d].Limit))
+			percent = max(percent, share(used, c.p.Servers[s].Limits[d].Limit))
 		}
 	}
-	if !measured {
+	switch {
+	case measured:
+		return percent
+	case c.costed:
 		cap := c.p.Servers[s].Capacity
-		percent = 100 * float64(cap-st.free[s*c.nd]) / float64(cap)
+		return share(cap-st.free[s*c.nd], cap)
+	}
+	for d := range c.p.Dimensions {
+		limit := c.p.Servers[s].Limits[d]
+		percent = max(percent, share(c.limits[s*c.nd+1+d]-st.free[s*c.nd+1+d]+limit.Own, limit.Limit))
 	}
 	return percent
+}
+
+// share is a part of a whole in percent.
+func share(part, whole int64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return 100 * float64(part) / float64(whole)
 }
 
 func (l *leveller) reason(u *levelUnit) string {

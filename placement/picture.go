@@ -13,8 +13,9 @@ const barWidth = 24
 
 // Picture draws the load of each server before and after a plan as bars in
 // text. The load is what the boundaries of the server's model speak of: the
-// greatest share over the measured dimensions, or of the capacity. Bars of
-// servers with a model show the end of the target range as |.
+// greatest share over the measured dimensions, or of the capacity, or over the
+// reserved dimensions where VMs have no cost. Bars of servers with a model show
+// the end of the target range as |.
 func Picture(w io.Writer, p *Problem, plan *Plan) error {
 	c, err := Compile(p)
 	if err != nil {

@@ -115,6 +115,14 @@ vm c1 on=c cost=30
 	if plan := solve(t, parse(t, "setting reserve-failures=1"+text), placement.Request{Objective: placement.SavePower}); plan.After.ServersOn != 2 {
 		t.Errorf("with a reserve for one failure %d servers run, want 2", plan.After.ServersOn)
 	}
+	// The number of moves stays bounded beside the reserve.
+	more := text + "vm a2 on=a cost=1\nvm b2 on=b cost=1\nvm c2 on=c cost=1\n"
+	for budget, want := range map[string]int{"1": 3, "2": 2, "6": 2} {
+		plan := solve(t, parse(t, "setting reserve-failures=1 move-budget="+budget+more), placement.Request{Objective: placement.SavePower})
+		if plan.After.ServersOn != want {
+			t.Errorf("with a reserve and at most %s moves %d servers run, want %d", budget, plan.After.ServersOn, want)
+		}
+	}
 }
 
 func TestStartKeepsTheReserveForFailures(t *testing.T) {

@@ -118,7 +118,8 @@ type Rule struct {
 
 // ServerModel carries the VM-placement setting of a VM-server model (manual
 // 1.3.6). Boundaries are percent of a server's load: the greatest share over
-// the measured dimensions, or of the capacity if none is measured.
+// the measured dimensions, or of the capacity if none is measured, or over the
+// reserved dimensions if no VM has a cost.
 type ServerModel struct {
 	Name string
 	// Placement switches level and save for servers of this model.

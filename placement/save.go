@@ -149,7 +149,7 @@ func (g *gather) search(bound int) *filled {
 		}
 	}
 	if g.budget > 0 {
-		keep(g.emptiestFirst())
+		keep(g.emptiestFirst(bound))
 	}
 	tries, vain := 0, 0
 	for k := now.running - bound; k > 0 && now.running-k < best.running && vain < 1; k-- {

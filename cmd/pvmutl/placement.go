@@ -129,6 +129,8 @@ that are on no server are placed if there are any, and the load is balanced othe
 answer is that of "placement plan".`,
 		Example: "pvmutl placement solve cluster.txt --objective powersave\npvmutl placement solve c40.data --util c40.util",
 		Args:    positional("FILE", "NAME..."),
+		// A path may begin with a slash.
+		Annotations: map[string]string{takesFiles: "yes"},
 	}
 	f := cmd.Flags()
 	word := f.String("objective", "balance", "`what` to plan for: "+objectiveWords)

@@ -77,11 +77,7 @@ func (b *builder) models() {
 		if key == b.s.Model {
 			b.p.Settings.Hold, b.p.Settings.MoveBudget = Hold(pl), MaxMoves(pl)
 			b.p.Settings.MinGain = minGain
-			if n := int(pl.GetReserveServers()); n > 0 {
-				// The reserve is found by leaving more VM servers on, a budget
-				// of moves in the other direction: the reserve counts more.
-				b.p.Settings.ReserveFailures, b.p.Settings.MoveBudget = n, 0
-			}
+			b.p.Settings.ReserveFailures = int(pl.GetReserveServers())
 		}
 	}
 }
