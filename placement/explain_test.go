@@ -77,8 +77,8 @@ servers on 2 -> 1, VMs on 2 -> 2, unevenness 0.125 -> 0.000, proven least 1 serv
 func TestPictureOfReservations(t *testing.T) {
 	p := parse(t, `
 dimension mem
-server a mem=100
-server b mem=100
+server a capacity=100 mem=100
+server b capacity=100 mem=100
 vm v on=a mem=60
 vm w on=a mem=30
 `)
