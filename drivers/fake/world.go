@@ -32,6 +32,9 @@ type World struct {
 	hosts      map[string]*host
 	vms        map[string]*vm // by UUID
 	datastores map[string]*datastore
+	switches   map[string]*netSwitch
+	balancers  map[string]balancer // by system
+	arrays     map[string]array    // by system
 	tasks      map[string]*task
 	pending    []*task // running tasks, oldest first
 	nextTask   int
@@ -98,7 +101,9 @@ func New(o Options) *World {
 	return &World{
 		system: o.System, clock: o.Clock,
 		hosts: map[string]*host{}, vms: map[string]*vm{}, datastores: map[string]*datastore{},
-		tasks: map[string]*task{}, delays: map[string]time.Duration{}, down: map[string]bool{},
+		balancers: map[string]balancer{}, arrays: map[string]array{},
+		switches: map[string]*netSwitch{},
+		tasks:    map[string]*task{}, delays: map[string]time.Duration{}, down: map[string]bool{},
 		changed: make(chan struct{}),
 	}
 }
