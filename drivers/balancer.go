@@ -16,7 +16,7 @@ type MemberMode string
 const (
 	MemberReady    MemberMode = "ready"
 	MemberDraining MemberMode = "draining" // no new connections
-	MemberOff      MemberMode = "off"      // none at all
+	MemberOff      MemberMode = "off"      // none at all: removed, if it is of the balancer's own configuration
 )
 
 // MemberState is a node as its balancer reports it.
@@ -42,6 +42,8 @@ type Balancer interface {
 	DrainMember(ctx context.Context, call Call, pool, member string) (Task, error)
 	// RemoveMember asks for the node to be gone from the group, whatever
 	// connections it has: drain it and wait first. One that isn't there is gone.
+	// A node of the balancer's own configuration, which can't be taken out of
+	// it, is gone when its mode is MemberOff.
 	RemoveMember(ctx context.Context, call Call, pool, member string) (Task, error)
 	// Close ends the session.
 	Close(ctx context.Context) error

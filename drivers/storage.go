@@ -22,7 +22,8 @@ type Storage interface {
 	// non-shared volume connects to one machine only (manual 1.9.4).
 	Connect(ctx context.Context, call Call, volume string, initiators []string, shared bool) (Task, error)
 	// Disconnect asks for the volume not to be connected to these initiators,
-	// and cuts their open sessions. It is done when neither is left.
+	// and cuts their open sessions. It is done when neither is left; KindFailed
+	// when they aren't connected any more but a session stays open.
 	Disconnect(ctx context.Context, call Call, volume string, initiators []string) (Task, error)
 	// Close ends the session.
 	Close(ctx context.Context) error
