@@ -22,6 +22,14 @@ type change struct {
 	ignored func() bool
 	// supersedes ends a running task of the same object instead of waiting for it.
 	supersedes bool
+	// begun, if set, returns the task that the call's token has begun before, or nil.
+	begun func() *task
+	// takes, if set, is how long the effect takes; 0: what the world's delays say.
+	takes time.Duration
+	// failure, if set, is why the task fails although its effect took place, or nil.
+	failure func() error
+	// output, if set, is what the task has written.
+	output func() string
 }
 
 // task is a change that takes time.
@@ -96,6 +104,11 @@ func (w *World) start(ctx context.Context, c change) (drivers.Task, *Fault, erro
 	case HangBefore:
 		return drivers.Task{}, f, nil
 	}
+	if c.begun != nil {
+		if t := c.begun(); t != nil {
+			return t.look(w.now()), nil, nil
+		}
+	}
 	there, result, err := c.check()
 	if err != nil {
 		return drivers.Task{}, nil, err
@@ -136,6 +149,9 @@ func (w *World) blocking(c *change) *task {
 func (w *World) begin(c change, f *Fault) drivers.Task {
 	now := w.now()
 	d := w.delays[c.op]
+	if c.takes > 0 {
+		d = c.takes
+	}
 	if f.Mode == Slow {
 		d = f.Delay
 	}
@@ -194,6 +210,9 @@ func (w *World) finish(t *task) {
 			shown = "ok"
 		}
 		w.record(t.call, t.system, t.op, t.object, shown)
+		if t.failure != nil {
+			t.err = t.failure()
+		}
 	}
 }
 

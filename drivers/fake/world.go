@@ -27,25 +27,26 @@ type World struct {
 	system string
 	clock  func() time.Time
 
-	mu         sync.Mutex // guards all fields below and everything they point to
-	offset     time.Duration
-	hosts      map[string]*host
-	vms        map[string]*vm // by UUID
-	datastores map[string]*datastore
-	switches   map[string]*netSwitch
-	balancers  map[string]balancer // by system
-	arrays     map[string]array    // by system
-	tasks      map[string]*task
-	pending    []*task // running tasks, oldest first
-	nextTask   int
-	nextVM     int
-	ledger     []Effect
-	violations []string
-	faults     []*Fault
-	delays     map[string]time.Duration
-	down       map[string]bool // systems that don't answer
-	hook       Hook
-	changed    chan struct{} // closed and replaced at each change
+	mu           sync.Mutex // guards all fields below and everything they point to
+	offset       time.Duration
+	hosts        map[string]*host
+	vms          map[string]*vm // by UUID
+	datastores   map[string]*datastore
+	switches     map[string]*netSwitch
+	balancers    map[string]balancer     // by system
+	arrays       map[string]array        // by system
+	distributors map[string]*distributor // by system
+	tasks        map[string]*task
+	pending      []*task // running tasks, oldest first
+	nextTask     int
+	nextVM       int
+	ledger       []Effect
+	violations   []string
+	faults       []*Fault
+	delays       map[string]time.Duration
+	down         map[string]bool // systems that don't answer
+	hook         Hook
+	changed      chan struct{} // closed and replaced at each change
 }
 
 // host is a physical machine: a VM server when hypervisor is set.
