@@ -313,10 +313,14 @@ var trapRuleKind = &docKind{
 
 var settingsKind = &docKind{
 	name: "Settings", missing: schema.KindNotFound, rows: rowsOf(SettingsTable), key: plainName("Settings"),
-	blank:  func(key string) proto.Message { return &schema.Settings{Key: key} },
-	fields: []string{"max_events", "max_jobs", "max_audit", "max_age_days", "brake_jobs", "brake_jobs_per_group"},
+	blank: func(key string) proto.Message { return &schema.Settings{Key: key} },
+	fields: []string{
+		"max_events", "max_jobs", "max_audit", "max_age_days", "brake_jobs", "brake_jobs_per_group", "brake_replacements",
+		"storm_machines", "storm_seconds", "replace_hold_seconds",
+	},
 	refused: map[string]string{
-		"key": isKey, "feature": isRuntime("the managers as they are upgraded"), "cluster": isRuntime("the first start"), "disarm": isRuntime("arm and disarm"),
+		"storm": isRuntime("what happens"),
+		"key":   isKey, "feature": isRuntime("the managers as they are upgraded"), "cluster": isRuntime("the first start"), "disarm": isRuntime("arm and disarm"),
 	},
 	keep: func(proto.Message) string { return "there is always one" },
 }

@@ -19,6 +19,7 @@ var Policies = &Table[*schema.Policy]{
 const (
 	maxRules    = 1000
 	maxSuppress = 24 * 60 * 60 // seconds
+	maxFlaps    = 1000
 )
 
 // policyNotifiers are those that a rule may name. Our own event log isn't among
@@ -66,6 +67,15 @@ func checkRule(r *schema.PolicyRule) *schema.Error {
 	}
 	if r.SuppressSeconds < 0 || r.SuppressSeconds > maxSuppress {
 		return specError("suppress_seconds is %d", r.SuppressSeconds).WithHint("it can be 0 to %d", maxSuppress)
+	}
+	if r.FlapCount < 0 || r.FlapCount > maxFlaps {
+		return specError("flap_count is %d", r.FlapCount).WithHint("it can be 0 to %d", maxFlaps)
+	}
+	if r.FlapSeconds < 0 || r.FlapSeconds > maxSuppress {
+		return specError("flap_seconds is %d", r.FlapSeconds).WithHint("it can be 0 to %d", maxSuppress)
+	}
+	if _, err := schema.ParseHours(r.Hours); err != nil {
+		return specError("hours: %v", err).WithHint("such as mon-fri 08:00-18:00 Asia/Tokyo")
 	}
 	return nil
 }

@@ -442,6 +442,9 @@ type PolicyRule struct {
 	SuppressSeconds int32                  `protobuf:"varint,5,opt,name=suppress_seconds,json=suppressSeconds,proto3" json:"suppress_seconds,omitempty"` // wait this long for the recovery event first
 	Recovery        string                 `protobuf:"bytes,6,opt,name=recovery,proto3" json:"recovery,omitempty"`                                       // selector of the recovery event; empty: the catalog's counterpart
 	Note            string                 `protobuf:"bytes,7,opt,name=note,proto3" json:"note,omitempty"`
+	FlapCount       int32                  `protobuf:"varint,8,opt,name=flap_count,json=flapCount,proto3" json:"flap_count,omitempty"`       // so many faults within flap_seconds are flapping: then no job is started; 0: any number
+	FlapSeconds     int32                  `protobuf:"varint,9,opt,name=flap_seconds,json=flapSeconds,proto3" json:"flap_seconds,omitempty"` // default 3600
+	Hours           string                 `protobuf:"bytes,10,opt,name=hours,proto3" json:"hours,omitempty"`                                // when the rule holds, such as "mon-fri 08:00-18:00 Asia/Tokyo"; empty: always
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -521,6 +524,27 @@ func (x *PolicyRule) GetRecovery() string {
 func (x *PolicyRule) GetNote() string {
 	if x != nil {
 		return x.Note
+	}
+	return ""
+}
+
+func (x *PolicyRule) GetFlapCount() int32 {
+	if x != nil {
+		return x.FlapCount
+	}
+	return 0
+}
+
+func (x *PolicyRule) GetFlapSeconds() int32 {
+	if x != nil {
+		return x.FlapSeconds
+	}
+	return 0
+}
+
+func (x *PolicyRule) GetHours() string {
+	if x != nil {
+		return x.Hours
 	}
 	return ""
 }
@@ -838,7 +862,7 @@ const file_fsm_schema_event_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12+\n" +
 	"\x05rules\x18\x03 \x03(\v2\x15.yagura.v1.PolicyRuleR\x05rules\x12\x18\n" +
-	"\abuiltin\x18\x04 \x01(\bR\abuiltin\"\xcd\x01\n" +
+	"\abuiltin\x18\x04 \x01(\bR\abuiltin\"\xa5\x02\n" +
 	"\n" +
 	"PolicyRule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -847,7 +871,12 @@ const file_fsm_schema_event_proto_rawDesc = "" +
 	"\aactions\x18\x04 \x03(\tR\aactions\x12)\n" +
 	"\x10suppress_seconds\x18\x05 \x01(\x05R\x0fsuppressSeconds\x12\x1a\n" +
 	"\brecovery\x18\x06 \x01(\tR\brecovery\x12\x12\n" +
-	"\x04note\x18\a \x01(\tR\x04note\"\xe6\x02\n" +
+	"\x04note\x18\a \x01(\tR\x04note\x12\x1d\n" +
+	"\n" +
+	"flap_count\x18\b \x01(\x05R\tflapCount\x12!\n" +
+	"\fflap_seconds\x18\t \x01(\x05R\vflapSeconds\x12\x14\n" +
+	"\x05hours\x18\n" +
+	" \x01(\tR\x05hours\"\xe6\x02\n" +
 	"\bTrapRule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x1a\n" +

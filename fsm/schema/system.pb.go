@@ -406,22 +406,24 @@ func (x *Audit) GetIndex() uint64 {
 
 // Settings is the one row of cluster-wide settings.
 type Settings struct {
-	state             protoimpl.MessageState `protogen:"open.v1"`
-	Key               string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`                               // always "cluster"
-	Feature           uint32                 `protobuf:"varint,2,opt,name=feature,proto3" json:"feature,omitempty"`                      // feature level in force
-	Cluster           string                 `protobuf:"bytes,3,opt,name=cluster,proto3" json:"cluster,omitempty"`                       // cluster id, made at bootstrap
-	Disarm            *Disarm                `protobuf:"bytes,7,opt,name=disarm,proto3" json:"disarm,omitempty"`                         // automation off for the whole cluster
-	MaxEvents         int32                  `protobuf:"varint,8,opt,name=max_events,json=maxEvents,proto3" json:"max_events,omitempty"` // retention by count
-	MaxJobs           int32                  `protobuf:"varint,9,opt,name=max_jobs,json=maxJobs,proto3" json:"max_jobs,omitempty"`
-	MaxAudit          int32                  `protobuf:"varint,10,opt,name=max_audit,json=maxAudit,proto3" json:"max_audit,omitempty"`
-	MaxAgeDays        int32                  `protobuf:"varint,11,opt,name=max_age_days,json=maxAgeDays,proto3" json:"max_age_days,omitempty"`                        // retention by age
-	BrakeJobs         int32                  `protobuf:"varint,12,opt,name=brake_jobs,json=brakeJobs,proto3" json:"brake_jobs,omitempty"`                             // automatic jobs at once, whole cluster
-	BrakeJobsPerGroup int32                  `protobuf:"varint,13,opt,name=brake_jobs_per_group,json=brakeJobsPerGroup,proto3" json:"brake_jobs_per_group,omitempty"` // automatic jobs at once, one group
-	BrakeReplacements int32                  `protobuf:"varint,14,opt,name=brake_replacements,json=brakeReplacements,proto3" json:"brake_replacements,omitempty"`     // automatic replacements at once, whole cluster
-	StormMachines     int32                  `protobuf:"varint,15,opt,name=storm_machines,json=stormMachines,proto3" json:"storm_machines,omitempty"`                 // so many machines inaccessible within storm_seconds are a storm: automation stops and asks
-	StormSeconds      int32                  `protobuf:"varint,16,opt,name=storm_seconds,json=stormSeconds,proto3" json:"storm_seconds,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Key                string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`                               // always "cluster"
+	Feature            uint32                 `protobuf:"varint,2,opt,name=feature,proto3" json:"feature,omitempty"`                      // feature level in force
+	Cluster            string                 `protobuf:"bytes,3,opt,name=cluster,proto3" json:"cluster,omitempty"`                       // cluster id, made at bootstrap
+	Disarm             *Disarm                `protobuf:"bytes,7,opt,name=disarm,proto3" json:"disarm,omitempty"`                         // automation off for the whole cluster
+	MaxEvents          int32                  `protobuf:"varint,8,opt,name=max_events,json=maxEvents,proto3" json:"max_events,omitempty"` // retention by count
+	MaxJobs            int32                  `protobuf:"varint,9,opt,name=max_jobs,json=maxJobs,proto3" json:"max_jobs,omitempty"`
+	MaxAudit           int32                  `protobuf:"varint,10,opt,name=max_audit,json=maxAudit,proto3" json:"max_audit,omitempty"`
+	MaxAgeDays         int32                  `protobuf:"varint,11,opt,name=max_age_days,json=maxAgeDays,proto3" json:"max_age_days,omitempty"`                         // retention by age
+	BrakeJobs          int32                  `protobuf:"varint,12,opt,name=brake_jobs,json=brakeJobs,proto3" json:"brake_jobs,omitempty"`                              // automatic jobs at once, whole cluster
+	BrakeJobsPerGroup  int32                  `protobuf:"varint,13,opt,name=brake_jobs_per_group,json=brakeJobsPerGroup,proto3" json:"brake_jobs_per_group,omitempty"`  // automatic jobs at once, one group
+	BrakeReplacements  int32                  `protobuf:"varint,14,opt,name=brake_replacements,json=brakeReplacements,proto3" json:"brake_replacements,omitempty"`      // automatic replacements at once, whole cluster; default 5
+	StormMachines      int32                  `protobuf:"varint,15,opt,name=storm_machines,json=stormMachines,proto3" json:"storm_machines,omitempty"`                  // so many machines inaccessible within storm_seconds are a storm: automation stops and asks; default 5
+	StormSeconds       int32                  `protobuf:"varint,16,opt,name=storm_seconds,json=stormSeconds,proto3" json:"storm_seconds,omitempty"`                     // default 60
+	ReplaceHoldSeconds int32                  `protobuf:"varint,17,opt,name=replace_hold_seconds,json=replaceHoldSeconds,proto3" json:"replace_hold_seconds,omitempty"` // a host that was replaced isn't replaced again by itself for so long; default 300
+	Storm              *Storm                 `protobuf:"bytes,18,opt,name=storm,proto3" json:"storm,omitempty"`                                                        // the one that lasts, or the last one
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
@@ -545,6 +547,97 @@ func (x *Settings) GetStormSeconds() int32 {
 	return 0
 }
 
+func (x *Settings) GetReplaceHoldSeconds() int32 {
+	if x != nil {
+		return x.ReplaceHoldSeconds
+	}
+	return 0
+}
+
+func (x *Settings) GetStorm() *Storm {
+	if x != nil {
+		return x.Storm
+	}
+	return nil
+}
+
+// Storm is a time in which many machines became inaccessible at once.
+type Storm struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`       // when its first event was received
+	Last          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=last,proto3" json:"last,omitempty"`         // when the newest machine was hit
+	Over          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=over,proto3" json:"over,omitempty"`         // when it ended; unset while it lasts
+	Machines      []string               `protobuf:"bytes,4,rep,name=machines,proto3" json:"machines,omitempty"` // those hit, in the order of their events, bounded
+	Count         int32                  `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`      // how many were hit
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Storm) Reset() {
+	*x = Storm{}
+	mi := &file_fsm_schema_system_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Storm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Storm) ProtoMessage() {}
+
+func (x *Storm) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_schema_system_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Storm.ProtoReflect.Descriptor instead.
+func (*Storm) Descriptor() ([]byte, []int) {
+	return file_fsm_schema_system_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Storm) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Storm) GetLast() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *Storm) GetOver() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Over
+	}
+	return nil
+}
+
+func (x *Storm) GetMachines() []string {
+	if x != nil {
+		return x.Machines
+	}
+	return nil
+}
+
+func (x *Storm) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 // Why is the reason trail of one verb in a batch.
 type Why struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -561,7 +654,7 @@ type Why struct {
 
 func (x *Why) Reset() {
 	*x = Why{}
-	mi := &file_fsm_schema_system_proto_msgTypes[5]
+	mi := &file_fsm_schema_system_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -573,7 +666,7 @@ func (x *Why) String() string {
 func (*Why) ProtoMessage() {}
 
 func (x *Why) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_system_proto_msgTypes[5]
+	mi := &file_fsm_schema_system_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -586,7 +679,7 @@ func (x *Why) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Why.ProtoReflect.Descriptor instead.
 func (*Why) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_system_proto_rawDescGZIP(), []int{5}
+	return file_fsm_schema_system_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Why) GetUser() string {
@@ -651,7 +744,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_fsm_schema_system_proto_msgTypes[6]
+	mi := &file_fsm_schema_system_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -663,7 +756,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_system_proto_msgTypes[6]
+	mi := &file_fsm_schema_system_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -676,7 +769,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_system_proto_rawDescGZIP(), []int{6}
+	return file_fsm_schema_system_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Change) GetTable() uint32 {
@@ -724,7 +817,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_fsm_schema_system_proto_msgTypes[7]
+	mi := &file_fsm_schema_system_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +829,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_system_proto_msgTypes[7]
+	mi := &file_fsm_schema_system_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +842,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_system_proto_rawDescGZIP(), []int{7}
+	return file_fsm_schema_system_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Batch) GetFormat() uint32 {
@@ -824,7 +917,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_fsm_schema_system_proto_msgTypes[8]
+	mi := &file_fsm_schema_system_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +929,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_system_proto_msgTypes[8]
+	mi := &file_fsm_schema_system_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +942,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_system_proto_rawDescGZIP(), []int{8}
+	return file_fsm_schema_system_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SnapshotHeader) GetFormat() uint32 {
@@ -939,7 +1032,7 @@ const file_fsm_schema_system_proto_rawDesc = "" +
 	"\x02op\x18\x06 \x01(\tR\x02op\x12\x18\n" +
 	"\aobjects\x18\a \x03(\tR\aobjects\x12\x16\n" +
 	"\x06reason\x18\b \x01(\tR\x06reason\x12\x14\n" +
-	"\x05index\x18\t \x01(\x04R\x05index\"\xd1\x03\n" +
+	"\x05index\x18\t \x01(\x04R\x05index\"\xab\x04\n" +
 	"\bSettings\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
 	"\afeature\x18\x02 \x01(\rR\afeature\x12\x18\n" +
@@ -957,7 +1050,15 @@ const file_fsm_schema_system_proto_rawDesc = "" +
 	"\x14brake_jobs_per_group\x18\r \x01(\x05R\x11brakeJobsPerGroup\x12-\n" +
 	"\x12brake_replacements\x18\x0e \x01(\x05R\x11brakeReplacements\x12%\n" +
 	"\x0estorm_machines\x18\x0f \x01(\x05R\rstormMachines\x12#\n" +
-	"\rstorm_seconds\x18\x10 \x01(\x05R\fstormSecondsJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06J\x04\b\x06\x10\a\"\x9f\x01\n" +
+	"\rstorm_seconds\x18\x10 \x01(\x05R\fstormSeconds\x120\n" +
+	"\x14replace_hold_seconds\x18\x11 \x01(\x05R\x12replaceHoldSeconds\x12&\n" +
+	"\x05storm\x18\x12 \x01(\v2\x10.yagura.v1.StormR\x05stormJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06J\x04\b\x06\x10\a\"\xcb\x01\n" +
+	"\x05Storm\x120\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12.\n" +
+	"\x04last\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12.\n" +
+	"\x04over\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04over\x12\x1a\n" +
+	"\bmachines\x18\x04 \x03(\tR\bmachines\x12\x14\n" +
+	"\x05count\x18\x05 \x01(\x05R\x05count\"\x9f\x01\n" +
 	"\x03Why\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x12\n" +
@@ -1003,37 +1104,42 @@ func file_fsm_schema_system_proto_rawDescGZIP() []byte {
 	return file_fsm_schema_system_proto_rawDescData
 }
 
-var file_fsm_schema_system_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_fsm_schema_system_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_fsm_schema_system_proto_goTypes = []any{
 	(*User)(nil),                  // 0: yagura.v1.User
 	(*Token)(nil),                 // 1: yagura.v1.Token
 	(*Manager)(nil),               // 2: yagura.v1.Manager
 	(*Audit)(nil),                 // 3: yagura.v1.Audit
 	(*Settings)(nil),              // 4: yagura.v1.Settings
-	(*Why)(nil),                   // 5: yagura.v1.Why
-	(*Change)(nil),                // 6: yagura.v1.Change
-	(*Batch)(nil),                 // 7: yagura.v1.Batch
-	(*SnapshotHeader)(nil),        // 8: yagura.v1.SnapshotHeader
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*Disarm)(nil),                // 10: yagura.v1.Disarm
+	(*Storm)(nil),                 // 5: yagura.v1.Storm
+	(*Why)(nil),                   // 6: yagura.v1.Why
+	(*Change)(nil),                // 7: yagura.v1.Change
+	(*Batch)(nil),                 // 8: yagura.v1.Batch
+	(*SnapshotHeader)(nil),        // 9: yagura.v1.SnapshotHeader
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*Disarm)(nil),                // 11: yagura.v1.Disarm
 }
 var file_fsm_schema_system_proto_depIdxs = []int32{
-	9,  // 0: yagura.v1.User.created:type_name -> google.protobuf.Timestamp
-	9,  // 1: yagura.v1.User.changed:type_name -> google.protobuf.Timestamp
-	9,  // 2: yagura.v1.Token.created:type_name -> google.protobuf.Timestamp
-	9,  // 3: yagura.v1.Token.expires:type_name -> google.protobuf.Timestamp
-	9,  // 4: yagura.v1.Manager.joined:type_name -> google.protobuf.Timestamp
-	9,  // 5: yagura.v1.Audit.time:type_name -> google.protobuf.Timestamp
-	10, // 6: yagura.v1.Settings.disarm:type_name -> yagura.v1.Disarm
-	9,  // 7: yagura.v1.Batch.time:type_name -> google.protobuf.Timestamp
-	5,  // 8: yagura.v1.Batch.why:type_name -> yagura.v1.Why
-	6,  // 9: yagura.v1.Batch.changes:type_name -> yagura.v1.Change
-	9,  // 10: yagura.v1.SnapshotHeader.time:type_name -> google.protobuf.Timestamp
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	10, // 0: yagura.v1.User.created:type_name -> google.protobuf.Timestamp
+	10, // 1: yagura.v1.User.changed:type_name -> google.protobuf.Timestamp
+	10, // 2: yagura.v1.Token.created:type_name -> google.protobuf.Timestamp
+	10, // 3: yagura.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	10, // 4: yagura.v1.Manager.joined:type_name -> google.protobuf.Timestamp
+	10, // 5: yagura.v1.Audit.time:type_name -> google.protobuf.Timestamp
+	11, // 6: yagura.v1.Settings.disarm:type_name -> yagura.v1.Disarm
+	5,  // 7: yagura.v1.Settings.storm:type_name -> yagura.v1.Storm
+	10, // 8: yagura.v1.Storm.since:type_name -> google.protobuf.Timestamp
+	10, // 9: yagura.v1.Storm.last:type_name -> google.protobuf.Timestamp
+	10, // 10: yagura.v1.Storm.over:type_name -> google.protobuf.Timestamp
+	10, // 11: yagura.v1.Batch.time:type_name -> google.protobuf.Timestamp
+	6,  // 12: yagura.v1.Batch.why:type_name -> yagura.v1.Why
+	7,  // 13: yagura.v1.Batch.changes:type_name -> yagura.v1.Change
+	10, // 14: yagura.v1.SnapshotHeader.time:type_name -> google.protobuf.Timestamp
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_fsm_schema_system_proto_init() }
@@ -1048,7 +1154,7 @@ func file_fsm_schema_system_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fsm_schema_system_proto_rawDesc), len(file_fsm_schema_system_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

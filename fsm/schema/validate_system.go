@@ -191,5 +191,9 @@ func (s *Settings) Validate() error {
 		between(o, "max_age_days", int64(s.MaxAgeDays), 0, 36500),
 		between(o, "brake_jobs", int64(s.BrakeJobs), 0, 100000),
 		between(o, "brake_jobs_per_group", int64(s.BrakeJobsPerGroup), 0, 100000),
+		between(o, "brake_replacements", int64(s.BrakeReplacements), 0, 100000),
+		between(o, "storm_machines", int64(s.StormMachines), 0, 100000),
+		between(o, "storm_seconds", int64(s.StormSeconds), 0, 3600),
+		between(o, "replace_hold_seconds", int64(s.ReplaceHoldSeconds), 0, 86400),
 	)
 }
