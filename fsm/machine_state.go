@@ -66,7 +66,8 @@ func Unmanage(tx *Tx, machine string) error {
 
 // AddToPool adds a managed machine to the pool of a group [1.2.2 transition 3].
 // A machine may wait in several pools when their groups have equal
-// specifications, also while it runs in one of them [1.1.6].
+// specifications, also while it runs in one of them [1.1.6]. One that came from
+// the common pool can't enter the pool of the group that it runs in [1.2.2 transition 10].
 func AddToPool(tx *Tx, machine, group string) error {
 	m, err := editMachine(tx, machine)
 	if err != nil {
@@ -75,15 +76,25 @@ func AddToPool(tx *Tx, machine, group string) error {
 	if slices.Contains(m.PoolGroups, group) {
 		return nil
 	}
-	if !m.Managed {
-		return wrongState(m, "put into a pool").WithHint("take it under management first")
-	}
-	m.PoolGroups = append(m.PoolGroups, group)
-	slices.Sort(m.PoolGroups)
-	if err := checkPools(tx, m); err != nil {
+	if err := joinPool(tx, m, group); err != nil {
 		return err
 	}
 	return Machines.Put(tx, m)
+}
+
+// joinPool adds a group to the pools of a copy of a machine.
+func joinPool(r Reader, m *schema.Machine, group string) error {
+	switch {
+	case !m.Managed:
+		return wrongState(m, "put into a pool").WithHint("take it under management first")
+	case slices.Contains(m.PoolGroups, group):
+		return schema.Errorf(schema.KindConflict, "machine "+m.Name, "it is in the pool of group %s already", group)
+	case m.Group == group:
+		return wrongState(m, "put into the pool of "+group).WithHint("it came from the common pool and can only go back there; take it out of the group first")
+	}
+	m.PoolGroups = append(m.PoolGroups, group)
+	slices.Sort(m.PoolGroups)
+	return checkPools(r, m)
 }
 
 // RemoveFromPool takes a machine out of a group's pool [1.2.2 transition 8].
@@ -93,15 +104,26 @@ func RemoveFromPool(tx *Tx, machine, group string) error {
 	if err != nil {
 		return err
 	}
-	i := slices.Index(m.PoolGroups, group)
-	if i < 0 {
+	if !slices.Contains(m.PoolGroups, group) {
 		return nil
 	}
-	if m.Group == group && m.Origin == group {
+	if err := leavePool(m, group); err != nil {
+		return err
+	}
+	return Machines.Put(tx, m)
+}
+
+// leavePool takes a group off the pools of a copy of a machine.
+func leavePool(m *schema.Machine, group string) error {
+	i := slices.Index(m.PoolGroups, group)
+	switch {
+	case i < 0:
+		return schema.Errorf(schema.KindConflict, "machine "+m.Name, "it isn't in the pool of group %s", group)
+	case m.Group == group && m.Origin == group:
 		return wrongState(m, "taken out of the pool of "+group).WithHint("take it out of the group first")
 	}
 	m.PoolGroups = slices.Delete(m.PoolGroups, i, i+1)
-	return Machines.Put(tx, m)
+	return nil
 }
 
 // Activation binds a machine to a host of a group.

@@ -43,6 +43,7 @@ const (
 	KindCorrupt         Kind = "corrupt"          // a file or message is damaged
 	KindInternal        Kind = "internal"         // a defect of ours
 	KindTooLarge        Kind = "too-large"        // a limit on size or number is exceeded
+	KindGroupUnusable   Kind = "group-unusable"   // 3: the group can't be used for this: its kind, no model, too few host settings for a re-purposing, machine not in its pool
 	KindText            Kind = "text"             // 15: a name in a command is too long or has forbidden characters
 )
 

@@ -56,6 +56,7 @@ var table = map[schema.Kind]Entry{
 	schema.KindCorrupt:         {codes.DataLoss, http.StatusUnprocessableEntity, 30},
 	schema.KindInternal:        {codes.Internal, http.StatusInternalServerError, 31},
 	schema.KindTooLarge:        {codes.ResourceExhausted, http.StatusRequestEntityTooLarge, 32},
+	schema.KindGroupUnusable:   {codes.FailedPrecondition, http.StatusConflict, 3},
 }
 
 // Lookup gives the entry of a kind; that of KindInternal for a kind that this
