@@ -211,7 +211,7 @@ func activationModel(r Reader, m *schema.Machine, g *schema.Group, name string) 
 	return model, nil
 }
 
-// unbind takes m off its host.
+// unbind takes m off its host. Nobody polls a machine that isn't in operation.
 func unbind(tx *Tx, m *schema.Machine) error {
 	if h, ok := Hosts.Edit(tx, GroupKey(m.Group, m.Host)); ok && h.Machine == m.Name {
 		h.Machine = ""
@@ -219,7 +219,7 @@ func unbind(tx *Tx, m *schema.Machine) error {
 			return err
 		}
 	}
-	m.Group, m.Host, m.Model, m.Origin, m.Master = "", "", "", "", false
+	m.Group, m.Host, m.Model, m.Origin, m.Master, m.Monitored = "", "", "", "", false, nil
 	return nil
 }
 
