@@ -124,18 +124,22 @@ func CancelJob(tx *Tx, id string) error {
 }
 
 // ResumeJob lets a parked job go on with the operator's word, which must be
-// one of the words that the job asks for; none means "retry": look again.
+// one of the words that the job asks for; none means "retry": look again. A
+// failed job goes on at the step that failed, see Resumable.
 func ResumeJob(tx *Tx, id, word string) error {
 	j, err := EditJob(tx, id)
 	if err != nil {
 		return err
 	}
-	if j.State != schema.JobParked {
-		return schema.Errorf(schema.KindConflict, "job "+j.Id, "it isn't parked, it is %s", j.State).WithHint("pvmutl job show %s tells more", j.Id)
-	}
 	word = strings.ToLower(strings.TrimSpace(word))
 	if word == "" {
 		word = WordRetry
+	}
+	if j.State == schema.JobFailed && j.Started != nil {
+		return resumeFailed(tx, j, word)
+	}
+	if j.State != schema.JobParked {
+		return schema.Errorf(schema.KindConflict, "job "+j.Id, "it is neither parked nor failed on its way, it is %s", j.State).WithHint("pvmutl job show %s tells more", j.Id)
 	}
 	if !slices.Contains(j.ResumeWords, word) {
 		return schema.Errorf(schema.KindInvalid, "job "+j.Id, "it can't go on with the word %q", word).
@@ -158,7 +162,8 @@ const (
 )
 
 // RollbackJob undoes the steps of a failed or parked job, backwards. It ends
-// as cancelled. A failed job waits for its locks first.
+// as cancelled, or as failed when a step can't be undone; then it may be asked
+// for again. A failed job waits for its locks first.
 func RollbackJob(tx *Tx, id string) error {
 	j, err := EditJob(tx, id)
 	if err != nil {
@@ -169,6 +174,9 @@ func RollbackJob(tx *Tx, id string) error {
 		j.State = schema.JobCancelling
 	case j.State == schema.JobFailed && j.Started != nil:
 		j.State = schema.JobQueued
+		if err := reopenUndo(tx, j); err != nil {
+			return err
+		}
 	default:
 		return schema.Errorf(schema.KindConflict, "job "+j.Id, "only a failed or parked job that had begun can be rolled back, it is %s", j.State)
 	}

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +54,7 @@ func (js *jobState) step(number int32) (*schema.Step, error) {
 }
 
 func (js *jobState) env(st *schema.Step) *sequence.Env {
-	return &sequence.Env{Rows: js.tx, Job: js.job, Step: st, Steps: js.steps, Drivers: js.t.Drivers, Own: js.own}
+	return &sequence.Env{Rows: js.tx, Job: js.job, Step: st, Steps: js.steps, Drivers: js.t.Drivers, Own: js.own, Now: js.t.Clock.Now()}
 }
 
 // commitError is the error of a step's Commit within a batch that did more.
@@ -108,7 +109,7 @@ func (js *jobState) advance(may *begin) error {
 				continue
 			}
 			st = js.own(st)
-			def, err := sequence.StepOf(st.Name)
+			def, err := sequence.StepOf(st)
 			if err != nil {
 				return &commitError{st.Number, err}
 			}
@@ -162,8 +163,8 @@ func (js *jobState) beginOne(def *sequence.Step, st *schema.Step, p pass) error 
 
 // skip skips a step that isn't needed, or whose lane has failed before it.
 func (js *jobState) skip(def *sequence.Step, st *schema.Step) (bool, error) {
-	why := ""
-	if st.Lane != 0 {
+	why := sequence.LeftOut(st)
+	if why == "" && st.Lane != 0 {
 		for _, s := range js.steps[:st.Number-1] {
 			if s.Lane == st.Lane && s.State == schema.StepFailed && !js.tolerated(s) {
 				why = fmt.Sprintf("step %d (%s) has failed", s.Number, s.Name)
@@ -181,7 +182,7 @@ func (js *jobState) skip(def *sequence.Step, st *schema.Step) (bool, error) {
 }
 
 func (js *jobState) tolerated(st *schema.Step) bool {
-	def, err := sequence.StepOf(st.Name)
+	def, err := sequence.StepOf(st)
 	return err == nil && def.Tolerant != nil && def.Tolerant(js.env(st))
 }
 
@@ -262,7 +263,7 @@ func (js *jobState) attempt(st *schema.Step, undo bool) {
 func (js *jobState) failStep(st *schema.Step, cause error, nothing bool) error {
 	st.State, st.Ended, st.Manager = schema.StepFailed, timestamppb.New(js.tx.Now()), js.t.Node
 	st.Error, st.ErrorKind = cause.Error(), string(kindOf(cause))
-	if nothing {
+	if nothing && st.Output[sequence.OutPart] == "" {
 		st.Output = map[string]string{outNothing: "true"}
 	}
 	if err := fsm.MoveStep(js.tx, st); err != nil {
@@ -413,44 +414,58 @@ func (js *jobState) freeTargets() error {
 func (js *jobState) machineAfter(m *schema.Machine) (status, reason string) {
 	j, name := js.job, m.Name
 	if j.State == schema.JobSucceeded {
+		for _, s := range js.steps {
+			if s.Target == name && s.Output[sequence.OutProblem] != "" {
+				return schema.StatusAbnormal, s.Output[sequence.OutProblem]
+			}
+		}
 		return schema.StatusReady, ""
 	}
-	changed, why := false, ""
-	for _, s := range js.steps {
-		if s.Target != name || s.Attempt == 0 {
-			continue
-		}
-		def, err := sequence.StepOf(s.Name)
-		if err != nil || def.ReadOnly {
-			continue
-		}
-		switch {
-		case s.UndoState == schema.StepDone || s.UndoState == schema.StepSkipped:
-		case s.State == schema.StepDone:
-			changed = true
-		case s.State == schema.StepFailed && s.Output[outNothing] != "true":
-			changed = true
-			why = s.Error
-		case s.State == schema.StepFailed:
-			why = s.Error
-		}
-		if s.UndoState == schema.StepFailed {
-			changed, why = true, s.UndoError
-		}
-	}
+	changed, why := js.changes(name)
 	ended := "job " + j.Id + " (" + j.Sequence + ") "
 	switch {
-	case changed && m.Kind == schema.MachineVM && m.Power == schema.PowerOff && sequence.WasOn(js.steps, name):
+	case changed && m.Kind == schema.MachineVM && m.Group != "" && m.Power == schema.PowerOff && sequence.WasOn(js.steps, name):
 		return schema.StatusAbnormal, ended + "was " + j.State + " and has left it off on " + m.VmServer + "; start it with: pvmutl poweron " + m.Group + " " + m.Host
 	case why == "" && j.State == schema.JobCancelled:
 		return schema.StatusReady, ended + "was cancelled"
 	case !changed:
 		return schema.StatusReady, strings.TrimSuffix(ended+"has failed and changed nothing: "+firstOf(why, j.Error), ": ")
-	case why == "" && j.State == schema.JobFailed && len(j.Targets) > 1:
+	case why == "" && j.State == schema.JobFailed && slices.ContainsFunc(js.steps, func(s *schema.Step) bool { return s.Lane != 0 }):
 		return schema.StatusReady, "" // one of many, and nothing went wrong with it
 	}
-	return schema.StatusAbnormal, ended + "has failed: " + firstOf(why, j.Error) + "; look at it with: pvmutl job show " + j.Id +
-		", take it back with: pvmutl job rollback " + j.Id + ", or run the operation again"
+	out := "look at it with: pvmutl job show " + j.Id
+	switch {
+	case j.Undoing:
+		out += ", go on with taking it back: pvmutl job rollback " + j.Id
+	case fsm.Resumable(j):
+		out += ", remove the cause and go on: pvmutl job resume " + j.Id + ", or take it back: pvmutl job rollback " + j.Id
+	default:
+		out += ", take it back with: pvmutl job rollback " + j.Id + ", or run the operation again"
+	}
+	return schema.StatusAbnormal, ended + "has failed: " + firstOf(why, j.Error) + "; " + out
+}
+
+// changes tells whether the job has left a machine other than it was, as far
+// as is known, and what went wrong with it.
+func (js *jobState) changes(machine string) (changed bool, why string) {
+	for _, s := range js.steps {
+		def, err := sequence.StepOf(s)
+		if s.Target != machine || err != nil || def.ReadOnly || s.Attempt == 0 && def.UndoCommit == nil {
+			continue
+		}
+		switch {
+		case s.UndoState == schema.StepFailed:
+			changed, why = true, s.UndoError
+		case s.UndoState == schema.StepDone || s.UndoState == schema.StepSkipped:
+		case s.State == schema.StepDone:
+			changed = true
+		case s.State == schema.StepFailed && s.Attempt > 0 && s.Output[outNothing] != "true":
+			changed, why = true, s.Error
+		case s.State == schema.StepFailed:
+			why = s.Error
+		}
+	}
+	return changed, why
 }
 
 func firstOf(texts ...string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"yagura/drivers"
@@ -56,7 +57,7 @@ func (r *runner) call(ctx context.Context) *outcome {
 				return r.again(ctx, false)
 			}
 		case r.parksOn(kind):
-			return r.park(err)
+			return r.park(ctx, err)
 		default:
 			return r.failed(ctx, err, kind != drivers.KindFailed)
 		}
@@ -104,13 +105,7 @@ func (r *runner) handled(ctx context.Context, id string) *outcome {
 func (r *runner) attach(ctx context.Context) *outcome {
 	r.hold()
 	for {
-		cctx, end := r.timeout(ctx)
-		var task drivers.Task
-		h, err := r.t.Drivers.Hypervisor(cctx, r.st.Subsystem)
-		if err == nil {
-			task, err = h.Task(cctx, r.handle())
-		}
-		end()
+		task, err := r.task(ctx)
 		if ctx.Err() != nil {
 			o := r.stopped()
 			return &o
@@ -121,6 +116,9 @@ func (r *runner) attach(ctx context.Context) *outcome {
 			}
 		} else {
 			r.silent = time.Time{}
+			if o := r.tellOutput(ctx, task); o != nil {
+				return o
+			}
 			switch task.State {
 			case drivers.TaskDone:
 				return r.confirm(ctx, true)
@@ -130,13 +128,53 @@ func (r *runner) attach(ctx context.Context) *outcome {
 				return r.probe(ctx)
 			}
 			if r.overdue() {
-				return r.park(fmt.Errorf("task %s of %s is still running after %s", r.handle(), r.st.Subsystem, r.def.Timeout))
+				return r.park(ctx, fmt.Errorf("task %s of %s is still running after %s", r.handle(), r.st.Subsystem, r.def.Timeout))
 			}
 		}
 		if o := r.sleep(ctx, r.def.Interruptible); o != nil {
 			return o
 		}
 	}
+}
+
+// task takes one look at the step's task.
+func (r *runner) task(ctx context.Context) (drivers.Task, error) {
+	cctx, end := r.timeout(ctx)
+	defer end()
+	if look := r.act().Task; look != nil {
+		return look(cctx, r.env(), r.handle())
+	}
+	h, err := r.t.Drivers.Hypervisor(cctx, r.st.Subsystem)
+	if err != nil {
+		return drivers.Task{}, err
+	}
+	return h.Task(cctx, r.handle())
+}
+
+const (
+	// maxTail bounds the part of a task's output that its step shows.
+	maxTail = 4 << 10
+	// tailEvery is how often that is written while the task runs: each time
+	// is a batch.
+	tailEvery = 2 * time.Second
+)
+
+// tellOutput keeps the newest part of what a task has written in its step.
+func (r *runner) tellOutput(ctx context.Context, task drivers.Task) *outcome {
+	tail := strings.ToValidUTF8(task.Output[max(0, len(task.Output)-maxTail):], "")
+	now := r.t.Clock.Now()
+	if tail == "" || tail == r.st.Tail || task.State == drivers.TaskRunning && now.Sub(r.told) < tailEvery {
+		return nil
+	}
+	r.told = now
+	err := r.update(ctx, "TellOutput", func(js *jobState, st *schema.Step) error {
+		st.Tail = tail
+		return fsm.MoveStep(js.tx, st)
+	})
+	if err != nil {
+		return r.writeFailed(err)
+	}
+	return nil
 }
 
 // hold takes the pass of an operation that is in flight already.
@@ -165,40 +203,19 @@ func (r *runner) confirm(ctx context.Context, answered bool) *outcome {
 	}
 	begun := r.t.Clock.Now()
 	for {
-		f, err := r.look(ctx, answered)
+		f, told, o := r.look(ctx, answered)
 		switch {
-		case ctx.Err() != nil:
-			o := r.stopped()
-			return &o
-		case err != nil:
-			if o := r.unclear(ctx, err); o != nil {
-				return o
-			}
-		case f.State == sequence.FoundDone:
-			return r.done(ctx)
-		default:
-			r.silent = time.Time{}
-			if r.def.Timeout > 0 && r.t.Clock.Now().Sub(begun) > r.def.Timeout {
-				return r.failed(ctx, schema.Errorf(schema.KindJobFailed, r.st.Target, "%s was asked for, and its effect wasn't seen within %s", r.st.Name, r.def.Timeout), false)
-			}
+		case o != nil:
+			return o
+		case f.State == sequence.FoundPart:
+			return r.nextPart(ctx, f.Part)
+		case told && r.def.Timeout > 0 && r.t.Clock.Now().Sub(begun) > r.def.Timeout:
+			return r.failed(ctx, schema.Errorf(schema.KindJobFailed, r.st.Target, "%s was asked for, and its effect wasn't seen within %s", r.st.Name, r.def.Timeout), false)
 		}
 		if o := r.sleep(ctx, r.def.Interruptible); o != nil {
 			return o
 		}
 	}
-}
-
-// look probes once.
-func (r *runner) look(ctx context.Context, answered bool) (sequence.Finding, error) {
-	e := r.env()
-	e.Answered = answered
-	cctx, end := r.timeout(ctx)
-	defer end()
-	f, err := r.act().Probe(cctx, e)
-	if err == nil {
-		r.out = e.Out
-	}
-	return f, err
 }
 
 // probe finds out what became of an attempt whose runner is gone, or whose
@@ -210,23 +227,21 @@ func (r *runner) probe(ctx context.Context) *outcome {
 		return nil
 	}
 	for {
-		f, err := r.look(ctx, false)
+		f, told, o := r.look(ctx, false)
 		switch {
-		case ctx.Err() != nil:
-			o := r.stopped()
-			return &o
-		case err != nil:
-			if o := r.unclear(ctx, err); o != nil {
+		case o != nil:
+			return o
+		case !told:
+			if o := r.sleep(ctx, true); o != nil {
 				return o
 			}
-		case f.State == sequence.FoundDone:
-			return r.done(ctx)
+		case f.State == sequence.FoundPart:
+			return r.nextPart(ctx, f.Part)
 		case f.State == sequence.FoundRunning && f.Handle != "":
 			return r.handled(ctx, f.Handle)
 		case f.State == sequence.FoundRunning:
 			return r.confirm(ctx, false)
 		default:
-			r.silent = time.Time{}
 			fence := r.deadline().Add(max(skewMargin, r.def.Settle))
 			left := fence.Sub(r.t.Clock.Now())
 			if left <= 0 {
@@ -236,12 +251,30 @@ func (r *runner) probe(ctx context.Context) *outcome {
 			if o := r.sleepFor(ctx, min(left, maxPause), true); o != nil {
 				return o
 			}
-			continue
-		}
-		if o := r.sleep(ctx, true); o != nil {
-			return o
 		}
 	}
+}
+
+// look probes once. The outcome is that of a step that has ended; told is false
+// when the probe couldn't tell, which is given time.
+func (r *runner) look(ctx context.Context, answered bool) (f sequence.Finding, told bool, o *outcome) {
+	e := r.env()
+	e.Answered = answered
+	cctx, end := r.timeout(ctx)
+	f, err := r.act().Probe(cctx, e)
+	end()
+	if ctx.Err() != nil {
+		stopped := r.stopped()
+		return f, false, &stopped
+	}
+	if err != nil {
+		return f, false, r.unclear(ctx, err)
+	}
+	r.out, r.silent = e.Out, time.Time{}
+	if f.State == sequence.FoundDone {
+		return f, true, r.done(ctx)
+	}
+	return f, true, nil
 }
 
 // unclear deals with a probe that couldn't tell.
@@ -252,7 +285,7 @@ func (r *runner) unclear(ctx context.Context, err error) *outcome {
 	case k == drivers.KindUnreachable, k == drivers.KindBusy, k == drivers.KindUnknown, k == drivers.KindExpired:
 		return r.silence(ctx, err)
 	case r.parksOn(k):
-		return r.park(err)
+		return r.park(ctx, err)
 	}
 	return r.failed(ctx, err, false)
 }

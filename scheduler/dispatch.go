@@ -196,7 +196,7 @@ type planner func(r fsm.Reader, j *schema.Job) (*sequence.Plan, error)
 // for others it is made in the batch. An unknown sequence is told there, too.
 func (t *leadership) planAhead(v *fsm.View, j *schema.Job) planner {
 	seq, err := sequence.Find(j.Sequence)
-	if err != nil || j.Cancel || j.Undoing {
+	if err != nil || j.Cancel || j.Undoing || resumed(j) {
 		return nil
 	}
 	if seq.PlanByLoad == nil {
@@ -210,7 +210,9 @@ func (t *leadership) planAhead(v *fsm.View, j *schema.Job) planner {
 // start starts the job if it can, or notes what it waits for.
 func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 	j, t := js.job, js.t
-	if j.Cancel {
+	if j.Cancel && resumed(j) {
+		j.Undoing = true // its earlier steps are done
+	} else if j.Cancel {
 		return false, js.endJob(schema.JobCancelled, schema.Errorf(schema.KindCancelled, "job "+j.Id, "%s cancelled it before it began", j.CancelBy))
 	}
 	seq, err := sequence.Find(j.Sequence)
@@ -219,7 +221,7 @@ func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 	}
 	wants := j.Locks
 	var plan *sequence.Plan
-	if !j.Undoing {
+	if !j.Undoing && !resumed(j) {
 		if plan, err = prepare(js.tx, j); err != nil {
 			return false, js.endJob(schema.JobFailed, err)
 		}
@@ -242,6 +244,14 @@ func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 		fsm.LogJob(j, "%s began to roll it back in term %d", t.Node, t.number)
 		return true, fsm.Jobs.Put(js.tx, j)
 	}
+	if resumed(j) {
+		j.State = schema.JobRunning
+		fsm.LogJob(j, "%s went on with it in term %d", t.Node, t.number)
+		if err := js.holdTargets(); err != nil {
+			return false, err
+		}
+		return true, js.save()
+	}
 	j.State, j.Started = schema.JobRunning, timestamppb.New(js.tx.Now())
 	if len(plan.Targets) > 0 {
 		j.Targets = plan.Targets
@@ -263,6 +273,11 @@ func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 		return false, err
 	}
 	return true, js.advance(nil)
+}
+
+// resumed tells whether a queued job goes on where it had failed: its plan is made.
+func resumed(j *schema.Job) bool {
+	return j.State == schema.JobQueued && j.Started != nil && !j.Undoing
 }
 
 // preempt asks the jobs in a recovery's way to end: what they wait for may

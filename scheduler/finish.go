@@ -70,7 +70,7 @@ func (r *runner) done(ctx context.Context) *outcome {
 func (r *runner) nextPass() (*begin, pass) {
 	v := r.t.Store.View()
 	for _, st := range fsm.StepsOf(v, r.st.Job) {
-		def, err := sequence.StepOf(st.Name)
+		def, err := sequence.StepOf(st)
 		if st.Number <= r.st.Number || st.State != schema.StepPending || (st.Lane != 0 && st.Lane != r.st.Lane) || err != nil || def.Act == nil {
 			continue
 		}

@@ -48,7 +48,7 @@ func newGate() *gate { return &gate{inUse: map[string]int{}} }
 // passOf is the pass that a step needs. Steps that only read need none.
 func passOf(r fsm.Reader, st *schema.Step) pass {
 	var p pass
-	def, err := sequence.StepOf(st.Name)
+	def, err := sequence.StepOf(st)
 	if err != nil || def.Act == nil || def.ReadOnly {
 		return p
 	}

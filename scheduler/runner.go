@@ -49,6 +49,7 @@ type runner struct {
 
 	pause  time.Duration
 	silent time.Time // since when the other system has told nothing
+	told   time.Time // when the newest part of the task's output was written
 	last   error     // last error of a call
 	out    map[string]string
 	carry  any
@@ -112,14 +113,14 @@ func (r *runner) env() *sequence.Env {
 	}
 	return &sequence.Env{
 		Rows: v, Job: job, Step: r.st, Steps: fsm.StepsOf(v, r.st.Job), Drivers: r.t.Drivers,
-		Call: drivers.Call{Token: token, Deadline: r.deadline()}, Out: r.out, Carry: r.carry,
+		Call: drivers.Call{Token: token, Deadline: r.deadline()}, Now: r.t.Clock.Now(), Out: r.out, Carry: r.carry,
 	}
 }
 
 // run takes the step to its end and returns how that went. Its pass is given
 // back unless the outcome carries it to the next step.
 func (r *runner) run(ctx context.Context) outcome {
-	def, err := sequence.StepOf(r.st.Name)
+	def, err := sequence.StepOf(r.st)
 	if err != nil {
 		return r.end(r.fail(ctx, err))
 	}
@@ -340,7 +341,7 @@ func (r *runner) silence(ctx context.Context, err error) *outcome {
 	case silent >= limit && r.def.GivesUp && !r.undo:
 		return r.failed(ctx, err, true)
 	case silent >= limit:
-		return r.park(err)
+		return r.park(ctx, err)
 	case silent >= tellAfter:
 		return r.tell(ctx, err)
 	}
@@ -363,8 +364,23 @@ func (r *runner) tell(ctx context.Context, cause error) *outcome {
 	return nil
 }
 
-// park hands the step to a person.
-func (r *runner) park(cause error) *outcome {
+// park hands the step to a person, unless something else proves what it is for.
+func (r *runner) park(ctx context.Context, cause error) *outcome {
+	if r.def.Proof != nil && !r.undo {
+		e := r.env()
+		cctx, end := r.timeout(ctx)
+		proof, err := r.def.Proof(cctx, e)
+		end()
+		switch {
+		case ctx.Err() != nil:
+			o := r.stopped()
+			return &o
+		case err == nil:
+			r.out = map[string]string{sequence.OutProof: proof}
+			return r.done(ctx)
+		}
+		cause = fmt.Errorf("%w; %w", cause, err)
+	}
 	o := outcome{kind: stepParked}
 	if r.def.Parked != nil && !r.undo {
 		o.text, o.words = r.def.Parked(r.env(), cause)
@@ -376,10 +392,32 @@ func (r *runner) park(cause error) *outcome {
 	return &o
 }
 
+// maxAttempts is the bound of attempts; each part of an effect takes one.
+func (r *runner) maxAttempts() int32 {
+	if r.st.Output[sequence.OutPart] != "" {
+		return maxAttempts + 1
+	}
+	return maxAttempts
+}
+
+// nextPart asks for the second part of the effect, by an attempt of its own.
+func (r *runner) nextPart(ctx context.Context, part string) *outcome {
+	err := r.update(ctx, "NextPart", func(js *jobState, st *schema.Step) error {
+		js.attempt(st, false)
+		st.Output = map[string]string{sequence.OutPart: part}
+		return fsm.MoveStep(js.tx, st)
+	})
+	if err != nil {
+		return r.writeFailed(err)
+	}
+	r.fresh, r.silent = true, time.Time{}
+	return nil
+}
+
 // again makes the next attempt: the effect isn't there, and no call of an
 // earlier attempt can bring it about any more. counted attempts are bounded.
 func (r *runner) again(ctx context.Context, counted bool) *outcome {
-	if counted && r.attempts() >= maxAttempts && r.word == "" {
+	if counted && r.attempts() >= r.maxAttempts() && r.word == "" {
 		cause := r.last
 		if cause == nil {
 			cause = errors.New("its effect wasn't there afterwards")

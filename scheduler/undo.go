@@ -10,7 +10,9 @@ import (
 )
 
 // undo takes the job's steps back, the last one first, and ends the job. It
-// returns false when it must be taken up again.
+// stops at a step that can't be taken back: what came before it may be safe
+// only without it, as a volume that goes back to the old machine is only once
+// the new one is off. It returns false when it must be taken up again.
 func (c *conductor) undo(ctx context.Context) bool {
 	if !c.beginUndo(ctx) {
 		return false
@@ -21,10 +23,10 @@ func (c *conductor) undo(ctx context.Context) bool {
 			return true
 		}
 		st := lastToUndo(steps)
-		if st == nil {
+		if st == nil || undoFailed(steps) != nil {
 			return c.endUndo(ctx)
 		}
-		def, err := sequence.StepOf(st.Name)
+		def, err := sequence.StepOf(st)
 		if err != nil || def.Undo == nil {
 			if !c.undoRows(ctx, st.Number) {
 				return false
@@ -53,7 +55,7 @@ func (c *conductor) beginUndo(ctx context.Context) bool {
 		js.job.State, js.job.Undoing = schema.JobCancelling, true
 		why := schema.Errorf(schema.KindCancelled, "job "+c.id, "the job is being taken back")
 		for _, st := range js.steps {
-			def, err := sequence.StepOf(st.Name)
+			def, err := sequence.StepOf(st)
 			if err != nil {
 				return err
 			}
@@ -87,9 +89,19 @@ func needsUndo(st *schema.Step, def *sequence.Step) bool {
 // lastToUndo is the last step that must still be taken back.
 func lastToUndo(steps []*schema.Step) *schema.Step {
 	for i := len(steps) - 1; i >= 0; i-- {
-		def, err := sequence.StepOf(steps[i].Name)
+		def, err := sequence.StepOf(steps[i])
 		if err == nil && needsUndo(steps[i], def) && !schema.StepEnded(steps[i].UndoState) {
 			return steps[i]
+		}
+	}
+	return nil
+}
+
+// undoFailed is the step that couldn't be taken back; nil when there is none.
+func undoFailed(steps []*schema.Step) *schema.Step {
+	for _, st := range steps {
+		if st.UndoState == schema.StepFailed {
+			return st
 		}
 	}
 	return nil
@@ -116,7 +128,7 @@ func (c *conductor) undoRows(ctx context.Context, number int32) bool {
 				st.UndoState, st.UndoError = schema.StepFailed, failure.Error()
 				return fsm.MoveStep(tx, st)
 			}
-			def, err := sequence.StepOf(st.Name)
+			def, err := sequence.StepOf(st)
 			if err != nil {
 				return err
 			}
@@ -152,10 +164,9 @@ func (c *conductor) endUndo(ctx context.Context) bool {
 		if err != nil || js.job.State != schema.JobCancelling {
 			return err
 		}
-		for _, st := range js.steps {
-			if st.UndoState == schema.StepFailed {
-				return js.endJob(schema.JobFailed, schema.Errorf(schema.KindJobFailed, "job "+c.id, "step %d (%s %s) couldn't be taken back: %s", st.Number, st.Name, st.Target, st.UndoError))
-			}
+		if st := undoFailed(js.steps); st != nil {
+			return js.endJob(schema.JobFailed, schema.Errorf(schema.KindJobFailed, "job "+c.id, "step %d (%s %s) couldn't be taken back: %s", st.Number, st.Name, st.Target, st.UndoError).
+				WithHint("the steps before it are as they were; remove the cause, then: pvmutl job rollback %s", c.id))
 		}
 		return js.endJob(schema.JobCancelled, &schema.Error{Kind: schema.KindCancelled, Msg: js.takenBack()})
 	})
@@ -168,7 +179,7 @@ func (c *conductor) endUndo(ctx context.Context) bool {
 func (js *jobState) takenBack() string {
 	var done, open []string
 	for _, st := range js.steps {
-		def, err := sequence.StepOf(st.Name)
+		def, err := sequence.StepOf(st)
 		if err != nil || def.Act == nil || def.ReadOnly {
 			continue
 		}

@@ -17,7 +17,6 @@ const (
 
 	argFencing = "fencing"
 	argBMC     = "bmc"
-	outProof   = "proof"
 )
 
 // checkVMServer reads whether the manager of a VM server reaches it, and where
@@ -137,8 +136,8 @@ var fenceVMServer = &Step{
 		return ""
 	},
 	Commit: func(tx *fsm.Tx, e *Env) error {
-		if e.Out[outProof] == "" {
-			e.set(outProof, "the operator's word")
+		if e.Out[OutProof] == "" {
+			e.set(OutProof, "the operator's word")
 			e.set(outPower, schema.PowerOff)
 		}
 		m, ok := fsm.Machines.Edit(tx, e.Step.Target)
@@ -179,7 +178,7 @@ func probeFence(ctx context.Context, e *Env) (Finding, error) {
 		if err != nil || state != drivers.PowerOff {
 			return Finding{}, err
 		}
-		e.set(outProof, "its management controller reads off")
+		e.set(OutProof, "its management controller reads off")
 		e.set(outPower, schema.PowerOff)
 	}
 	s, err := readServer(ctx, e, e.Step.Target)
@@ -194,7 +193,7 @@ func probeFence(ctx context.Context, e *Env) (Finding, error) {
 		return Finding{State: FoundRunning}, nil
 	}
 	if e.arg(argFencing) == schema.FencingVCenter {
-		e.set(outProof, e.Step.Subsystem+" doesn't reach it, and the group takes its word")
+		e.set(OutProof, e.Step.Subsystem+" doesn't reach it, and the group takes its word")
 	}
 	return Finding{State: FoundDone}, nil
 }

@@ -39,13 +39,17 @@ var byName = func() map[string]*Sequence {
 	return m
 }()
 
-var stepByName = func() map[string]*Step {
+var stepByKey = func() map[string]*Step {
 	m := map[string]*Step{}
 	for _, s := range steps {
-		if m[s.Name] != nil {
-			panic("sequence: two steps have one name: " + s.Name)
+		key := s.Name
+		if s.Variant != "" {
+			key += "/" + s.Variant
 		}
-		m[s.Name] = s
+		if m[key] != nil {
+			panic("sequence: two steps have one name: " + key)
+		}
+		m[key] = s
 	}
 	return m
 }()

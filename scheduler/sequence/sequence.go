@@ -68,6 +68,11 @@ type Plan struct {
 	Group   string
 }
 
+// leaveOut appends a step that the flow has and this job doesn't need.
+func (p *Plan) leaveOut(name, target, why string) {
+	p.add(name, target, map[string]string{argSkip: why})
+}
+
 // add appends a step of the main line.
 func (p *Plan) add(name, target string, args map[string]string) *schema.Step {
 	s := &schema.Step{
@@ -91,6 +96,8 @@ const (
 	argDatastore = "datastore"
 	argTemplate  = "template"
 	argConfig    = "config_path"
+	argVariant   = "variant" // which of several ways a step of one name is carried out
+	argSkip      = "skip"    // why the plan leaves the step out
 	outPower     = "power"
 	outConnected = "connected"
 	outBoot      = "boot_time"
@@ -100,6 +107,9 @@ const (
 // Step says how a step of one name is carried out.
 type Step struct {
 	Name string
+	// Variant tells ways apart in which a step of one name is carried out;
+	// empty for the only one, or the one for VMs.
+	Variant string
 	// Act is the effect on the outside world; nil for a step of the database.
 	Act *Act
 	// Undo takes the effect back; nil when there is nothing to take back.
@@ -118,6 +128,10 @@ type Step struct {
 	// Parked says what a person must look at when the outside doesn't tell,
 	// and the words with which the job goes on. nil: a general text.
 	Parked func(e *Env, cause error) (text string, words []string)
+	// Proof seeks another proof that what the step is for holds, when the system
+	// that should tell is silent or can't: what proves it, or why nothing does.
+	// It is asked before the job parks. nil: there is none.
+	Proof func(ctx context.Context, e *Env) (proof string, err error)
 	// Timeout is how long the effect may take once it was asked for.
 	Timeout time.Duration
 	// CallTimeout bounds one call; 0: the runner's own bound.
@@ -144,12 +158,16 @@ type Act struct {
 	// Probe looks whether the effect is there. nil: Do's word is taken, and
 	// asking again is harmless.
 	Probe func(ctx context.Context, e *Env) (Finding, error)
+	// Task takes one look at the task that Do has returned. nil: it is one of
+	// the step's hypervisor manager.
+	Task func(ctx context.Context, e *Env, id string) (drivers.Task, error)
 }
 
 // Finding is what a probe saw. An error of the probe means that it couldn't tell.
 type Finding struct {
 	State  FindingState
 	Handle string // FoundRunning: the task to wait for, if it has an id
+	Part   string // FoundPart: the part that is due now
 }
 
 // FindingState is what a probe saw.
@@ -160,7 +178,23 @@ const (
 	NotStarted FindingState = iota // the effect isn't there, nor under way as far as can be seen
 	FoundRunning
 	FoundDone
+	// FoundPart is for an effect of two parts, such as to drain a node and then
+	// to take it away: the first one is there or given up, and the second is to
+	// be asked for. It gets an attempt of its own, with its own token and
+	// deadline; Env.part tells Do and Probe which part they are about. Undoing
+	// has no parts.
+	FoundPart
 )
+
+// OutPart is the output of a step that is on its way: the part that it is about.
+const OutPart = "part"
+
+// OutProblem is the output of a step that is done: what a person must look at
+// all the same. It becomes the machine's status_reason.
+const OutProblem = "problem"
+
+// OutProof is the output of a step: what proves its effect.
+const OutProof = "proof"
 
 // Env is what a step's functions work with.
 type Env struct {
@@ -174,6 +208,8 @@ type Env struct {
 	Drivers Drivers
 	// Out becomes the step's output when it is done.
 	Out map[string]string
+	// Now is the time by the scheduler's clock.
+	Now time.Time
 	// Answered tells a probe that the other system has said that the effect is there.
 	Answered bool
 	// Carry takes something too big for a row from Do to Commit.
@@ -188,6 +224,13 @@ func (e *Env) set(key, value string) {
 }
 
 func (e *Env) arg(key string) string { return e.Step.Args[key] }
+
+// part is the part of the effect that the attempt at hand is about; empty for
+// the first one.
+func (e *Env) part() string { return e.Step.Output[OutPart] }
+
+// running is how long ago the step was begun.
+func (e *Env) running() time.Duration { return e.Now.Sub(e.Step.Started.AsTime()) }
 
 // hypervisor opens the subsystem of the step.
 func (e *Env) hypervisor(ctx context.Context) (drivers.Hypervisor, error) {
@@ -237,13 +280,20 @@ func Find(name string) (*Sequence, error) {
 	return nil, schema.Errorf(schema.KindNotStarted, "action sequence "+name, "this version can't carry it out")
 }
 
-// StepOf returns how a step of this name is carried out.
-func StepOf(name string) (*Step, error) {
-	if s := stepByName[name]; s != nil {
+// StepOf returns how a step is carried out.
+func StepOf(st *schema.Step) (*Step, error) {
+	key := st.Name
+	if v := st.Args[argVariant]; v != "" {
+		key += "/" + v
+	}
+	if s := stepByKey[key]; s != nil {
 		return s, nil
 	}
-	return nil, schema.Errorf(schema.KindInternal, "step "+name, "this version can't carry it out")
+	return nil, schema.Errorf(schema.KindInternal, "step "+key, "this version can't carry it out")
 }
+
+// LeftOut returns why the plan leaves a step out, or "".
+func LeftOut(st *schema.Step) string { return st.Args[argSkip] }
 
 // Keys are what a step of the world counts against while it is in flight: its
 // subsystem, and the VM server that it works on.

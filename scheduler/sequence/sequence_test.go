@@ -48,7 +48,7 @@ func TestFlowsFollowTheManual(t *testing.T) {
 			if s.Number != int32(i+1) || s.State != schema.StepPending || s.Target == "" {
 				t.Errorf("%s: step %v", c.sequence, s)
 			}
-			if _, err := sequence.StepOf(s.Name); err != nil {
+			if _, err := sequence.StepOf(s); err != nil {
 				t.Errorf("%s: %v", c.sequence, err)
 			}
 		}
