@@ -12,21 +12,29 @@ import (
 // What can't be done is refused here with the exit code of the manual's table;
 // which machine it will be is settled when the job starts (select*.go).
 
-// maxCount bounds the machines of one command.
-const maxCount = 1000
+// maxCount bounds the machines of one command, and maxNumber what can be asked
+// for: a number between the two fails by what is lacking, not by its form.
+const (
+	maxCount  = 1000
+	maxNumber = 100_000
+)
 
 // countOf checks a number of machines: 0 stands for the default of one, and
 // a machine that is named excludes a number.
 func countOf(op string, count int, named string) (int, error) {
 	switch {
-	case count < 0 || count > maxCount:
-		return 0, schema.Errorf(schema.KindInvalid, op, "the number of machines is %d", count).WithHint("it can be 1 to %d", maxCount)
+	case count < 0 || count > maxNumber:
+		return 0, tooMany(op, count)
 	case count > 0 && named != "":
 		return 0, schema.Errorf(schema.KindInvalid, op, "a machine is named (%s), and a number is given", named).WithHint("give one of the two")
 	case count == 0:
 		return 1, nil
 	}
 	return count, nil
+}
+
+func tooMany(op string, count int) error {
+	return schema.Errorf(schema.KindInvalid, op, "the number of machines is %d", count).WithHint("it can be 1 to %d", maxCount)
 }
 
 // groupOnly resolves a path that must go down to a group.
@@ -147,6 +155,9 @@ func RequestChangeUse(tx *Tx, c ChangeUse) ([]string, error) {
 	}
 	p := newPicker(tx, Busy(tx, ""))
 	for n := range count {
+		if n == maxCount {
+			return nil, tooMany("move", count)
+		}
 		choice, err := p.forChange(dest, source, named)
 		if err != nil {
 			return nil, short(err, n, count)
@@ -210,6 +221,9 @@ func RequestAddMachine(tx *Tx, a AddMachine) ([]string, error) {
 	p := newPicker(tx, Busy(tx, ""))
 	choices := make([]Choice, count)
 	for n := range count {
+		if n == maxCount {
+			return nil, tooMany("add", count)
+		}
 		if choices[n], err = p.forGroup(ref, a.Machine, a.NetInfo); err != nil {
 			return nil, short(err, n, count)
 		}
@@ -270,6 +284,9 @@ func RequestRemoveMachine(tx *Tx, a RemoveMachine) ([]string, error) {
 	p := newPicker(tx, Busy(tx, ""))
 	chosen := make([]*schema.Machine, count)
 	for n := range count {
+		if n == maxCount {
+			return nil, tooMany("delete", count)
+		}
 		if chosen[n], _, err = p.toLeave(ref, a.Host); err != nil {
 			return nil, short(err, n, count)
 		}
