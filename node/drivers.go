@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/drivers/haproxy"
 	"yagura/drivers/redfish"
 	"yagura/drivers/vcenter"
 	"yagura/fsm"
@@ -31,6 +32,9 @@ var subsystems = map[string]func(access) (subsystemDriver, error){
 		return vcenter.Open(vcenter.Config{
 			Name: a.name, URL: a.url, User: a.user, Password: a.password, CAs: a.cas, Thumbprint: a.thumbprint, Insecure: a.insecure,
 		})
+	},
+	"haproxy": func(a access) (subsystemDriver, error) {
+		return haproxy.Open(haproxy.Config{Name: a.name, Address: a.url, Options: a.options})
 	},
 }
 

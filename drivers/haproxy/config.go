@@ -1,7 +1,6 @@
 package haproxy
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -23,9 +22,10 @@ type Config struct {
 	// socket asks for no password: it must listen on a loopback or management
 	// address only.
 	Address string
-	// Server holds further words for "add server", such as "check inter 2s
-	// weight 50": HAProxy doesn't apply its default-server to added servers.
-	Server string
+	// Options is, optional: server, further words for "add server", such as
+	// "check inter 2s weight 50". HAProxy doesn't apply its default-server to
+	// added servers.
+	Options map[string]string
 	// Timeout bounds a call; 0: DefaultTimeout.
 	Timeout time.Duration
 }
@@ -47,13 +47,18 @@ func (c Config) dial() (network, address string, err error) {
 
 // words are the further words of a server. Id and state are the driver's own.
 func (c Config) words() ([]string, error) {
-	words := strings.Fields(c.Server)
+	for key := range c.Options {
+		if key != "server" {
+			return nil, fmt.Errorf("there is no option %q; there is server", key)
+		}
+	}
+	words := strings.Fields(c.Options["server"])
 	for _, w := range words {
-		if err := drivers.CheckName("an option of server", w); err != nil {
+		if err := drivers.CheckName("a word of option server", w); err != nil {
 			return nil, err
 		}
 		if slices.Contains([]string{"id", "enabled", "disabled"}, w) {
-			return nil, errors.New("server: the option " + w + " is set by the driver itself")
+			return nil, fmt.Errorf("option server: %s is set by the driver itself", w)
 		}
 	}
 	return words, nil

@@ -179,7 +179,7 @@ func TestHAProxyRefuses(t *testing.T) {
 	if drivers.KindOf(err) != drivers.KindRefused || !strings.Contains(err.Error(), "dynamic") {
 		t.Errorf("a node for a backend with a static algorithm: %v", err)
 	}
-	d, err = Open(Config{Name: "lb1", Address: r.tap.l.Addr().String(), Server: "checked"})
+	d, err = Open(Config{Name: "lb1", Address: r.tap.l.Addr().String(), Options: map[string]string{"server": "checked"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestSilentSocketIsLeftInTime(t *testing.T) {
 func TestBadSettings(t *testing.T) {
 	for _, c := range []Config{
 		{}, {Address: "host"}, {Address: ":99"}, {Address: "unix:s"}, {Address: "http://host:99"},
-		{Address: "h:99", Server: "check;quit"}, {Address: "h:99", Server: "id 5"}, {Address: "h:99", Server: "disabled"},
+		{Address: "h:99", Options: map[string]string{"server": "check;quit"}}, {Address: "h:99", Options: map[string]string{"server": "id 5"}}, {Address: "h:99", Options: map[string]string{"server": "disabled"}}, {Address: "h:99", Options: map[string]string{"sever": "check"}},
 	} {
 		if _, err := Open(c); err == nil {
 			t.Errorf("%+v is taken", c)
