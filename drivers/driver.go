@@ -179,9 +179,18 @@ type Identity struct {
 
 // NICSetting is the address of one virtual NIC, in order. An empty address means DHCP.
 type NICSetting struct {
+	MAC     string // of the NIC, lower case and colon separated; empty: not known
 	Network string
 	Address string // IPv4 or IPv6
 	Prefix  int    // length of the network part, bits
+	Gateway string
+	More    []NICAddress // further addresses; for machines that take more than one
+}
+
+// NICAddress is one of several addresses of a NIC.
+type NICAddress struct {
+	Address string
+	Prefix  int // length of the network part, bits
 	Gateway string
 }
 
