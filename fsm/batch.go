@@ -24,7 +24,10 @@ const (
 // MaxFeature is the highest feature level that this program speaks. The level
 // in force is a row of Settings; nothing of a newer level is written before
 // all voters speak it.
-const MaxFeature = 1
+//
+//	1 the first one
+//	2 tables of VLANs and load-balancing groups
+const MaxFeature = 2
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

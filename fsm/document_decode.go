@@ -146,6 +146,8 @@ func (d *specDecoder) field(m protoreflect.Message, fd protoreflect.FieldDescrip
 			list.Append(val)
 		}
 		return nil
+	case fd.IsMap():
+		return d.entries(m.Mutable(fd).Map(), v, at)
 	case fd.Message() != nil && fd.Message().FullName() != timestampName:
 		sub, ok := v.(map[string]any)
 		if !ok {
@@ -162,6 +164,39 @@ func (d *specDecoder) field(m protoreflect.Message, fd protoreflect.FieldDescrip
 	}
 	m.Set(fd, val)
 	return nil
+}
+
+// entries writes into a map of texts: an entry that is absent stays, null takes
+// one away.
+func (d *specDecoder) entries(into protoreflect.Map, v any, at string) error {
+	given, ok := v.(map[string]any)
+	if !ok {
+		return specError("%s is %s, it must be an object of texts", at, typeName(v))
+	}
+	if len(given) > maxList {
+		return specError("%s has %d entries, the limit is %d", at, len(given), maxList)
+	}
+	for _, name := range sortedKeys(given) {
+		key := protoreflect.ValueOfString(name).MapKey()
+		if given[name] == nil {
+			into.Clear(key)
+			continue
+		}
+		s, ok := given[name].(string)
+		if !ok {
+			return specError("%s.%s is %s, it must be a text", at, name, typeName(given[name])).WithHint("put it in quotes")
+		}
+		if badControl(name) || badControl(s) {
+			return specError("%s.%s has a control character", at, name)
+		}
+		into.Set(key, protoreflect.ValueOfString(s))
+	}
+	return nil
+}
+
+// badControl tells whether a text has a control character that no text needs.
+func badControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' })
 }
 
 // secret seals a password. One that is the stored one already isn't sealed
@@ -197,7 +232,7 @@ func (d *specDecoder) value(el protoreflect.Value, fd protoreflect.FieldDescript
 		if fd.Kind() == protoreflect.BytesKind {
 			return el, nil
 		}
-		if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' }) {
+		if badControl(s) {
 			return el, specError("%s has a control character", at)
 		}
 		return protoreflect.ValueOfString(s), nil

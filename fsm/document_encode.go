@@ -32,13 +32,15 @@ func normalObject(s string) string {
 	return kind + " " + rest
 }
 
-// withoutSecrets is the row for the outside: a copy without passwords, with
-// password_set in their place. Rows without any are returned as they are.
+// withoutSecrets is the row for the outside: a copy without passwords, keys and
+// communities, with password_set and the like in their place. Rows without any
+// are returned as they are.
 func withoutSecrets(row proto.Message) proto.Message {
 	switch m := row.(type) {
 	case *schema.Subsystem:
 		c := proto.Clone(m).(*schema.Subsystem)
 		c.PasswordSet, c.Password = len(m.Password) > 0, nil
+		c.KeySet, c.Key = len(m.Key) > 0, nil
 		return c
 	case *schema.Machine:
 		if m.Bmc == nil {
@@ -46,6 +48,14 @@ func withoutSecrets(row proto.Message) proto.Message {
 		}
 		c := proto.Clone(m).(*schema.Machine)
 		c.Bmc.PasswordSet, c.Bmc.Password = len(m.Bmc.Password) > 0, nil
+		c.Bmc.KeySet, c.Bmc.Key = len(m.Bmc.Key) > 0, nil
+		return c
+	case *schema.Group:
+		if m.Monitoring == nil {
+			return m
+		}
+		c := proto.Clone(m).(*schema.Group)
+		c.Monitoring.CommunitySet, c.Monitoring.Community = len(m.Monitoring.Community) > 0, nil
 		return c
 	}
 	return row
@@ -99,6 +109,14 @@ func (e *specEncoder) message(m protoreflect.Message, path string, want func(str
 }
 
 func (e *specEncoder) field(fd protoreflect.FieldDescriptor, v protoreflect.Value, path string) error {
+	if fd.IsMap() {
+		texts := map[string]string{}
+		v.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+			texts[k.String()] = v.String()
+			return true
+		})
+		return e.json(texts)
+	}
 	if !fd.IsList() {
 		return e.value(fd, v, path)
 	}
@@ -154,7 +172,7 @@ func (d *differ) message(path string, old, new protoreflect.Message, only []stri
 		switch {
 		case fd.Kind() == protoreflect.BytesKind:
 			d.out = append(d.out, name+": changed")
-		case fd.Message() != nil && !fd.IsList() && fd.Message().FullName() != timestampName:
+		case fd.Message() != nil && !fd.IsList() && !fd.IsMap() && fd.Message().FullName() != timestampName:
 			d.message(name+".", old.Get(fd).Message(), new.Get(fd).Message(), nil)
 		default:
 			d.out = append(d.out, fmt.Sprintf("%s: %s -> %s", name, d.text(fd, old.Get(fd)), d.text(fd, new.Get(fd))))
@@ -170,7 +188,9 @@ func (d *differ) text(fd protoreflect.FieldDescriptor, v protoreflect.Value) str
 	var buf bytes.Buffer
 	e := &specEncoder{kind: d.kind, buf: &buf}
 	switch {
-	case fd.IsList() && v.List().Len() == 0, !fd.IsList() && fd.Message() != nil && !v.Message().IsValid(), !fd.IsList() && fd.Kind() == protoreflect.StringKind && v.String() == "":
+	case fd.IsMap() && v.Map().Len() == 0:
+		return "none"
+	case fd.IsList() && v.List().Len() == 0, !fd.IsList() && !fd.IsMap() && fd.Message() != nil && !v.Message().IsValid(), !fd.IsList() && fd.Kind() == protoreflect.StringKind && v.String() == "":
 		return "none"
 	case !fd.IsList() && fd.Kind() == protoreflect.StringKind:
 		s := v.String()

@@ -55,7 +55,7 @@ func init() {
 	// Here and not in the declaration, since the kinds' functions refer to the list.
 	docKinds = []*docKind{
 		categoryKind, groupKind, modelKind, hostKind, machineKind,
-		subsystemKind, softwareKind, policyKind, trapRuleKind, settingsKind,
+		subsystemKind, softwareKind, policyKind, trapRuleKind, settingsKind, vlanKind, loadBalancerKind,
 	}
 }
 
@@ -183,8 +183,9 @@ var groupKind = &docKind{
 	blank: func(key string) proto.Message { return &schema.Group{Name: key} },
 	fields: []string{
 		"category", "description", "kind", "priority", "policy", "use_common_pool", "register_dpm", "software", "vlans", "load_balancers", "fencing", "templates",
+		"monitoring", "min_healthy", "max_replacements",
 	},
-	refused: map[string]string{"name": isKey},
+	refused: map[string]string{"name": isKey, "monitoring.community_set": isOutput},
 	normal:  func(_ *Tx, a *applying, spec map[string]any) error { return normalGroup(a, spec) },
 	check:   func(tx *Tx, row proto.Message) error { return checkGroup(tx, row.(*schema.Group)) },
 	within: func(row proto.Message, _ GroupRef, groups map[string]bool) bool {
@@ -235,15 +236,15 @@ var machineKind = &docKind{
 	blank: func(key string) proto.Message { return &schema.Machine{Name: key} },
 	fields: []string{
 		"kind", "uuid", "nics", "managed", "group", "host", "model", "pool_groups", "maintenance", "bmc", "capacity", "cost", "tags", "model_name",
-		"software", "description",
+		"software", "description", "initiators", "address",
 	},
 	inputs: []string{"hardware_status", "status"},
 	refused: map[string]string{
 		"name": isKey, "subsystem": isCollected, "power": isCollected, "vm_server": isCollected, "datacenter": isCollected, "datastores": isCollected,
 		"networks": isCollected, "cpus": isCollected, "memory_mib": isCollected, "cpu_mhz": isCollected, "template": isCollected, "connected": isCollected,
 		"vm_maintenance": isCollected, "shared_datastores": isCollected, "collected": isCollected, "gone": isCollected,
-		"nics.network": isCollected, "nics.port": isCollected, "status_reason": isRuntime("jobs"), "origin": isRuntime("jobs"), "master": isRuntime("jobs"),
-		"distributed": isRuntime("software distribution"), "bmc.password_set": isOutput,
+		"hardware": isCollected, "monitored": isRuntime("jobs"), "replaced": isRuntime("jobs"), "status_reason": isRuntime("jobs"), "origin": isRuntime("jobs"), "master": isRuntime("jobs"),
+		"distributed": isRuntime("software distribution"), "bmc.password_set": isOutput, "bmc.key_set": isOutput,
 	},
 	hidden: func(row proto.Message, field string) bool { return machineFieldHidden(row.(*schema.Machine), field) },
 	normal: normalMachine,
@@ -264,21 +265,25 @@ var subsystemKind = &docKind{
 	blank: func(key string) proto.Message { return &schema.Subsystem{Name: key} },
 	fields: []string{
 		"kind", "address", "user", "password", "thumbprint", "ca", "insecure", "max_operations", "max_operations_per_server", "description", "auto_manage",
+		"options", "key",
 	},
-	refused: map[string]string{"name": isKey, "password_set": isOutput, "collected": isRuntime("collect"), "error": isRuntime("collect")},
-	normal: func(_ *Tx, a *applying, _ map[string]any) error {
+	refused: map[string]string{"name": isKey, "password_set": isOutput, "key_set": isOutput, "collected": isRuntime("collect"), "error": isRuntime("collect")},
+	normal: func(_ *Tx, a *applying, spec map[string]any) error {
 		normalSubsystem(a.row.(*schema.Subsystem))
-		return nil
+		return checkPrivateKey("key", spec)
 	},
-	check: func(_ *Tx, row proto.Message) error { return checkSubsystem(row.(*schema.Subsystem)) },
+	check: func(tx *Tx, row proto.Message) error { return checkSubsystem(tx, row.(*schema.Subsystem)) },
 	users: func(r Reader, row proto.Message) []string { return subsystemUsers(r, row.(*schema.Subsystem)) },
 }
 
 var softwareKind = &docKind{
 	name: "Software", missing: schema.KindSoftware, rows: rowsOf(SoftwareItems), key: plainName("Software"),
-	blank:   func(key string) proto.Message { return &schema.Software{Name: key} },
-	fields:  []string{"kind", "subsystem", "description", "cost", "licence", "object", "content", "os"},
+	blank: func(key string) proto.Message { return &schema.Software{Name: key} },
+	fields: []string{
+		"kind", "subsystem", "description", "cost", "licence", "object", "content", "os", "body", "repeatable", "timeout_seconds",
+	},
 	refused: map[string]string{"name": isKey},
+	normal:  func(tx *Tx, a *applying, _ map[string]any) error { normalSoftware(tx, a); return nil },
 	check:   func(tx *Tx, row proto.Message) error { return checkSoftware(tx, row.(*schema.Software)) },
 	users:   func(r Reader, row proto.Message) []string { return softwareUsers(r, row.(*schema.Software)) },
 }
@@ -323,4 +328,23 @@ var settingsKind = &docKind{
 		"key":   isKey, "feature": isRuntime("the managers as they are upgraded"), "cluster": isRuntime("the first start"), "disarm": isRuntime("arm and disarm"),
 	},
 	keep: func(proto.Message) string { return "there is always one" },
+}
+
+var vlanKind = &docKind{
+	name: "Vlan", missing: schema.KindNotFound, rows: rowsOf(Vlans), key: plainName("Vlan"),
+	blank:   func(key string) proto.Message { return &schema.Vlan{Name: key} },
+	fields:  []string{"id", "kind", "description"},
+	refused: map[string]string{"name": isKey},
+	normal:  func(_ *Tx, a *applying, _ map[string]any) error { normalVlan(a.row.(*schema.Vlan)); return nil },
+	check:   func(tx *Tx, row proto.Message) error { return checkVlan(tx, row.(*schema.Vlan)) },
+	users:   func(r Reader, row proto.Message) []string { return vlanUsers(r, row.(*schema.Vlan)) },
+}
+
+var loadBalancerKind = &docKind{
+	name: "LoadBalancer", missing: schema.KindNotFound, rows: rowsOf(LoadBalancers), key: plainName("LoadBalancer"),
+	blank:   func(key string) proto.Message { return &schema.LoadBalancer{Name: key} },
+	fields:  []string{"subsystem", "pool", "port", "drain_seconds", "description"},
+	refused: map[string]string{"name": isKey},
+	check:   func(tx *Tx, row proto.Message) error { return checkLoadBalancer(tx, row.(*schema.LoadBalancer)) },
+	users:   func(r Reader, row proto.Message) []string { return loadBalancerUsers(r, row.(*schema.LoadBalancer)) },
 }

@@ -242,11 +242,15 @@ func TestDocumentsExchangeUniqueValues(t *testing.T) {
 func TestVolumesAreSharedOrOnes(t *testing.T) {
 	c := bootstrapped(t)
 	host := func(name, shared string) fsm.Document {
-		return doc("Host", "g/"+name, `{'volumes':[{'name':'v1','shared':`+shared+`}]}`)
+		return doc("Host", "g/"+name, `{'volumes':[{'subsystem':'tgt1','name':'v1','shared':`+shared+`}]}`)
 	}
-	apply(t, c, doc("Group", "g", `{}`), host("a", "true"))
-	refuse(t, c, schema.KindConflict, []string{"v1", "g/a", "shared"}, host("b", "false"))
+	apply(t, c, doc("Subsystem", "tgt1", `{'kind':'tgt'}`), doc("Group", "g", `{}`), host("a", "true"))
+	refuse(t, c, schema.KindConflict, []string{"v1", "g/a", "alike"}, host("b", "false"))
 	apply(t, c, host("b", "true"))
+	apply(t, c, doc("Host", "g/a", `{'volumes':[]}`), doc("Host", "g/b", `{'volumes':[]}`))
+	apply(t, c, host("a", "false"))
+	refuse(t, c, schema.KindConflict, []string{"v1", "g/a", "isn't shared"}, host("b", "false"))
+	apply(t, c, host("b", "false"), doc("Host", "g/a", `{'volumes':null}`))
 }
 
 func TestGroupMoves(t *testing.T) {

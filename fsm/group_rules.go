@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -68,12 +69,54 @@ func checkGroup(r Reader, g *schema.Group) error {
 	if err := checkSoftwareNames(r, g.Software); err != nil {
 		return err
 	}
+	if err := checkGroupNetwork(r, g); err != nil {
+		return err
+	}
 	for i, t := range g.Templates {
 		if err := checkTemplate(r, specError("templates[%d]", i).Msg, t); err != nil {
 			return err
 		}
 	}
 	return checkGroupKind(r, g)
+}
+
+// checkGroupNetwork holds a group's VLANs and load-balancing groups against
+// what there is. VLANs of VMs can't be controlled [1.8.1].
+func checkGroupNetwork(r Reader, g *schema.Group) error {
+	if len(g.Vlans) > 0 && g.Kind == schema.MachineVM {
+		return specError("vlans is for groups of physical machines: VLANs of VMs aren't controlled").WithHint("give the networks of a VM's NICs in its model or host setting")
+	}
+	if _, err := PortVLANs(r, g, nil); err != nil {
+		return err
+	}
+	for h := range Hosts.By(r, ByGroup, g.Name) {
+		if err := checkHostNetwork(r, g, h); err != nil {
+			return schema.Errorf(schema.KindConflict, "", "host %s: %v", GroupKey(h.Group, h.Name), err)
+		}
+	}
+	for i, name := range g.LoadBalancers {
+		if _, ok := LoadBalancers.Get(r, name); !ok {
+			return noSuch(fmt.Sprintf("load_balancers[%d]", i), "load-balancing group", name)
+		}
+	}
+	return nil
+}
+
+// checkHostNetwork holds the VLANs that a host setting names for its NICs against
+// its group. VLANs and storage of VMs can't be managed [1.8.1, 1.9].
+func checkHostNetwork(r Reader, g *schema.Group, h *schema.Host) error {
+	if g.Kind == schema.MachineVM {
+		if len(h.Volumes) > 0 {
+			return specError("volumes is for physical machines: the storage of VMs isn't managed")
+		}
+		for i, n := range h.Nics {
+			if n.Vlan != "" {
+				return specError("nics[%d].vlan is for physical machines: VLANs of VMs aren't controlled", i).WithHint("give the virtual network: nics[%d].network", i)
+			}
+		}
+	}
+	_, err := PortVLANs(r, g, h)
+	return err
 }
 
 // checkGroupKind holds the rule that all models of a group are of one kind [1.1.3],
@@ -181,6 +224,9 @@ func checkModel(r Reader, m *schema.Model) error {
 	if err := checkGroupKind(r, g); err != nil {
 		return err
 	}
+	if err := checkGroupNetwork(r, g); err != nil { // the group may have its kind from this model
+		return err
+	}
 	if err := checkPolicyName(r, m.Policy); err != nil {
 		return err
 	}
@@ -252,13 +298,33 @@ func checkHost(r Reader, h *schema.Host) error {
 			return err
 		}
 	}
+	if err := checkHostNetwork(r, g, h); err != nil {
+		return err
+	}
+	return checkVolumes(r, h)
+}
+
+// checkVolumes holds a host setting's volumes against the arrays and against
+// those of other host settings [1.9.4].
+func checkVolumes(r Reader, h *schema.Host) error {
 	for i, v := range h.Volumes {
-		if _, ok := Subsystems.Get(r, v.Subsystem); v.Subsystem != "" && !ok {
-			return noSuch(specError("volumes[%d].subsystem", i).Msg, "subsystem", v.Subsystem)
+		field := fmt.Sprintf("volumes[%d]", i)
+		if err := checkDoes(r, field+".subsystem", v.Subsystem, schema.DoesStorage); err != nil {
+			return err
 		}
-		if user := volumeUser(r, h, v); user != "" {
-			return schema.Errorf(schema.KindConflict, "", "volumes[%d]: volume %s is used by host %s, too, and isn't shared", i, v.Name, user).
-				WithHint("a volume that several machines use is set shared on all of them")
+		for other := range Hosts.By(r, ByVolume, v.Subsystem+"/"+v.Name) {
+			if other.Group == h.Group && other.Name == h.Name {
+				continue
+			}
+			j := slices.IndexFunc(other.Volumes, func(o *schema.Volume) bool { return o.Subsystem == v.Subsystem && o.Name == v.Name })
+			switch shared := other.Volumes[j].Shared; {
+			case !shared && !v.Shared:
+				return schema.Errorf(schema.KindConflict, "", "%s: volume %s is used by host %s, too, and isn't shared", field, v.Name, GroupKey(other.Group, other.Name)).
+					WithHint("a volume that several machines use is set shared on all of them")
+			case shared != v.Shared:
+				return schema.Errorf(schema.KindConflict, "", "%s: volume %s is shared here or at host %s, and not at the other", field, v.Name, GroupKey(other.Group, other.Name)).
+					WithHint("set shared alike wherever the volume is named")
+			}
 		}
 	}
 	return nil
@@ -278,20 +344,4 @@ func checkVirtualNICs(h *schema.Host) error {
 		}
 	}
 	return nil
-}
-
-// volumeUser finds another host setting with the same volume where one of the
-// two doesn't call it shared [1.9.4].
-func volumeUser(r Reader, h *schema.Host, v *schema.Volume) string {
-	for other := range Hosts.All(r) {
-		if other.Group == h.Group && other.Name == h.Name {
-			continue
-		}
-		if slices.ContainsFunc(other.Volumes, func(o *schema.Volume) bool {
-			return o.Subsystem == v.Subsystem && o.Name == v.Name && !(o.Shared && v.Shared)
-		}) {
-			return GroupKey(other.Group, other.Name)
-		}
-	}
-	return ""
 }

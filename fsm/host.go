@@ -20,5 +20,12 @@ var Hosts = &Table[*schema.Host]{
 			}
 			return out
 		}},
+		{Name: ByVolume, Values: func(h *schema.Host) []string {
+			var out []string
+			for _, v := range h.Volumes {
+				out = append(out, v.Subsystem+"/"+v.Name)
+			}
+			return out
+		}},
 	},
 }

@@ -19,8 +19,25 @@ var Machines = &Table[*schema.Machine]{
 		{Name: ByGroup, Values: func(m *schema.Machine) []string { return []string{m.Group} }},
 		{Name: ByServer, Values: func(m *schema.Machine) []string { return []string{m.VmServer} }},
 		{Name: ByPool, Values: func(m *schema.Machine) []string { return m.PoolGroups }},
+		{Name: ByInitiator, Unique: true, Values: func(m *schema.Machine) []string { return m.Initiators }},
+		{Name: BySwitchPort, Unique: true, Values: switchPorts},
 		{Name: BySub, Values: func(m *schema.Machine) []string { return []string{m.Subsystem} }},
 	},
+}
+
+// switchPorts are the ports that a physical machine is plugged into. What a
+// VM's NIC is connected to is no cable, and may be shared.
+func switchPorts(m *schema.Machine) []string {
+	if m.Kind != schema.MachinePhysical {
+		return nil
+	}
+	var out []string
+	for _, n := range m.Nics {
+		if n.Network != "" && n.Port != "" {
+			out = append(out, n.Network+" "+n.Port)
+		}
+	}
+	return out
 }
 
 // MachineLock is the name of the object that a job locks to work on a machine.

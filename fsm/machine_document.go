@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -38,12 +39,15 @@ func normalMachine(tx *Tx, a *applying, spec map[string]any) error {
 	for _, n := range m.Nics {
 		n.Mac = normalOr(schema.NormalMAC, n.Mac)
 	}
-	if m.Bmc != nil && m.Bmc.Kind == "" {
-		m.Bmc.Kind = "redfish"
+	for i, s := range m.Initiators {
+		m.Initiators[i] = normalOr(schema.NormalInitiator, s)
 	}
-	if m.Bmc != nil {
-		m.Bmc.Address = asURL(m.Bmc.Address, "")
+	if bmc, ok := spec["bmc"].(map[string]any); ok {
+		if err := checkPrivateKey("key", bmc); err != nil {
+			return inField("bmc", err)
+		}
 	}
+	normalBMC(m.Bmc)
 	if err := normalMembership(m); err != nil {
 		return err
 	}
@@ -56,6 +60,19 @@ func normalMachine(tx *Tx, a *applying, spec map[string]any) error {
 		m.Managed = true
 	}
 	return nil
+}
+
+func normalBMC(b *schema.Bmc) {
+	if b == nil {
+		return
+	}
+	if b.Kind == "" {
+		b.Kind = schema.BMCRedfish
+	}
+	if b.Kind == schema.BMCRedfish {
+		b.Address = asURL(b.Address)
+	}
+	b.Mac = normalOr(schema.NormalMAC, b.Mac)
 }
 
 func normalOr(normal func(string) string, s string) string {
@@ -237,6 +254,33 @@ func enter(tx *Tx, a *applying) error {
 	return nil
 }
 
+// checkCabling holds the switch ports of a physical machine's NICs against the
+// switches: both are given, or neither. That nobody else has the port is the
+// table's own rule.
+func checkCabling(r Reader, m *schema.Machine) error {
+	if m.Kind != schema.MachinePhysical {
+		return nil
+	}
+	if len(m.Nics) > maxNICs {
+		return specError("nics has %d entries, the limit is %d", len(m.Nics), maxNICs)
+	}
+	for i, n := range m.Nics {
+		field := fmt.Sprintf("nics[%d]", i)
+		switch {
+		case n.Network == "" && n.Port == "":
+			continue
+		case n.Port == "":
+			return specError("%s.port is missing", field).WithHint("give the port of switch %s that the NIC is plugged into", n.Network)
+		case n.Network == "":
+			return specError("%s.network is missing", field).WithHint("name the subsystem that is the switch with port %s", n.Port)
+		}
+		if err := checkDoes(r, field+".network", n.Network, schema.DoesVLANs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // checkMachine holds a machine against its groups and against its kind.
 func checkMachine(r Reader, m *schema.Machine) error {
 	if m.Capacity != 0 && m.Kind != schema.MachineVMServer {
@@ -248,8 +292,16 @@ func checkMachine(r Reader, m *schema.Machine) error {
 	if m.Bmc != nil && m.Kind == schema.MachineVM {
 		return specError("bmc is for physical machines and VM servers, this one is a vm")
 	}
-	if m.Bmc != nil && m.Bmc.Address == "" {
-		return specError("bmc.address is missing").WithHint("give a URL or HOST:PORT")
+	if m.Bmc != nil {
+		if err := m.Bmc.CheckComplete(); err != nil {
+			return err
+		}
+	}
+	if err := checkCabling(r, m); err != nil {
+		return err
+	}
+	if len(m.Initiators) > 0 && m.Kind == schema.MachineVM {
+		return specError("initiators are for physical machines and VM servers: the storage of VMs isn't managed")
 	}
 	if err := checkSoftwareNames(r, m.Software); err != nil {
 		return err

@@ -130,24 +130,13 @@ func deployGroup(tx *Tx, d Deploy, params map[string]string) ([]string, error) {
 		j.Sequence = SeqDistributeSoftwareToMachineWithScenario
 		return oneJob(tx, j)
 	}
-	registered := registeredToRun(tx, m)
+	host, _ := Hosts.Get(tx, GroupKey(m.Group, m.Host))
+	registered := Registered(tx, m, host, m.Model, m.Group, PhaseRun)
 	for _, name := range d.Software {
-		if !slices.Contains(registered, name) {
+		if !slices.ContainsFunc(registered, func(s Slot) bool { return s.Name() == name }) {
 			return nil, schema.Errorf(schema.KindSoftware, "software "+name, "it isn't registered for machine %s (host %s), its model or its group", m.Name, GroupKey(m.Group, m.Host)).
 				WithHint("register it, or distribute it with /p, whatever is registered")
 		}
 	}
 	return oneJob(tx, j)
-}
-
-// registeredToRun is all the run-time software registered for a running machine.
-func registeredToRun(r Reader, m *schema.Machine) []string {
-	var out []string
-	g, _ := Groups.Get(r, m.Group)
-	model, _ := Models.Get(r, GroupKey(m.Group, m.Model))
-	host, _ := Hosts.Get(r, GroupKey(m.Group, m.Host))
-	for _, s := range []*schema.SoftwareSlots{m.Software, host.GetSoftware(), model.GetSoftware(), g.GetSoftware()} {
-		out = slices.Concat(out, s.GetRunBefore(), s.GetRun(), s.GetRunAfter())
-	}
-	return out
 }

@@ -53,6 +53,9 @@ type Table[T proto.Message] struct {
 	// late rows are decoded each time they are read, and not kept decoded: for
 	// a table that is written all the time and read seldom.
 	late bool
+	// since is the feature level that brought the table: programs that don't
+	// speak it can't read its rows.
+	since uint32
 }
 
 // TableRef is a table of any type, for Watch and for tools.
@@ -193,6 +196,10 @@ func (t *Table[T]) Put(tx *Tx, row T) error {
 	key := t.key(row)
 	if key == "" {
 		return schema.Errorf(schema.KindInvalid, t.name, "the name is empty")
+	}
+	if level := Settings(tx).Feature; level < t.since && level > 0 {
+		return schema.Errorf(schema.KindConflict, t.name+" "+key, "it needs feature level %d, the cluster has %d", t.since, level).
+			WithHint("upgrade all managers; the level rises by itself then")
 	}
 	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(row)
 	if err != nil {

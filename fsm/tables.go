@@ -70,6 +70,13 @@ const (
 	ByEvent    = "event"
 	ByID       = "id-given"
 	ByOrigin   = "origin"
+
+	ByInaccessible = "inaccessible"
+	ByVLANID       = "VLAN id"
+	ByBalancerPool = "pool of the balancer"
+	ByInitiator    = "initiator"
+	BySwitchPort   = "switch port"
+	ByVolume       = "volume"
 )
 
 // Tables lists all tables in the order of their numbers.

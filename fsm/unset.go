@@ -163,21 +163,32 @@ func jobUsers(r Reader, uses func(*schema.Job) bool) (users []string) {
 }
 
 func subsystemUsers(r Reader, s *schema.Subsystem) (users []string) {
-	for m := range Machines.By(r, BySub, s.Name) {
-		if m.Managed {
-			users = append(users, "machine "+m.Name)
+	for _, u := range subsystemUses(r, s.Name) {
+		if !slices.Contains(users, u.user) {
+			users = append(users, u.user)
 		}
 	}
-	for i := range SoftwareItems.All(r) {
-		if i.Subsystem == s.Name {
-			users = append(users, "software "+i.Name)
+	return users
+}
+
+func vlanUsers(r Reader, v *schema.Vlan) (users []string) {
+	for g := range Groups.All(r) {
+		if slices.ContainsFunc(g.Vlans, func(entry string) bool { name, _, _ := ParseVLAN(entry); return name == v.Name }) {
+			users = append(users, "group "+g.Name)
 		}
 	}
 	for h := range Hosts.All(r) {
-		for _, v := range h.Volumes {
-			if v.Subsystem == s.Name {
-				users = append(users, "host "+GroupKey(h.Group, h.Name))
-			}
+		if slices.ContainsFunc(h.Nics, func(n *schema.HostNIC) bool { return n.Vlan == v.Name }) {
+			users = append(users, "host "+GroupKey(h.Group, h.Name))
+		}
+	}
+	return users
+}
+
+func loadBalancerUsers(r Reader, l *schema.LoadBalancer) (users []string) {
+	for g := range Groups.All(r) {
+		if slices.Contains(g.LoadBalancers, l.Name) {
+			users = append(users, "group "+g.Name)
 		}
 	}
 	return users

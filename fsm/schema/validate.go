@@ -66,6 +66,9 @@ func (g *Group) Validate() error {
 		noDuplicates(o, "load_balancers", g.LoadBalancers),
 		noDuplicates(o, "templates", g.Templates),
 		slots(o, g.Software, "run", "standby"),
+		between(o, "min_healthy", int64(g.MinHealthy), 0, 100000),
+		between(o, "max_replacements", int64(g.MaxReplacements), 0, 1000),
+		g.Monitoring.validate(o),
 	)
 }
 
@@ -188,6 +191,12 @@ func (h *Host) Validate() error {
 	for i, v := range h.Volumes {
 		if v.Name == "" {
 			return Errorf(KindInvalid, o, "volumes[%d].name is empty", i)
+		}
+		if err := checkText(o, Errorf(KindInvalid, o, "volumes[%d].name", i).Msg, v.Name, MaxName); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(h.Volumes[:i], func(w *Volume) bool { return w.Subsystem == v.Subsystem && w.Name == v.Name }) {
+			return Errorf(KindInvalid, o, "volumes has volume %s of %s twice", v.Name, v.Subsystem)
 		}
 	}
 	return noDuplicates(o, "tags", h.Tags)

@@ -25,6 +25,7 @@ func (m *Machine) Validate() error {
 		between(o, "cost", m.Cost, 0, maxAmount),
 		noDuplicates(o, "tags", m.Tags),
 		noDuplicates(o, "pool_groups", m.PoolGroups),
+		noDuplicates(o, "initiators", m.Initiators),
 		slots(o, m.Software, "run_before", "run_after", "standby_before", "standby_after"),
 		m.Bmc.validate(o),
 	); err != nil {
@@ -36,6 +37,17 @@ func (m *Machine) Validate() error {
 	for i, n := range m.Nics {
 		if NormalMAC(n.Mac) != n.Mac || n.Mac == "" {
 			return Errorf(KindInvalid, o, "nics[%d].mac is %q", i, n.Mac).WithHint("write it in lower case with colons, such as 52:54:00:12:34:56")
+		}
+	}
+	for i, s := range m.Initiators {
+		if NormalInitiator(s) != s || s == "" {
+			return Errorf(KindInvalid, o, "initiators[%d] is %q", i, s).
+				WithHint("give an iSCSI name (iqn., eui. or naa.) or a WWPN of 16 hexadecimal digits")
+		}
+	}
+	if m.Address != "" {
+		if err := checkHostPort(o, "address", m.Address, false); err != nil {
+			return err
 		}
 	}
 	if m.Group != "" && (m.Host == "" || m.Model == "" || !m.Managed) {
@@ -68,23 +80,6 @@ func (m *Machine) CheckManageable() error {
 		return nil
 	}
 	return CheckName(o, "the machine's name", m.Name)
-}
-
-func (b *Bmc) validate(o string) error {
-	if b == nil {
-		return nil
-	}
-	if err := firstError(
-		oneOf(o, "bmc.kind", b.Kind, false, "redfish"),
-		checkAddress(o, "bmc.address", b.Address),
-		checkText(o, "bmc.user", b.User, MaxName),
-		checkText(o, "bmc.system", b.System, MaxName),
-		checkThumbprint(o, "bmc.thumbprint", b.Thumbprint),
-		checkCA(o, "bmc.ca", b.Ca),
-	); err != nil {
-		return err
-	}
-	return nil
 }
 
 // RunState is where a machine is in the manual's table of states [1.2.2].

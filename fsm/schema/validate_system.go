@@ -5,10 +5,13 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"maps"
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxCA bounds a PEM bundle, bytes.
@@ -83,8 +86,9 @@ func (s *Subsystem) Validate() error {
 	o := "subsystem " + s.GetName()
 	return firstError(
 		CheckName(o, "the subsystem's name", s.Name),
-		oneOf(o, "kind", s.Kind, false, "vcenter", "qbridge", "ovs", "haproxy", "bigip", "tgt", "storage-cli", "ansible", "ssh", "local"),
-		checkAddress(o, "address", s.Address),
+		oneOf(o, "kind", s.Kind, false, slices.Sorted(maps.Keys(subsystemKinds))...),
+		s.checkAddress(o),
+		s.checkOptions(o),
 		checkText(o, "user", s.User, MaxName),
 		checkThumbprint(o, "thumbprint", s.Thumbprint),
 		checkCA(o, "ca", s.Ca),
@@ -108,16 +112,39 @@ func (s *Software) Validate() error {
 	); err != nil {
 		return err
 	}
+	type use struct {
+		name string
+		set  bool
+	}
+	foreign, of := []use{{"cost", s.Cost != 0}, {"licence", s.Licence != ""}, {"os", s.Os != ""}}, SoftwareTemplate
+	if s.Kind == SoftwareTemplate {
+		foreign, of = []use{{"body", s.Body != ""}, {"repeatable", s.Repeatable}, {"timeout_seconds", s.TimeoutSeconds != 0}}, "scenario or script"
+	}
+	for _, f := range foreign {
+		if f.set {
+			return Errorf(KindInvalid, o, "%s is for software of kind %s, this one is %s", f.name, of, s.Kind)
+		}
+	}
 	if s.Kind == SoftwareTemplate {
 		return CheckVMName(o, cmp.Or(s.Object, s.Name)) // the same rule as for VMs [5.2.19]
 	}
-	for _, f := range []struct {
-		name string
-		set  bool
-	}{{"cost", s.Cost != 0}, {"licence", s.Licence != ""}, {"os", s.Os != ""}} {
-		if f.set {
-			return Errorf(KindInvalid, o, "%s is for software of kind template, this one is %s", f.name, s.Kind)
-		}
+	return firstError(s.checkBody(o), between(o, "timeout_seconds", int64(s.TimeoutSeconds), 0, maxTimeout))
+}
+
+// Limits of a scenario or script.
+const (
+	MaxBody    = 256 << 10    // bytes of its text
+	maxTimeout = 24 * 60 * 60 // seconds
+)
+
+func (s *Software) checkBody(o string) error {
+	switch {
+	case len(s.Body) > MaxBody:
+		return Errorf(KindTooLarge, o, "body has %d bytes, the limit is %d", len(s.Body), MaxBody).WithHint("put the text into a file of the subsystem, and name that in object")
+	case !utf8.ValidString(s.Body):
+		return Errorf(KindInvalid, o, "body isn't valid UTF-8")
+	case strings.ContainsRune(s.Body, 0):
+		return Errorf(KindInvalid, o, "body has a NUL character in it")
 	}
 	return nil
 }
