@@ -27,6 +27,12 @@ var Events = &Table[*schema.Event]{
 			return []string{e.State}
 		}},
 		{Name: ByTarget, Values: func(e *schema.Event) []string { return []string{e.Target} }},
+		{Name: ByInaccessible, Values: func(e *schema.Event) []string {
+			if e.Target == "" || !catalog.Inaccessible(e.Category) {
+				return nil
+			}
+			return []string{Inaccessible}
+		}},
 		{Name: ByOrigin, Values: func(e *schema.Event) []string {
 			if e.Notifier == schema.NotifierPVM {
 				return nil
@@ -35,6 +41,10 @@ var Events = &Table[*schema.Event]{
 		}},
 	},
 }
+
+// Inaccessible is the value of the index ByInaccessible, which has the events
+// that say of a machine that it doesn't answer.
+const Inaccessible = "yes"
 
 // Intakes are how far each manager's event stream is recorded, by manager.
 var Intakes = &Table[*schema.Intake]{
@@ -168,6 +178,7 @@ func sameEvent(tx *Tx, e *schema.Event) *schema.Event {
 	for _, o := range others {
 		if t := o.LastTime.AsTime(); t.After(same.LastTime.AsTime()) && !t.After(at) && out.State == schema.EventHandled {
 			out.State, out.Decision = schema.EventNew, ""
+			out.Again++
 			out.Reason = "it came again after " + o.Source + " " + o.EventId
 			break
 		}
@@ -203,16 +214,25 @@ func originOf(e *schema.Event) string {
 	return e.Notifier + "\x01" + e.Source + "\x01" + target
 }
 
-// resolveTarget finds the machine that an event is about: by machine name, by
-// the host name or address under which it runs, each in full and, for names,
-// without the domain.
+// resolveTarget finds the machine that an event is about: the one that runs
+// under the host name or address that it gives, else the one of that name, each
+// in full and, for names, without the domain. The host goes first, since it is
+// what an agent knows: after a replacement the machine that had been named after
+// its host is another one than the one that runs under it.
 func resolveTarget(tx *Tx, e *schema.Event) {
 	hint := e.Target
 	if hint == "" {
 		hint = e.TargetHint
 	}
+	m := hostMachine(tx, hint)
+	if named, ok := Machines.Get(tx, e.Target); ok {
+		m = named // its sender knows the machine
+	}
+	if m == nil {
+		m = FindMachine(tx, hint)
+	}
 	e.Target = ""
-	if m := FindMachine(tx, hint); m != nil {
+	if m != nil {
 		e.Target, e.Group = m.Name, m.Group
 	}
 	if e.TargetHint == "" && e.Target != hint {
@@ -223,23 +243,23 @@ func resolveTarget(tx *Tx, e *schema.Event) {
 // FindMachine finds a machine by its name, by the host name under which it
 // runs, or by an IP address of that host setting; nil when there is none.
 func FindMachine(r Reader, hint string) *schema.Machine {
-	if hint == "" {
-		return nil
-	}
-	names := []string{hint}
-	if addr, err := netip.ParseAddr(hint); err == nil {
-		if h, ok := Hosts.One(r, ByAddress, addr.Unmap().String()); ok && h.Machine != "" {
-			names = append(names, h.Machine)
-		}
-	} else if short, _, ok := strings.Cut(hint, "."); ok {
-		names = append(names, short)
-	}
-	for _, name := range names {
+	for _, name := range namesOf(hint) {
 		if m, ok := Machines.Get(r, name); ok {
 			return m
 		}
 	}
-	for _, name := range names {
+	return hostMachine(r, hint)
+}
+
+// hostMachine is the machine that runs under a host name or an address; nil
+// when none does.
+func hostMachine(r Reader, hint string) *schema.Machine {
+	if addr, err := netip.ParseAddr(hint); err == nil {
+		h, _ := Hosts.One(r, ByAddress, addr.Unmap().String())
+		m, _ := Machines.Get(r, h.GetMachine())
+		return m
+	}
+	for _, name := range namesOf(hint) {
 		for h := range Hosts.By(r, ByName, name) {
 			if m, ok := Machines.Get(r, h.Machine); ok {
 				return m
@@ -247,6 +267,21 @@ func FindMachine(r Reader, hint string) *schema.Machine {
 		}
 	}
 	return nil
+}
+
+// namesOf are the names that a hint may stand for: itself, and a host name
+// without its domain.
+func namesOf(hint string) []string {
+	if hint == "" {
+		return nil
+	}
+	names := []string{hint}
+	if _, err := netip.ParseAddr(hint); err != nil {
+		if short, _, ok := strings.Cut(hint, "."); ok && short != "" {
+			names = append(names, short)
+		}
+	}
+	return names
 }
 
 func clip(s string) string {

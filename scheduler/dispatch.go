@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"yagura/fsm"
+	"yagura/fsm/policy"
 	"yagura/fsm/schema"
 	"yagura/scheduler/sequence"
 )
@@ -177,6 +178,9 @@ func (t *leadership) failUnstartable(ctx context.Context, id string, cause error
 
 // whyWait says what a queued job waits for, as far as is known without a plan.
 func (t *leadership) whyWait(r fsm.Reader, j *schema.Job, ahead reservations) string {
+	if mate := eventMate(r, j); mate != "" {
+		return "job " + mate + " of the same event goes first"
+	}
 	if object, holder, conflict := fsm.LockConflict(r, j.Id, j.Locks); conflict {
 		return object + " is held by job " + holder
 	}
@@ -222,6 +226,9 @@ func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 	wants := j.Locks
 	var plan *sequence.Plan
 	if !j.Undoing && !resumed(j) {
+		if err := policy.Guard(js.tx, j); err != nil {
+			return false, js.endJob(schema.JobFailed, err)
+		}
 		if plan, err = prepare(js.tx, j); err != nil {
 			return false, js.endJob(schema.JobFailed, err)
 		}
@@ -230,8 +237,10 @@ func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 	j.Locks = wants
 	if waiting := t.whyWait(js.tx, j, ahead); waiting != "" {
 		j.Waiting = waiting
-		if err := js.preempt(wants); err != nil {
-			return false, err
+		if eventMate(js.tx, j) == "" {
+			if err := js.preempt(wants); err != nil {
+				return false, err
+			}
 		}
 		return false, fsm.Jobs.Put(js.tx, j)
 	}

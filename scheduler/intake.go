@@ -3,13 +3,14 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"yagura/fsm"
 	"yagura/fsm/schema"
-	"yagura/scheduler/policy"
+	"yagura/fsm/policy"
 	"yagura/scheduler/sequence"
 )
 
@@ -17,7 +18,7 @@ import (
 const intakeBatch = 128
 
 // intake decides on events: on new ones at once, on waiting ones when their
-// time is over. What an event leads to and that it is handled share one batch.
+// time is over; and it ends storms. What an event leads to and that it is handled share one batch.
 func (t *leadership) intake(ctx context.Context) {
 	for {
 		changed := t.Store.Watch(fsm.Events)
@@ -28,6 +29,16 @@ func (t *leadership) intake(ctx context.Context) {
 				continue
 			}
 			due = t.Clock.Now().Add(retryAfter) // a write failed
+		}
+		over, at := policy.StormOver(fsm.Settings(v), t.Clock.Now())
+		if over {
+			if t.update(ctx, "EndStorm", t.endStorm) == nil {
+				continue
+			}
+			at = t.Clock.Now().Add(retryAfter)
+		}
+		if !at.IsZero() && (due.IsZero() || at.Before(due)) {
+			due = at
 		}
 		var timer <-chan time.Time
 		end := func() {}
@@ -110,29 +121,29 @@ func (t *leadership) decideOne(tx *fsm.Tx, id string) error {
 	if !ok || e.State == schema.EventHandled {
 		return nil
 	}
+	now := t.Clock.Now()
 	due := e.State == schema.EventWaiting
-	if due && e.Due.AsTime().After(t.Clock.Now()) {
+	if due && e.Due.AsTime().After(now) {
 		return nil
 	}
 	if err := endWaiting(tx, e); err != nil {
 		return err
 	}
-	f := factsOf(tx, e)
-	f.Due = due
+	if err := t.watchStorm(tx, e); err != nil {
+		return err
+	}
+	f := policy.Gather(tx, e, now, due)
 	d := policy.Decide(f)
 	e.Decision, e.Reason, e.Policy, e.Rule, e.Due = d.Decision, d.Reason, d.Policy, d.Rule, nil
-	if f.Machine != nil {
-		e.Group = f.Machine.Group
+	if f.Group != nil {
+		e.Group = f.Group.Name
 	}
 	if d.Wait > 0 {
-		e.State, e.Due = schema.EventWaiting, timestamppb.New(t.Clock.Now().Add(d.Wait))
+		e.State, e.Due = schema.EventWaiting, timestamppb.New(now.Add(d.Wait))
 		return fsm.Events.Put(tx, e)
 	}
 	e.State, e.Actions = schema.EventHandled, nil
-	notify := false
-	for _, a := range d.Actions {
-		notify = notify || a.Notify
-	}
+	notify := slices.ContainsFunc(d.Actions, func(a policy.Action) bool { return a.Notify })
 	for _, a := range d.Actions {
 		rec, err := carryOut(tx, e, a, notify)
 		if err != nil {
@@ -144,88 +155,6 @@ func (t *leadership) decideOne(tx *fsm.Tx, id string) error {
 		}
 	}
 	return fsm.Events.Put(tx, e)
-}
-
-// factsOf gathers what a decision on an event depends on.
-func factsOf(r fsm.Reader, e *schema.Event) policy.Facts {
-	s := fsm.Settings(r)
-	f := policy.Facts{Event: e, Brake: int(s.BrakeJobs), GroupBrake: int(s.BrakeJobsPerGroup)}
-	m, ok := fsm.Machines.Get(r, e.Target)
-	if !ok {
-		return f
-	}
-	f.Machine = m
-	if m.Group == "" {
-		return f
-	}
-	f.Policy, f.From = policyOf(r, m)
-	if armed, d, where := fsm.ArmedState(r, m.Group); !armed {
-		f.Disarmed = fmt.Sprintf("%s disarmed the %s at %s (%s)", d.By, where, d.Since.AsTime().UTC().Format(time.RFC3339), d.Reason)
-	}
-	for _, j := range fsm.LiveJobs(r) {
-		if j.Event == "" {
-			continue
-		}
-		f.Jobs++
-		if j.Group == m.Group {
-			f.GroupJobs++
-		}
-	}
-	f.MovedBy = movedBy(r, m.Name)
-	f.ShutDown = shutDown(r, m)
-	f.Placement, f.PlacedBy = placementOf(r, m) != nil, placedBy(r, m)
-	return f
-}
-
-// policyOf is the policy in force for a machine: its model's, else its group's.
-func policyOf(r fsm.Reader, m *schema.Machine) (*schema.Policy, string) {
-	if mo, ok := fsm.Models.Get(r, fsm.GroupKey(m.Group, m.Model)); ok && mo.Policy != "" {
-		if p, ok := fsm.Policies.Get(r, mo.Policy); ok {
-			return p, "model " + m.Group + "/" + m.Model
-		}
-	}
-	if g, ok := fsm.Groups.Get(r, m.Group); ok && g.Policy != "" {
-		if p, ok := fsm.Policies.Get(r, g.Policy); ok {
-			return p, "group " + m.Group
-		}
-	}
-	return nil, ""
-}
-
-// movedBy is the job that takes the VMs off a VM server already.
-func movedBy(r fsm.Reader, server string) string {
-	for _, j := range fsm.LiveJobs(r) {
-		if (j.Sequence == fsm.SeqFailoverVMServer || j.Sequence == fsm.SeqEvacuate) && j.Params[fsm.ParamVMServer] == server {
-			return j.Id
-		}
-	}
-	return ""
-}
-
-// shutDown says when a job shut a VM server down on which no VM ran any more.
-func shutDown(r fsm.Reader, m *schema.Machine) string {
-	if m.Kind != schema.MachineVMServer || m.Power != schema.PowerOff || m.Connected || m.Switched == nil {
-		return ""
-	}
-	for vm := range fsm.Machines.By(r, fsm.ByServer, m.Name) {
-		if vm.Power == schema.PowerOn {
-			return "" // it ran when its VM server went off
-		}
-	}
-	return "a job shut it down at " + m.Switched.AsTime().UTC().Format(time.RFC3339)
-}
-
-// placedBy is the job that rearranges the VMs of a VM server's model already.
-func placedBy(r fsm.Reader, server *schema.Machine) string {
-	for _, j := range fsm.LiveJobs(r) {
-		if j.Sequence != fsm.SeqLoadBalanceVMServer && j.Sequence != fsm.SeqPowerSaveVMServer {
-			continue
-		}
-		if m, ok := fsm.Machines.Get(r, j.Params[fsm.ParamVMServer]); ok && m.Group == server.Group && m.Model == server.Model {
-			return j.Id
-		}
-	}
-	return ""
 }
 
 // endWaiting ends the waiting of faults that event e recovers.
@@ -242,7 +171,7 @@ func endWaiting(tx *fsm.Tx, e *schema.Event) error {
 		if !ok {
 			continue
 		}
-		if rule := policy.RuleFor(p, fault); rule != nil && policy.Recovers(rule, fault, e) {
+		if rule := policy.RuleFor(p, fault, policy.Since(fault)); rule != nil && policy.Recovers(rule, fault, e) {
 			over = append(over, fault)
 		}
 	}
@@ -276,22 +205,14 @@ func carryOut(tx *fsm.Tx, e *schema.Event, a policy.Action, notify bool) (*schem
 			return nil, err
 		}
 		rec.Result, rec.Detail = policy.ResultDone, e.Target+" is "+a.Status
-	case a.Mode != "" || a.Sequence != "":
-		j := &schema.Job{
-			Sequence: a.Sequence, Params: map[string]string{fsm.ParamVMServer: e.Target}, Targets: []string{e.Target},
-			Group: e.Group, Priority: fsm.PriorityRoutine, Event: e.Id, CreatedBy: "policy " + e.Policy,
-			Reason: fmt.Sprintf("event %s: %s", e.Id, policy.Describe(e)),
-		}
-		if a.Mode != "" {
-			j.Sequence, j.Priority, j.Params[fsm.ParamMode] = fsm.SeqFailoverVMServer, fsm.PriorityRecovery, a.Mode
-		} else {
-			j.Reason += ", " + e.Text
-		}
-		id, err := fsm.QueueJob(tx, j)
+	case a.Job != nil:
+		a.Job.Event, a.Job.CreatedBy = e.Id, "policy "+e.Policy
+		a.Job.Reason = fmt.Sprintf("event %s: %s%s", e.Id, policy.Describe(e), after(", ", e.Text))
+		id, err := fsm.QueueJob(tx, a.Job)
 		if err != nil {
 			return nil, err
 		}
-		rec.Result, rec.Job, rec.Detail = policy.ResultStarted, id, "job "+id
+		rec.Result, rec.Job, rec.Detail = policy.ResultStarted, id, "job "+id+after(": ", a.Why)
 	}
 	if notify && rec.Action != "do-nothing" {
 		if err := sequence.Notify(tx, e, "event %s: action %s on %s: %s%s", e.Id, rec.Action, e.Target, rec.Result, after(", ", rec.Detail)); err != nil {

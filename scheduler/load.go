@@ -9,7 +9,7 @@ import (
 	"yagura/fsm"
 	"yagura/fsm/planning"
 	"yagura/fsm/schema"
-	"yagura/scheduler/policy"
+	"yagura/fsm/policy"
 )
 
 const (
@@ -68,7 +68,7 @@ func (t *leadership) sample(ctx context.Context) {
 	subsystems, known := map[string]bool{}, map[string]bool{}
 	v := t.Store.View()
 	for m := range fsm.Machines.All(v) {
-		if placementOf(v, m) != nil {
+		if policy.PlacementOf(v, m) != nil {
 			subsystems[m.Subsystem], known[m.Name] = true, true
 		}
 	}
@@ -132,17 +132,6 @@ func (t *leadership) raise(ctx context.Context, w loadWatch, events []*schema.Ev
 	}
 }
 
-// placementOf is the setting that a VM server's load is held against, nil when there is none.
-func placementOf(r fsm.Reader, m *schema.Machine) *schema.Placement {
-	if m.Kind != schema.MachineVMServer || m.Gone || m.Subsystem == "" || m.Model == "" {
-		return nil
-	}
-	if mo, ok := fsm.Models.Get(r, fsm.GroupKey(m.Group, m.Model)); ok && mo.Placement.GetEnabled() {
-		return mo.Placement
-	}
-	return nil
-}
-
 // loadWatch is what was seen of the load of each VM server.
 type loadWatch map[string]*crossing
 
@@ -166,12 +155,12 @@ func (w loadWatch) look(r fsm.Reader, loads map[string]planning.Load, now time.T
 	}
 	for m := range fsm.Machines.All(r) {
 		l, ok := loads[m.Name]
-		p := placementOf(r, m)
+		p := policy.PlacementOf(r, m)
 		if !ok || p == nil || !m.Connected {
 			delete(w, m.Name)
 			continue
 		}
-		inForce, _ := policyOf(r, m)
+		inForce, _ := policy.InForce(r, m)
 		setting := fmt.Sprint(inForce.GetName(), " ", p.High, p.TargetHigh, p.TargetLow, p.Low)
 		c := w[m.Name]
 		if c == nil || c.setting != setting {
@@ -187,7 +176,7 @@ func (w loadWatch) look(r fsm.Reader, loads map[string]planning.Load, now time.T
 			continue
 		}
 		// Low load is no fault: it is told only where a policy asks for it.
-		if e := loadEvent(m.Name, id, l, p, c); id != perfLowLoad || inForce != nil && policy.RuleFor(inForce, e) != nil {
+		if e := loadEvent(m.Name, id, l, p, c); id != perfLowLoad || inForce != nil && policy.RuleFor(inForce, e, now) != nil {
 			out = append(out, e)
 		}
 	}

@@ -173,6 +173,11 @@ var recoveries = map[string]string{
 // same target; "" when there is none.
 func RecoveryOf(category string) string { return recoveries[category] }
 
+// Inaccessible tells whether events of this category say that a machine doesn't answer.
+func Inaccessible(category string) bool {
+	return category == "machine-inaccessible" || category == "target-inaccessible"
+}
+
 // IsRecovery tells whether events of this category end a fault.
 func IsRecovery(category string) bool {
 	for _, r := range recoveries {

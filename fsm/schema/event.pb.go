@@ -57,6 +57,7 @@ type Event struct {
 	Operation     string                 `protobuf:"bytes,27,opt,name=operation,proto3" json:"operation,omitempty"` // PVM events: slug of the operation, such as move-machine
 	Phase         string                 `protobuf:"bytes,28,opt,name=phase,proto3" json:"phase,omitempty"`         // PVM events: started | completed | failed | cancelled | other
 	Job           string                 `protobuf:"bytes,29,opt,name=job,proto3" json:"job,omitempty"`             // PVM events: job it tells of
+	Again         int32                  `protobuf:"varint,30,opt,name=again,proto3" json:"again,omitempty"`        // how often it came again after a recovery within the coalescing window
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -292,6 +293,13 @@ func (x *Event) GetJob() string {
 		return x.Job
 	}
 	return ""
+}
+
+func (x *Event) GetAgain() int32 {
+	if x != nil {
+		return x.Again
+	}
+	return 0
 }
 
 // ActionRecord is what became of one action of a rule.
@@ -817,7 +825,7 @@ var File_fsm_schema_event_proto protoreflect.FileDescriptor
 
 const file_fsm_schema_event_proto_rawDesc = "" +
 	"\n" +
-	"\x16fsm/schema/event.proto\x12\tyagura.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\a\n" +
+	"\x16fsm/schema/event.proto\x12\tyagura.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\a\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
@@ -849,7 +857,8 @@ const file_fsm_schema_event_proto_rawDesc = "" +
 	"\x05group\x18\x1a \x01(\tR\x05group\x12\x1c\n" +
 	"\toperation\x18\x1b \x01(\tR\toperation\x12\x14\n" +
 	"\x05phase\x18\x1c \x01(\tR\x05phase\x12\x10\n" +
-	"\x03job\x18\x1d \x01(\tR\x03job\x1a;\n" +
+	"\x03job\x18\x1d \x01(\tR\x03job\x12\x14\n" +
+	"\x05again\x18\x1e \x01(\x05R\x05again\x1a;\n" +
 	"\rVarbindsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"h\n" +

@@ -1,12 +1,15 @@
 package policy_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
+	"time"
 
+	"yagura/fsm"
 	"yagura/fsm/catalog"
+	"yagura/fsm/policy"
 	"yagura/fsm/schema"
-	"yagura/scheduler/policy"
 )
 
 // standard returns one of the manual's policies as a row.
@@ -38,15 +41,24 @@ func brief(d policy.Decision) string {
 		case a.Notify:
 		case a.Status != "":
 			out += ":" + a.Status
-		case a.Mode != "":
-			out += ":" + a.Mode
-		case a.Sequence != "":
-			out += ":" + a.Sequence
+		case a.Job != nil:
+			out += ":" + cmp.Or(a.Job.Params[fsm.ParamMode], a.Job.Sequence)
 		default:
 			out += ":" + a.Result
 		}
 	}
 	return out
+}
+
+// decide decides with the rule that the policy has for the event.
+func decide(f policy.Facts) policy.Decision {
+	if f.Policy != nil {
+		f.Rule = policy.RuleFor(f.Policy, f.Event, time.Now())
+	}
+	if f.Machine != nil && f.Machine.Group != "" {
+		f.Group = &schema.Group{Name: f.Machine.Group}
+	}
+	return policy.Decide(f)
 }
 
 func TestStandardPolicies(t *testing.T) {
@@ -86,7 +98,7 @@ func TestStandardPolicies(t *testing.T) {
 		{"standard-vms-powersave", vms, perf, "", "11000006", "acted vms-load-balance:LoadBalanceVMServer"},
 	} {
 		f := policy.Facts{Event: event(c.notifier, c.source, c.id), Machine: c.machine, Policy: standard(t, c.policy), From: "group g", Placement: true}
-		d := policy.Decide(f)
+		d := decide(f)
 		if got := brief(d); got != c.want || !strings.HasSuffix(d.Reason, ".") {
 			t.Errorf("%s on %s[%s]: %s (%s), want %s", c.policy, c.source, c.id, got, d.Reason, c.want)
 		}
@@ -99,7 +111,7 @@ func TestEveryRuleOfTheStandardPoliciesCanBeReached(t *testing.T) {
 		for i, r := range row.Rules {
 			hit := false
 			for _, e := range catalog.Events() {
-				got := policy.RuleFor(row, event(e.Notifier, e.Source, e.ID))
+				got := policy.RuleFor(row, event(e.Notifier, e.Source, e.ID), time.Now())
 				hit = hit || got == row.Rules[i]
 			}
 			if !hit {
@@ -125,12 +137,20 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
+// jobs are n jobs of automation for a group.
+func jobs(n int, group string) (out []*schema.Job) {
+	for range n {
+		out = append(out, &schema.Job{Sequence: fsm.SeqFailoverVMServer, Group: group, Event: "1"})
+	}
+	return out
+}
+
 func TestHeldBack(t *testing.T) {
 	rule := &schema.PolicyRule{Name: "r", Notifier: schema.NotifierESMPRO, Selector: "ESMDSVNT[0xC0000002]", Actions: []string{"notify", "vms-move-all-failover"}, SuppressSeconds: 60}
 	facts := func(change func(*policy.Facts)) policy.Facts {
 		f := policy.Facts{
 			Event: event(schema.NotifierESMPRO, "ESMDSVNT", "0xC0000002"), Machine: &schema.Machine{Name: "m", Kind: schema.MachineVMServer, Group: "g"},
-			Policy: &schema.Policy{Name: "p", Rules: []*schema.PolicyRule{rule}}, From: "group g", Due: true, Brake: 5, GroupBrake: 2,
+			Policy: &schema.Policy{Name: "p", Rules: []*schema.PolicyRule{rule}}, From: "group g", Due: true, Limits: policy.Limits{Jobs: 5, GroupJobs: 2},
 		}
 		change(&f)
 		return f
@@ -143,15 +163,15 @@ func TestHeldBack(t *testing.T) {
 		"waits":          {func(f *policy.Facts) { f.Due = false }, "suppressed"},
 		"maintenance":    {func(f *policy.Facts) { f.Machine.Maintenance = true }, "maintenance"},
 		"disarmed":       {func(f *policy.Facts) { f.Disarmed = "by admin" }, "disarmed"},
-		"brake":          {func(f *policy.Facts) { f.Jobs = 5 }, "braked notify vms-move-all-failover:not-carried-out"},
-		"group brake":    {func(f *policy.Facts) { f.GroupJobs = 2 }, "braked notify vms-move-all-failover:not-carried-out"},
+		"brake":          {func(f *policy.Facts) { f.Running = jobs(5, "other") }, "braked notify vms-move-all-failover:not-carried-out"},
+		"group brake":    {func(f *policy.Facts) { f.Running = jobs(2, "g") }, "braked notify vms-move-all-failover:not-carried-out"},
 		"done":           {func(f *policy.Facts) { f.MovedBy = "00001" }, "acted notify vms-move-all-failover:done"},
 		"off on purpose": {func(f *policy.Facts) { f.ShutDown = "a job shut it down" }, "ignored"},
 		"no target":      {func(f *policy.Facts) { f.Machine = nil }, "ignored"},
-		"no group":       {func(f *policy.Facts) { f.Machine.Group = "" }, "ignored"},
+		"no group":       {func(f *policy.Facts) { f.Machine.Group, f.Policy = "", nil }, "ignored"},
 		"no policy":      {func(f *policy.Facts) { f.Policy = nil }, "ignored"},
 	} {
-		d := policy.Decide(facts(c.change))
+		d := decide(facts(c.change))
 		if got := brief(d); got != c.want || d.Reason == "" {
 			t.Errorf("%s: %s (%s), want %s", name, got, d.Reason, c.want)
 		}
@@ -167,7 +187,7 @@ func TestRearrangementHeldBack(t *testing.T) {
 		"placement off": {func(f *policy.Facts) { f.Placement = false }, "acted vms-load-balance:not-carried-out"},
 		"under way":     {func(f *policy.Facts) { f.PlacedBy = "00001" }, "acted vms-load-balance:done"},
 		"being emptied": {func(f *policy.Facts) { f.MovedBy = "00001" }, "acted vms-load-balance:not-carried-out"},
-		"brake":         {func(f *policy.Facts) { f.Brake, f.Jobs = 5, 5 }, "braked vms-load-balance:not-carried-out"},
+		"brake":         {func(f *policy.Facts) { f.Limits.Jobs, f.Running = 5, jobs(5, "other") }, "braked vms-load-balance:not-carried-out"},
 		"maintenance":   {func(f *policy.Facts) { f.Machine.Maintenance = true }, "maintenance"},
 		"disarmed":      {func(f *policy.Facts) { f.Disarmed = "by admin" }, "disarmed"},
 	} {
@@ -176,7 +196,7 @@ func TestRearrangementHeldBack(t *testing.T) {
 			Policy: standard(t, "standard-vms"), From: "group g", Placement: true,
 		}
 		c.change(&f)
-		if d := policy.Decide(f); brief(d) != c.want || d.Reason == "" {
+		if d := decide(f); brief(d) != c.want || d.Reason == "" {
 			t.Errorf("%s: %s (%s), want %s", name, brief(d), d.Reason, c.want)
 		}
 	}
