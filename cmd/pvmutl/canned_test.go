@@ -53,6 +53,19 @@ func ph03() *schema.Machine {
 	}
 }
 
+// ph01 is a physical machine in operation, with all that is known of one.
+func ph01() *schema.Machine {
+	return &schema.Machine{
+		Name: "ph01", Uuid: "4203-aa", Kind: schema.MachinePhysical, Managed: true, Power: schema.PowerOn, HardwareStatus: schema.HardwareNormal,
+		Status: schema.StatusReady, Group: "db", Host: "db01", Model: "db-server", PoolGroups: []string{"db"}, Origin: "db",
+		Nics: []*schema.NIC{{Mac: "52:54:00:00:00:01", Network: "sw1", Port: "eth1"}}, ModelName: "Express5800/R120",
+		Bmc:        &schema.Bmc{Kind: "redfish", Address: "https://127.0.0.21:8443", User: "bmc", PasswordSet: true},
+		Initiators: []string{"iqn.2026-11.example:ph01"}, Monitored: at(4), Replaced: at(3),
+		Hardware:    map[string]string{"serial": "7C001", "manufacturer": "NEC", "memory_mib": "65536", "cpus": "2", "firmware": "1.2"},
+		Distributed: []*schema.DistributedSoftware{{Name: "agent", Slot: "group/run", Time: at(2)}},
+	}
+}
+
 // jobIn makes a job in a state, with a step for each word in steps.
 func jobIn(id, state string, progress int32, steps ...string) *api.JobInfo {
 	info := &api.JobInfo{Job: &schema.Job{
@@ -75,6 +88,25 @@ func jobIn(id, state string, progress int32, steps ...string) *api.JobInfo {
 
 func failed(info *api.JobInfo, kind schema.Kind, msg string) *api.JobInfo {
 	info.Job.ErrorKind, info.Job.Error = string(kind), msg
+	return info
+}
+
+// groupJob is a job that distributes to a group: to one machine well, to
+// one it failed, and one wasn't reached.
+func groupJob() *api.JobInfo {
+	info := failed(jobIn("00014", schema.JobFailed, 60, schema.StepDone, schema.StepSkipped, schema.StepFailed, schema.StepPending), schema.KindJobFailed, "ph02: scenario base failed")
+	info.Job.Sequence, info.Job.Targets, info.Job.Group = "DistributeSoftwareToMachinesInGroup", []string{"ph01", "ph02", "ph03"}, "db"
+	info.Job.Params = map[string]string{"group": "db"}
+	for i, s := range info.Steps {
+		s.Name, s.Target = "distribute-software", []string{"ph01", "ph01", "ph02", "ph03"}[i]
+		s.Description = []string{"agent, registered for the group", "", "base, registered for the model", "base, registered for the model"}[i]
+	}
+	info.Steps[0].Ended, info.Steps[0].Tail = at(4), "PLAY [all] ***\nok: [ph01]\x1b[0m\r\n"
+	info.Steps[1].Skipped, info.Steps[1].Attempt, info.Steps[1].Started = "nothing is registered for the machine", 0, nil
+	info.Steps[2].Error, info.Steps[2].Ended, info.Steps[2].Tail = "scenario base failed: exit status 2", at(9), "fatal: [ph02]: UNREACHABLE!"
+	info.Steps[3].Attempt, info.Steps[3].Started = 0, nil
+	info.Steps[2].UndoState, info.Steps[2].UndoError = schema.StepFailed, "no answer"
+	info.Job.Current = 3
 	return info
 }
 
@@ -116,7 +148,15 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 			{Kind: "Model", Name: "web/web-vm", Action: "created"},
 			{Kind: "Category", Name: "shop", Action: "unchanged"},
 		}},
-		"Get": object(t, "Group", "web", group, `{"category":"shop","kind":"vm","priority":3,"templates":["tmpl-web"],"description":"yes"}`),
+		"Get":          object(t, "Group", "web", group, `{"category":"shop","kind":"vm","priority":3,"templates":["tmpl-web"],"description":"yes"}`),
+		"Get Machine":  object(t, "Machine", "ph01", ph01(), `{}`),
+		"Get Category": object(t, "Category", "shop/old", &schema.Category{Path: "shop/old"}, `{}`),
+		"List Vlan": &api.ListReply{Objects: []*api.Object{
+			object(t, "Vlan", "db-lan", &schema.Vlan{Name: "db-lan", Id: 110, Kind: "port", Description: "databases"}, `{"id":110}`),
+		}},
+		"List LoadBalancer": &api.ListReply{Objects: []*api.Object{
+			object(t, "LoadBalancer", "db-front", &schema.LoadBalancer{Name: "db-front", Subsystem: "lb1", Port: 5432, DrainSeconds: 30}, `{"subsystem":"lb1"}`),
+		}},
 		"List Category": &api.ListReply{Objects: []*api.Object{
 			object(t, "Category", "infra", &schema.Category{Path: "infra"}, `{}`),
 			object(t, "Category", "shop", &schema.Category{Path: "shop", Priority: 1, Disarm: &schema.Disarm{By: "admin", Since: at(0), Reason: "move"}}, `{}`),
@@ -133,8 +173,9 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 		"List Host": &api.ListReply{Objects: []*api.Object{
 			object(t, "Host", "web/web01", &schema.Host{Group: "web", Name: "web01", Machine: "web01",
 				Nics: []*schema.HostNIC{{Addresses: []*schema.Address{{Ip: "192.168.1.1"}}}}}, `{}`),
+			object(t, "Host", "web/web02", &schema.Host{Group: "web", Name: "web02"}, `{}`),
 		}},
-		"List Machine": &api.ListReply{Machines: []*schema.Machine{{Name: "esx01", Kind: schema.MachineVMServer}, ph03(), web01()}},
+		"List Machine": &api.ListReply{Machines: []*schema.Machine{{Name: "esx01", Kind: schema.MachineVMServer}, ph03(), {Name: "spare01", Kind: schema.MachineVM, Managed: true}, web01()}},
 		"List Machine specs": &api.ListReply{Objects: []*api.Object{
 			{Kind: "Machine", Name: "ph03", Spec: newStruct(t, []byte(`{"kind":"physical","managed":true}`))},
 			{Kind: "Machine", Name: "web01", Spec: newStruct(t, []byte(`{"group":"web","host":"web01","managed":true}`))},
@@ -156,6 +197,8 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 		"Collect": jobs,
 		"GroupMachines": &api.GroupMachinesReply{Group: "web", Running: []*schema.Machine{web01()}, Pool: []*schema.Machine{ph03()},
 			Software: []string{"tmpl-web", "agent"}},
+		"GroupMachines db": &api.GroupMachinesReply{Group: "db", Running: []*schema.Machine{ph01(), {Name: "db02", Host: "db02", Group: "db"}},
+			Pool: []*schema.Machine{{Name: "ph02", HardwareStatus: schema.HardwareFailed, Status: schema.StatusAbnormal}, {Name: "ph04"}}},
 		"SetMaintenance": &api.SetMaintenanceReply{Machines: []string{"web01", "web02"}},
 		"ShowPolicy": &api.ShowPolicyReply{
 			Settings: []*api.PolicySetting{{Group: "web", Policy: "standard-vm", Models: []*api.PolicySetting{{Group: "web-vm"}}}},
@@ -165,6 +208,7 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 		"Arm":       &api.ArmReply{State: "disarmed below shop"},
 
 		"Power": jobs, "AddVM": jobs, "DeleteVM": jobs, "MigrateVM": jobs, "Evacuate": jobs,
+		"ReplaceMachine": jobs, "ChangeUse": jobs, "AddMachines": jobs, "RemoveMachines": jobs, "Deploy": jobs, "ChangePool": jobs, "DestroyVM": jobs,
 
 		"ListJobs":    &api.ListJobsReply{Jobs: []*api.JobInfo{done, running, child}},
 		"GetJob":      done,
@@ -208,4 +252,21 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 	} {
 		f.answers[method] = answer
 	}
+}
+
+// loadMixed adds the commands whose jobs don't all succeed: those of "add", and
+// that of "deploygrp".
+func (f *fakeManager) loadMixed() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.jobs["00014"] = []*api.JobInfo{groupJob()}
+	f.jobs["00015"] = []*api.JobInfo{jobIn("00015", schema.JobSucceeded, 100, schema.StepDone)}
+	f.jobs["00015"][0].Job.Targets, f.jobs["00015"][0].Job.Params = []string{"ph03"}, map[string]string{"host": "db03"}
+	f.jobs["00016"] = []*api.JobInfo{failed(jobIn("00016", schema.JobFailed, 0, schema.StepPending), schema.KindTooFewMachines, "pool db: it is empty")}
+	parked := jobIn("00017", schema.JobParked, 20, schema.StepStarted)
+	parked.Job.Parked, parked.Job.ResumeWords = "the BMC of ph01 doesn't answer", []string{"off"}
+	f.jobs["00017"] = []*api.JobInfo{parked}
+	f.answers["AddMachines"] = &api.JobsReply{Jobs: []string{"00015", "00016", "00017"}}
+	f.answers["Deploy group"] = &api.JobsReply{Jobs: []string{"00014"}}
+	f.answers["GetJob 00014"] = groupJob()
 }

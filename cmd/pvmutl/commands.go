@@ -22,6 +22,14 @@ var commands = []struct {
 	make  func(*app) *cobra.Command
 }{
 	{groupManual, listCommand},
+	{groupManual, moveCommand},
+	{groupManual, replaceCommand},
+	{groupManual, addCommand},
+	{groupManual, addspecnameCommand},
+	{groupManual, deleteCommand},
+	{groupManual, deploygrpCommand},
+	{groupManual, deploysrvCommand},
+	{groupManual, deploypsvCommand},
 	{groupManual, poweronCommand},
 	{groupManual, shutdownCommand},
 	{groupManual, rebootCommand},
@@ -30,7 +38,9 @@ var commands = []struct {
 	{groupManual, vmdeleteCommand},
 	{groupManual, vmmigrateCommand},
 	{groupManual, vmmigrateandmoveCommand},
+	{groupManual, vmdestroyCommand},
 	{groupManual, evacuateCommand},
+	{groupManual, poolCommand},
 	{groupManual, maintenanceCommand},
 	{groupManual, policyCommand},
 	{groupManual, asjobCommand},
@@ -73,7 +83,7 @@ func newRoot(a *app) *cobra.Command {
 A group is written shop/web (category and group; \ and ¥ do as well), a model
 shop/web/web-vm; the category may be left out. Options are written as in the
 manual (/VMS esx01, in any case) or conventionally (--vms esx01). Any manager
-serves any command. Commands that start a job wait for its end.
+serves any command. Commands that start jobs wait for their ends.
 
 pvmutl help exit-codes lists what scripts may rely on.`,
 		Example:           "pvmutl --server 10.0.0.11,10.0.0.12,10.0.0.13 list group",
@@ -94,7 +104,7 @@ pvmutl help exit-codes lists what scripts may rely on.`,
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef(cmd, "%v", err) })
+	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(
 		&cobra.Group{ID: groupManual, Title: "Operations:"},
 		&cobra.Group{ID: groupObjects, Title: "Objects:"},

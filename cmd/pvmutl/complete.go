@@ -76,6 +76,17 @@ func (a *app) complete(sources ...source) cobra.CompletionFunc {
 	}
 }
 
+// completeFlag gives an option of a command the words of a source.
+func (a *app) completeFlag(cmd *cobra.Command, flag string, words source) {
+	fit := a.complete(words)
+	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		return fit(cmd, nil, prefix)
+	})
+	if err != nil {
+		panic(err) // the command has no such option
+	}
+}
+
 // noWords is the source of arguments that are free text.
 func noWords(context.Context, *client.Client, []string) ([]string, error) { return nil, nil }
 
@@ -113,13 +124,53 @@ func hostWords(group int) source {
 	}
 }
 
-// serverWords are the VM servers.
-func serverWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
-	reply, err := c.Inventory.List(ctx, &api.ListRequest{Kind: kindMachine})
+// poolWords are the machines in the pool of the group named before.
+func poolWords(ctx context.Context, c *client.Client, before []string) ([]string, error) {
+	reply, err := c.Inventory.GroupMachines(ctx, &api.GroupRequest{Group: before[0]})
 	var words []string
-	for _, m := range reply.GetMachines() {
-		if m.Kind == schema.MachineVMServer {
-			words = append(words, m.Name)
+	for _, m := range reply.GetPool() {
+		words = append(words, m.Name)
+	}
+	return words, err
+}
+
+// machineWords are the machines that fit.
+func machineWords(fit func(*schema.Machine) bool) source {
+	return func(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
+		reply, err := c.Inventory.List(ctx, &api.ListRequest{Kind: kindMachine})
+		var words []string
+		for _, m := range reply.GetMachines() {
+			if fit(m) {
+				words = append(words, m.Name)
+			}
+		}
+		return words, err
+	}
+}
+
+// serverWords are the VM servers.
+var serverWords = machineWords(func(m *schema.Machine) bool { return m.Kind == schema.MachineVMServer })
+
+// managedWords are the machines under management.
+var managedWords = machineWords(func(m *schema.Machine) bool { return m.Managed })
+
+// idleWords are the machines that could come into a pool: those that run in no group.
+var idleWords = machineWords(func(m *schema.Machine) bool { return m.Managed && m.Group == "" })
+
+// idleVMWords are the VMs that run in no group.
+var idleVMWords = machineWords(func(m *schema.Machine) bool {
+	return m.Managed && m.Group == "" && m.Kind == schema.MachineVM && !m.Template
+})
+
+// freeHostWords are the host settings of the group named before that no
+// machine runs under.
+func freeHostWords(ctx context.Context, c *client.Client, before []string) ([]string, error) {
+	reply, err := c.Inventory.List(ctx, &api.ListRequest{Kind: "Host", Group: before[0]})
+	var words []string
+	for _, o := range reply.GetObjects() {
+		if o.GetRow().GetFields()["machine"].GetStringValue() == "" {
+			_, name := cutPath(o.Name)
+			words = append(words, name)
 		}
 	}
 	return words, err
@@ -146,6 +197,10 @@ func nameWords(ctx context.Context, c *client.Client, before []string) ([]string
 
 func subsystemWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 	return nameWords(ctx, c, []string{"Subsystem"})
+}
+
+func softwareWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
+	return nameWords(ctx, c, []string{"Software"})
 }
 
 func policyWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
@@ -180,6 +235,17 @@ func switchWords(context.Context, *client.Client, []string) ([]string, error) {
 var completions = map[string][]source{
 	"list server":       {groupWords, noWords},
 	"list soft":         {groupWords, noWords},
+	"move":              {groupWords, groupWords, hostWords(1), noWords},
+	"replace":           {groupWords, hostWords(0), noWords},
+	"add":               {groupWords, poolWords, noWords},
+	"addspecname":       {groupWords, freeHostWords, poolWords, noWords},
+	"delete":            {groupWords, hostWords(0), noWords},
+	"deploygrp":         {groupWords, noWords},
+	"deploysrv":         {groupWords, hostWords(0), noWords},
+	"deploypsv":         {managedWords, softwareWords, noWords},
+	"pool add":          {groupWords, idleWords, noWords},
+	"pool remove":       {groupWords, poolWords, noWords},
+	"vmdestroy":         {idleVMWords, noWords},
 	"poweron":           {groupWords, hostWords(0)},
 	"shutdown":          {groupWords, hostWords(0)},
 	"reboot":            {groupWords, hostWords(0)},

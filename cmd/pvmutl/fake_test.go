@@ -178,16 +178,34 @@ func (f *fakeManager) unary(ctx context.Context, req any, info *grpc.UnaryServer
 	if err := f.errors[method]; err != nil {
 		return nil, apierr.ToStatus(err).Err()
 	}
-	if list, ok := req.(*api.ListRequest); ok {
-		method += " " + list.Kind
-		if list.Specs && list.Kind == kindMachine {
-			method += " specs"
+	for _, key := range []string{method + " " + about(req), method} {
+		if answer := f.answers[key]; answer != nil {
+			return answer, nil
 		}
 	}
-	if answer := f.answers[method]; answer != nil {
-		return answer, nil
-	}
 	return nil, status.Errorf(codes.Unimplemented, "the fake manager has no answer for %s", method)
+}
+
+// about is what a request is about, for methods with several canned answers.
+func about(req any) string {
+	switch req := req.(type) {
+	case *api.ListRequest:
+		if req.Specs && req.Kind == kindMachine {
+			return req.Kind + " specs"
+		}
+		return req.Kind
+	case *api.GetRequest:
+		return req.Kind
+	case *api.GroupRequest:
+		return req.Group
+	case *api.JobRequest:
+		return req.Id
+	case *api.DeployRequest:
+		if req.Host == "" && req.Machine == "" {
+			return "group"
+		}
+	}
+	return ""
 }
 
 func (f *fakeManager) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -44,8 +45,8 @@ func getCommand(a *app) *cobra.Command {
 		Use:   "get KIND [NAME] [--group GroupName]",
 		Short: "Show objects of the configuration database",
 		Long: `Show the objects of a kind, or one of them. Kinds: Category Group Model Host
-Machine Subsystem Software Policy TrapRule Settings, in any spelling. The name
-of a model or host is group/name.
+Machine Vlan LoadBalancer Subsystem Software Policy TrapRule Settings, in any
+spelling. The name of a model or host is group/name.
 
 -o yaml prints documents that "pvmutl apply" takes; -o json the full state.
 Passwords are never shown.`,
@@ -86,10 +87,14 @@ func (a *app) getOne(ctx context.Context, c *client.Client, k kind, name string)
 	if err != nil {
 		return err
 	}
-	if a.options.output == formatJSON {
-		return writeIndented(a.stdout, appendJSON(nil, row.ProtoReflect()))
+	v, err := rowView(ctx, c, k)
+	if err != nil {
+		return err
 	}
-	return writeDetails(a.stdout, row.ProtoReflect())
+	if a.options.output == formatJSON {
+		return writeIndented(a.stdout, v.json(nil, row))
+	}
+	return writeDetails(a.stdout, row.ProtoReflect(), v.details(row)...)
 }
 
 func (a *app) getAll(ctx context.Context, c *client.Client, k kind, group string) error {
@@ -115,7 +120,75 @@ func (a *app) getAll(ctx context.Context, c *client.Client, k kind, group string
 		}
 		rows = append(rows, row)
 	}
-	return printList(a, view[proto.Message]{k.columns, rowJSON[proto.Message]}, rows)
+	v, err := rowView(ctx, c, k)
+	if err != nil {
+		return err
+	}
+	return printList(a, v.view, rows)
+}
+
+// rowsView shows rows of one kind: in a table, in JSON, and one in detail.
+type rowsView struct {
+	view[proto.Message]
+	details func(proto.Message) [][2]string // beside the fields that are set
+}
+
+// rowView is how a kind is shown. Of categories the cluster is asked for what
+// a row alone doesn't tell.
+func rowView(ctx context.Context, c *client.Client, k kind) (rowsView, error) {
+	v := rowsView{view[proto.Message]{k.columns, rowJSON[proto.Message]}, func(proto.Message) [][2]string { return nil }}
+	switch k.name {
+	case kindMachine:
+		v.details = func(row proto.Message) [][2]string { return machineDetails(row.(*schema.Machine)) }
+	case kindCategory:
+		auto, err := automation(ctx, c)
+		if err != nil {
+			return v, err
+		}
+		v.columns = slices.Insert(slices.Clone(k.columns), 2, col("AUTOMATION", auto))
+		v.details = func(row proto.Message) [][2]string {
+			return [][2]string{{"automation", auto(row.(*schema.Category))}}
+		}
+		v.json = func(b []byte, row proto.Message) []byte {
+			b = appendFields(append(b, '{'), row.ProtoReflect())
+			b = appendString(append(b, `,"automation":`...), auto(row.(*schema.Category)))
+			return append(b, '}')
+		}
+	}
+	return v, nil
+}
+
+// automation tells whether automation acts below a category: it is off below
+// one that is disarmed itself, that lies in one, or while all is.
+func automation(ctx context.Context, c *client.Client) (func(*schema.Category) string, error) {
+	settings, err := listRows[*schema.Settings](ctx, c, "Settings")
+	if err != nil {
+		return nil, err
+	}
+	categories, err := listRows[*schema.Category](ctx, c, kindCategory)
+	if err != nil {
+		return nil, err
+	}
+	off := map[string]*schema.Disarm{}
+	for _, category := range categories {
+		off[category.Path] = category.Disarm
+	}
+	return func(category *schema.Category) string {
+		for _, s := range settings {
+			if s.Disarm != nil {
+				return armedText(s.Disarm) + " (everywhere)"
+			}
+		}
+		for path := category.Path; path != ""; path, _ = cutPath(path) {
+			switch d := off[path]; {
+			case d != nil && path != category.Path:
+				return armedText(d) + " (" + path + ")"
+			case d != nil:
+				return armedText(d)
+			}
+		}
+		return armedText(nil)
+	}, nil
 }
 
 // rowOf is an object's row in its type, which gives its fields order, defaults

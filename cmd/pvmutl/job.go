@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -21,20 +20,7 @@ const defaultLimit = 100
 func jobCommand(a *app) *cobra.Command {
 	return family("job", "List jobs, look into them, cancel, resume, roll back",
 		jobListCommand(a),
-		&cobra.Command{
-			Use:     "show JobID",
-			Short:   "Show a job with its steps",
-			Long:    "Show a job: each step with the manager that did it, its task in the other system, times and errors.",
-			Example: "pvmutl job show 00011",
-			Args:    positional("JobID"),
-			RunE: a.online(func(ctx context.Context, c *client.Client, args []string) error {
-				info, err := c.Jobs.GetJob(ctx, &api.JobRequest{Id: jobID(args[0])})
-				if err != nil {
-					return err
-				}
-				return printOne(a, jobView, info, func(w io.Writer) error { return writeJob(w, info) })
-			}),
-		},
+		jobShowCommand(a),
 		&cobra.Command{
 			Use:     "wait JobID...",
 			Short:   "Wait for the end of jobs",
@@ -174,88 +160,4 @@ States: queued running cancelling succeeded failed cancelled parked.`,
 		return printList(a, jobView, reply.Jobs)
 	})
 	return cmd
-}
-
-var stepColumns = []column[*schema.Step]{
-	{"#", func(s *schema.Step) string { return number(s.Number) }},
-	{"STEP", (*schema.Step).GetName},
-	{"TARGET", (*schema.Step).GetTarget},
-	{"STATE", stepState},
-	{"ATTEMPT", func(s *schema.Step) string { return number(s.Attempt) }},
-	{"MANAGER", (*schema.Step).GetManager},
-	{"HANDLE", (*schema.Step).GetHandle},
-	{"STARTED", func(s *schema.Step) string { return localTime(s.Started) }},
-	{"ENDED", func(s *schema.Step) string { return localTime(s.Ended) }},
-	{"REMARK", stepRemark},
-}
-
-func stepState(s *schema.Step) string {
-	if s.UndoState == "" {
-		return s.State
-	}
-	return s.State + ",undo-" + s.UndoState
-}
-
-func stepRemark(s *schema.Step) string {
-	var remarks []string
-	if s.Resumed {
-		remarks = append(remarks, "resumed by "+s.Manager)
-	}
-	if s.Skipped != "" {
-		remarks = append(remarks, s.Skipped)
-	}
-	if s.Error != "" {
-		remarks = append(remarks, s.Error)
-	}
-	if why := s.Args["why"]; why != "" && s.Skipped == "" { // of the choice that placement made
-		if to := s.Args["vm_server"]; to != "" && to != s.Target {
-			why = "to " + to + ": " + why
-		}
-		remarks = append(remarks, why)
-	}
-	return strings.Join(remarks, "; ")
-}
-
-// writeJob writes a job for people.
-func writeJob(w io.Writer, info *api.JobInfo) error {
-	job := info.GetJob()
-	err := writePairs(w, [][2]string{
-		{"job", job.GetId()},
-		{"sequence", job.GetSequence()},
-		{"targets", strings.Join(job.GetTargets(), ", ")},
-		{"group", job.GetGroup()},
-		{"state", fmt.Sprintf("%s, %d %%", job.GetState(), job.GetProgress())},
-		{"waits for", job.GetWaiting()},
-		{"parked", job.GetParked()},
-		{"answers", strings.Join(job.GetResumeWords(), ", ")},
-		{"error", job.GetError()},
-		{"next", nextStep(info)},
-		{"result", job.GetResult()},
-		{"manager", job.GetManager()},
-		{"created", localTime(job.GetCreated()) + because(job.GetCreatedBy(), " by ")},
-		{"started", localTime(job.GetStarted())},
-		{"ended", localTime(job.GetEnded())},
-		{"cancelled by", job.GetCancelBy()},
-		{"reason", job.GetReason()},
-		{"event", job.GetEvent()},
-		{"started by job", job.GetParent()},
-		{"resumed with", job.GetResumeWord()},
-		{"parameters", parameters(job)},
-	})
-	if err != nil {
-		return err
-	}
-	if len(info.Steps) > 0 {
-		fmt.Fprintln(w)
-		if err := writeTable(w, stepColumns, info.Steps); err != nil {
-			return err
-		}
-	}
-	if len(job.GetLog()) > 0 {
-		fmt.Fprintln(w, "\nlog:")
-		for _, line := range job.Log {
-			fmt.Fprintf(w, "  %s\n", clean(line))
-		}
-	}
-	return nil
 }

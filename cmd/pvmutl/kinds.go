@@ -28,7 +28,6 @@ var kinds = []kind{
 	{"Category", "Categories", func() proto.Message { return new(schema.Category) }, []column[proto.Message]{
 		col("PATH", (*schema.Category).GetPath),
 		col("PRIORITY", func(r *schema.Category) string { return number(r.Priority) }),
-		col("AUTOMATION", func(r *schema.Category) string { return armedText(r.Disarm) }),
 		col("DESCRIPTION", (*schema.Category).GetDescription),
 	}},
 	{"Group", "Groups", func() proto.Message { return new(schema.Group) }, []column[proto.Message]{
@@ -64,7 +63,21 @@ var kinds = []kind{
 		col("GROUP", (*schema.Machine).GetGroup),
 		col("HOST", (*schema.Machine).GetHost),
 		col("VM-SERVER", (*schema.Machine).GetVmServer),
-		col("POOL", func(r *schema.Machine) string { return strings.Join(r.PoolGroups, ",") }),
+		col("POOL", machinePool),
+	}},
+	{"Vlan", "Vlans", func() proto.Message { return new(schema.Vlan) }, []column[proto.Message]{
+		col("NAME", (*schema.Vlan).GetName),
+		col("ID", func(r *schema.Vlan) string { return number(r.Id) }),
+		col("KIND", (*schema.Vlan).GetKind),
+		col("DESCRIPTION", (*schema.Vlan).GetDescription),
+	}},
+	{"LoadBalancer", "LoadBalancers", func() proto.Message { return new(schema.LoadBalancer) }, []column[proto.Message]{
+		col("NAME", (*schema.LoadBalancer).GetName),
+		col("SUBSYSTEM", (*schema.LoadBalancer).GetSubsystem),
+		col("POOL", func(r *schema.LoadBalancer) string { return firstOf(r.Pool, r.Name) }),
+		col("PORT", func(r *schema.LoadBalancer) string { return number(r.Port) }),
+		col("DRAIN", func(r *schema.LoadBalancer) string { return number(r.DrainSeconds) + "s" }),
+		col("DESCRIPTION", (*schema.LoadBalancer).GetDescription),
 	}},
 	{"Subsystem", "Subsystems", func() proto.Message { return new(schema.Subsystem) }, []column[proto.Message]{
 		col("NAME", (*schema.Subsystem).GetName),
@@ -100,8 +113,11 @@ var kinds = []kind{
 	}},
 }
 
-// kindMachine is the name of the one kind whose lists come typed.
-const kindMachine = "Machine"
+// Names of kinds that are more to some commands than a row of the list.
+const (
+	kindCategory = "Category"
+	kindMachine  = "Machine" // the one kind whose lists come typed
+)
 
 // kindByName finds a kind by any sensible spelling: machine, Machines, trap-rule.
 func kindByName(word string) (kind, error) {
@@ -133,6 +149,17 @@ func machineStatus(m *schema.Machine) string {
 		status += ",gone"
 	}
 	return status
+}
+
+// commonPool is how the common pool is shown: machines of it are in no group's.
+const commonPool = "(common)"
+
+// machinePool is the pools that a machine is in.
+func machinePool(m *schema.Machine) string {
+	if len(m.PoolGroups) == 0 && m.Managed && m.Group == "" {
+		return commonPool
+	}
+	return strings.Join(m.PoolGroups, ",")
 }
 
 func hostAddresses(h *schema.Host) string {

@@ -25,8 +25,11 @@ func listCommand(a *app) *cobra.Command {
 			RunE:    a.online(a.listGroup),
 		},
 		&cobra.Command{
-			Use:     "server GroupName",
-			Short:   "List the machines of a group, then those of its pool",
+			Use:   "server GroupName",
+			Short: "List the machines of a group, then those of its pool",
+			Long: `List the machines that run in a group, then those of its pool. A line begins with
+the machine's name; behind it stand, in brackets, the host that it runs as, when
+that is another name, and what is wrong with it. -o json has it all.`,
 			Example: "pvmutl list server shop/web",
 			Args:    positional("GroupName"),
 			RunE:    a.online(a.listServer),
@@ -167,14 +170,40 @@ func (a *app) listServer(ctx context.Context, c *client.Client, args []string) e
 	title := fmt.Sprintf("Server List (Group = %s)", args[0])
 	writeHeading(a.stdout, title, displayWidth(title))
 	for _, m := range reply.Running {
-		fmt.Fprintln(a.stdout, m.Name)
+		fmt.Fprintln(a.stdout, serverLine(m))
 	}
 	fmt.Fprintln(a.stdout)
 	writeHeading(a.stdout, "Pool", 11)
 	for _, m := range reply.Pool {
-		fmt.Fprintln(a.stdout, m.Name)
+		fmt.Fprintln(a.stdout, serverLine(m))
 	}
 	return nil
+}
+
+// serverLine is a machine's name, as the manual prints it, and behind it what
+// an operator has to know beside: the host that it runs as under another name,
+// and what is wrong with it.
+func serverLine(m *schema.Machine) string {
+	var notes []string
+	if m.Host != "" && m.Host != m.Name {
+		notes = append(notes, "as "+m.Host)
+	}
+	if m.HardwareStatus == schema.HardwareDegraded || m.HardwareStatus == schema.HardwareFailed {
+		notes = append(notes, "hardware "+m.HardwareStatus)
+	}
+	if m.Status == schema.StatusAbnormal {
+		notes = append(notes, m.Status)
+	}
+	if m.Maintenance {
+		notes = append(notes, "in maintenance")
+	}
+	if m.Gone {
+		notes = append(notes, "gone")
+	}
+	if len(notes) == 0 {
+		return m.Name
+	}
+	return clean(m.Name + "  (" + strings.Join(notes, "; ") + ")")
 }
 
 // softLine is one line of "list soft".

@@ -11,58 +11,15 @@ import (
 	"yagura/rpc/api"
 )
 
-// TestManualExamples runs the examples of the manual's chapter 3.2 and looks
-// at the call that each makes.
-func TestManualExamples(t *testing.T) {
+// TestSpellings holds that other spellings than the manual's make the same calls.
+func TestSpellings(t *testing.T) {
 	f := newFake(t)
 	f.loadCanned(t)
-	power := func(op string, hosts ...string) proto.Message {
-		return &api.PowerRequest{Op: op, Group: "grp1", Hosts: hosts}
-	}
 	for _, test := range []struct {
 		args   []string
 		method string
 		want   proto.Message
 	}{
-		{[]string{"list", "group"}, "List", &api.ListRequest{Kind: "Model"}},
-		{[]string{"list", "server", "grp1"}, "GroupMachines", &api.GroupRequest{Group: "grp1"}},
-		{[]string{"list", "soft", "grp1"}, "GroupMachines", &api.GroupRequest{Group: "grp1"}},
-		{[]string{"maintenance", "on", "grp1"}, "SetMaintenance", &api.SetMaintenanceRequest{On: true, Group: "grp1"}},
-		{[]string{"maintenance", "off", "grp1", "host01"}, "SetMaintenance", &api.SetMaintenanceRequest{Group: "grp1", Host: "host01"}},
-		{[]string{"maintenance", "Off", "grp1"}, "SetMaintenance", &api.SetMaintenanceRequest{Group: "grp1"}},
-		{[]string{"shutdown", "grp1", "host01"}, "Power", power("shutdown", "host01")},
-		{[]string{"shutdown", "grp1", "host01", "host02", "host03"}, "Power", power("shutdown", "host01", "host02", "host03")},
-		{[]string{"shutdown", "grp1"}, "Power", power("shutdown")},
-		{[]string{"reboot", "grp1", "host01"}, "Power", power("reboot", "host01")},
-		{[]string{"reboot", "grp1", "host01", "host02", "host03"}, "Power", power("reboot", "host01", "host02", "host03")},
-		{[]string{"reboot", "grp1"}, "Power", power("reboot")},
-		{[]string{"poweron", "grp1", "host01"}, "Power", power("poweron", "host01")},
-		{[]string{"poweron", "grp1", "host01", "host02", "host03"}, "Power", power("poweron", "host01", "host02", "host03")},
-		{[]string{"poweron", "grp1"}, "Power", power("poweron")},
-		{[]string{"vmadd", "Category1¥Grp1", "VM01", "/VMS", "Vms01", "/VMFS", "[VMFS01]", "/NETINFO", "192.168.1.100", "/a"}, "AddVM",
-			&api.AddVMRequest{Group: "Category1¥Grp1", Vm: "VM01", VmServer: "Vms01", Datastore: "[VMFS01]", Netinfo: "192.168.1.100", Existing: true}},
-		{[]string{"vmadd", "Category1¥Grp1", "VM01", "/VMS", "Vms01", "/NETINFO", "192.168.1.100", "/a"}, "AddVM",
-			&api.AddVMRequest{Group: "Category1¥Grp1", Vm: "VM01", VmServer: "Vms01", Netinfo: "192.168.1.100", Existing: true}},
-		{[]string{"vmadd", "Category1¥Grp1", "VM01", "/NETINFO", "192.168.1.100"}, "AddVM",
-			&api.AddVMRequest{Group: "Category1¥Grp1", Vm: "VM01", Netinfo: "192.168.1.100"}},
-		{[]string{"vmdelete", "Category¥ParentGrp1¥Grp1", "host01", "/d"}, "DeleteVM",
-			&api.DeleteVMRequest{Group: "Category¥ParentGrp1¥Grp1", Host: "host01", Keep: true}},
-		{[]string{"vmdelete", "Category"}, "DeleteVM", &api.DeleteVMRequest{Group: "Category"}},
-		{[]string{"vmmigrate", "Category1¥Grp1", "host01", "VMS01"}, "MigrateVM",
-			&api.MigrateVMRequest{Group: "Category1¥Grp1", Host: "host01", VmServer: "VMS01"}},
-		{[]string{"vmmigrateandmove", "Category1¥Grp1", "host01", "VMS01"}, "MigrateVM",
-			&api.MigrateVMRequest{Group: "Category1¥Grp1", Host: "host01", VmServer: "VMS01", Move: true}},
-		{[]string{"asjob"}, "ListJobs", &api.ListJobsRequest{}},
-		{[]string{"ascancel"}, "ListJobs", &api.ListJobsRequest{All: true}},
-		{[]string{"ascancel", "00011"}, "CancelJob", &api.JobRequest{Id: "00011"}},
-		{[]string{"changepassword", "user01", "pvmuser1", "pvmuser2"}, "ChangePassword",
-			&api.ChangePasswordRequest{User: "user01", OldPassword: "pvmuser1", NewPassword: "pvmuser2"}},
-		{[]string{"policy", "show", "category1"}, "ShowPolicy", &api.GroupRequest{Group: "category1"}},
-		{[]string{"policy", "show"}, "ShowPolicy", &api.GroupRequest{}},
-		{[]string{"policy", "set", "grp1", "policy2", "/y"}, "SetPolicy", &api.SetPolicyRequest{Group: "grp1", Policy: "policy2"}},
-		{[]string{"policy", "set", "grp1", "/y"}, "SetPolicy", &api.SetPolicyRequest{Group: "grp1"}},
-
-		// The same in other spellings.
 		{[]string{"vmadd", `Category1\Grp1`, "VM01", "--vms", "Vms01", "--datastore", "[VMFS01]", "--netinfo=192.168.1.100", "--existing"}, "AddVM",
 			&api.AddVMRequest{Group: `Category1\Grp1`, Vm: "VM01", VmServer: "Vms01", Datastore: "[VMFS01]", Netinfo: "192.168.1.100", Existing: true}},
 		{[]string{"vmadd", "/NetInfo", "web13", "/vms", "esx01", "/VMFS", "old", "/Datastore", "new", "shop/web", "web13"}, "AddVM",
@@ -72,6 +29,23 @@ func TestManualExamples(t *testing.T) {
 			&api.MigrateVMRequest{Group: "web", Host: "h", VmServer: "esx02", Move: true, Recreate: true}},
 		{[]string{"policy", "set", "grp1", "policy2", "--yes"}, "SetPolicy", &api.SetPolicyRequest{Group: "grp1", Policy: "policy2"}},
 		{[]string{"evacuate", "--reason", "/VMS", "esx02", "/FAILOVER"}, "Evacuate", &api.EvacuateRequest{VmServer: "esx02", Failover: true}},
+		{[]string{"move", "shop", "/C", "2", "batch"}, "ChangeUse", &api.ChangeUseRequest{Group: "shop", Source: "batch", Count: 2}},
+		{[]string{"move", "shop", "batch", "--count=2"}, "ChangeUse", &api.ChangeUseRequest{Group: "shop", Source: "batch", Count: 2}},
+		{[]string{"add", "shop/db", "--count", "3"}, "AddMachines", &api.AddMachinesRequest{Group: "shop/db", Count: 3}},
+		{[]string{"add", "shop/db", "ph04", "/MASTER"}, "AddMachines", &api.AddMachinesRequest{Group: "shop/db", Machine: "ph04", Master: true}},
+		{[]string{"add", "--master", "shop/db", "ph04"}, "AddMachines", &api.AddMachinesRequest{Group: "shop/db", Machine: "ph04", Master: true}},
+		{[]string{"addspecname", `shop\db`, "192.168.1.1"}, "AddMachines", &api.AddMachinesRequest{Group: `shop\db`, Netinfo: "192.168.1.1"}},
+		{[]string{"delete", "--count", "1", "shop"}, "RemoveMachines", &api.RemoveMachinesRequest{Group: "shop", Count: 1}},
+		{[]string{"deploygrp", "db", "--full", "--sequential"}, "Deploy", &api.DeployRequest{Group: "db", Full: true, Sequential: true}},
+		{[]string{"deploygrp", "db", "/P", "“a b”,“c”"}, "Deploy", &api.DeployRequest{Group: "db", Software: []string{"a b", "c"}, Only: true}},
+		{[]string{"deploygrp", "db", "--software", `"a","b"`, "--software", "c"}, "Deploy", &api.DeployRequest{Group: "db", Software: []string{"a", "b", "c"}, Only: true}},
+		{[]string{"deploysrv", "db", "db01"}, "Deploy", &api.DeployRequest{Group: "db", Host: "db01"}},
+		{[]string{"deploysrv", "db", "db01", "/p", "a"}, "Deploy", &api.DeployRequest{Group: "db", Host: "db01", Software: []string{"a"}, Only: true}},
+		{[]string{"deploysrv", "db", "--registered=a,b", "db01"}, "Deploy", &api.DeployRequest{Group: "db", Host: "db01", Software: []string{"a", "b"}}},
+		{[]string{"deploypsv", "ph03", `"a"`}, "Deploy", &api.DeployRequest{Machine: "ph03", Software: []string{"a"}, Only: true}},
+		{[]string{"pool", "add", "shop/db", "ph04"}, "ChangePool", &api.ChangePoolRequest{Group: "shop/db", Machine: "ph04"}},
+		{[]string{"pool", "remove", "shop/db", "ph04"}, "ChangePool", &api.ChangePoolRequest{Group: "shop/db", Machine: "ph04", Remove: true}},
+		{[]string{"vmdestroy", "spare01"}, "DestroyVM", &api.DestroyVMRequest{Vm: "spare01"}},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			c := consoleFor(t, f)
@@ -92,6 +66,15 @@ func TestMalformed(t *testing.T) {
 	f.loadCanned(t)
 	for _, line := range []string{
 		"vmadd", "vmadd web", "vmadd web vm1 /VMS", "vmadd web vm1 /NETINFO /a", "vmadd web vm1 /x", "vmadd web vm1 /c:10", "vmadd web a b",
+		"move", "move a", "move a b c d", "move a b host01 /c 1", "move a b /c", "move a b /c 0", "move a b /c -1", "move a b /c x", "move a b /c 1.5",
+		"move a b /c 99999999999999999999", "move a b /c:10", "move a b /c10", "move a b /f", "replace", "replace grp1", "replace a b c", "replace a b /c 1",
+		"add", "add grp1 m1 /c 1", "add grp1 /c 0", "add grp1 /master", "add grp1 /c 1 /master", "add a b c", "add grp1 --count", "add grp1 --count=",
+		"addspecname grp1", "addspecname a b c d", "addspecname a b /c 1", "delete", "delete a b c", "delete grp1 host1 /c 10", "delete grp1 /c 0", "delete grp1 /d",
+		"deploygrp", "deploygrp grp1 host01", "deploygrp grp1 /t", "deploygrp grp1 /f /p a", "deploygrp grp1 /p", "deploygrp grp1 /p /seq", "deploygrp grp1 /p a,",
+		"deploygrp grp1 /p ,a", "deploygrp grp1 /p a,,b", "deploygrp grp1 /p a, b", "deploygrp grp1 /p a,a", "deploygrp grp1 /p a /p a", "deploygrp grp1 /a soft1",
+		"deploysrv", "deploysrv grp1", "deploysrv grp1 /f", "deploysrv a b c", "deploysrv grp1 host01 /a a /f", "deploysrv grp1 host01 /a a /p b", "deploysrv grp1 host01 /f /p b",
+		"deploysrv grp1 host01 /seq", "deploypsv", "deploypsv m1", "deploypsv m1 a b", "deploypsv m1 a,", "deploypsv m1 a,a", "deploypsv m1 a /f",
+		"pool", "pool add", "pool add grp1", "pool remove grp1", "pool list grp1", "pool add a b c", "vmdestroy", "vmdestroy a b", "vmdestroy a /d", "job show 1 --follow -o json",
 		"vmdelete", "vmdelete web h /a", "vmmigrate web host01", "vmmigrateandmove web host01 esx01 /force",
 		"shutdown", "reboot /d", "list", "list hosts", "list server", "list group web", "maintenance grp1", "maintenance on",
 		"asjob x", "asjob -x", "ascancel 1 2", "changepassword user01 old", "policy", "policy set", "policy set a b c /y",

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // usageError is a malformed command line: exit code 1, with the command's usage.
@@ -19,6 +21,24 @@ func usagef(cmd *cobra.Command, format string, args ...any) *usageError {
 		message = commandName(cmd) + ": " + message
 	}
 	return &usageError{cmd, message}
+}
+
+// flagError is what is wrong with an option.
+func flagError(cmd *cobra.Command, err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return usagef(cmd, "%v", err)
+	}
+	return usagef(cmd, "option %s can't be %q: %v", optionName(bad.GetFlag()), bad.GetValue(), errors.Unwrap(bad))
+}
+
+// optionName is how an option is called in messages: as in the manual where it
+// has a name there.
+func optionName(f *pflag.Flag) string {
+	if names := f.Annotations[slashNames]; len(names) > 0 {
+		return "/" + names[0] + " (--" + f.Name + ")"
+	}
+	return "--" + f.Name
 }
 
 func (e *usageError) Error() string { return e.message }

@@ -59,6 +59,12 @@ func exitCodesTopic() *cobra.Command {
 		fmt.Fprintf(&b, "  %3d  %s\n", code, strings.Join(kindsOf[code], ", "))
 	}
 	fmt.Fprintf(&b, "  %3d  interrupted by Ctrl-C; jobs go on\n", exitInterrupted)
-	b.WriteString("\n1 to 16 are the manual's [3.2.1]; 1 is a malformed command line as well.")
+	b.WriteString(`
+1 to 16 are the manual's [3.2.1]; 1 is a malformed command line as well.
+
+A command that starts several jobs queues all of them or none. It waits for all,
+reports each, and ends with the code of the first job in the report that didn't
+succeed: 7 when steps of it ran, else the code of what it lacked. With --no-wait
+it ends with 0 once the jobs are queued; "pvmutl job wait" gives the code later.`)
 	return &cobra.Command{Use: "exit-codes", Short: "Exit codes that scripts may rely on", Long: b.String()}
 }

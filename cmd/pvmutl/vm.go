@@ -92,6 +92,20 @@ comes first.
 	return cmd
 }
 
+func vmdestroyCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "vmdestroy VMName",
+		Short:   "Destroy a VM that no group uses",
+		Long:    "Destroy a managed VM that runs in no group, with its disks. For a VM of a group\nthere is vmdelete.",
+		Example: "pvmutl vmdestroy spare01",
+		Args:    positional("VMName"),
+	}
+	a.jobStarter(cmd, func(ctx context.Context, c *client.Client, args []string) (*api.JobsReply, error) {
+		return c.Operations.DestroyVM(ctx, &api.DestroyVMRequest{Vm: args[0]})
+	})
+	return cmd
+}
+
 func vmmigrateCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "vmmigrate GroupName HostName VMServer",

@@ -73,7 +73,7 @@ func (a *app) finish(ctx context.Context, c *client.Client, ids []string) error 
 		defer cancel()
 	}
 	infos, errs := a.watchJobs(ctx, c, ids)
-	if err := printList(a, endedView, infos); err != nil {
+	if err := a.printEnded(infos); err != nil {
 		return err
 	}
 	code := 0
@@ -104,18 +104,6 @@ func (a *app) stoppedWaiting(ids []string) error {
 	a.complain("stopped waiting; the cluster goes on with job %s; see it with \"pvmutl job show %s\", end it with \"pvmutl ascancel %s\"",
 		strings.Join(ids, ", "), ids[0], ids[0])
 	return &reportedError{exitInterrupted}
-}
-
-// endedView shows jobs that were waited for.
-var endedView = view[*api.JobInfo]{
-	columns: []column[*api.JobInfo]{
-		{"JOB", func(i *api.JobInfo) string { return i.GetJob().GetId() }},
-		{"SEQUENCE", func(i *api.JobInfo) string { return i.GetJob().GetSequence() }},
-		{"TARGETS", func(i *api.JobInfo) string { return strings.Join(i.GetJob().GetTargets(), ",") }},
-		{"STATE", func(i *api.JobInfo) string { return i.GetJob().GetState() }},
-		{"RESULT", func(i *api.JobInfo) string { return i.GetJob().GetResult() }},
-	},
-	json: jobJSON,
 }
 
 // outcome is the error of a job that didn't succeed. Its kind gives the exit
@@ -214,21 +202,21 @@ func (a *app) watchJobs(ctx context.Context, c *client.Client, ids []string) ([]
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			infos[i], errs[i] = watchJob(ctx, c, id, p)
+			infos[i], errs[i] = watchJob(ctx, c, id, p.show)
 		})
 	}
 	wg.Wait()
 	return infos, errs
 }
 
-// watchJob watches one job. The info is never nil.
-func watchJob(ctx context.Context, c *client.Client, id string, p *progress) (*api.JobInfo, error) {
+// watchJob watches one job and has each change shown. The info is never nil.
+func watchJob(ctx context.Context, c *client.Client, id string, show func(*api.JobInfo)) (*api.JobInfo, error) {
 	last := &api.JobInfo{Job: &schema.Job{Id: id}}
 	seen := time.Now()
 	for {
 		err := c.WatchJob(ctx, id, func(info *api.JobInfo) error {
 			last, seen = info, time.Now()
-			p.show(info)
+			show(info)
 			if info.GetJob().GetState() == schema.JobParked {
 				return errParked
 			}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"yagura/fsm/schema"
+	"yagura/rpc/api"
+	"yagura/rpc/client"
+)
+
+func jobShowCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show JobID [--follow]",
+		Short: "Show a job with its steps",
+		Long: `Show a job: each step with what it does, the manager that did it, its task in
+the other system, times and errors, then the newest part of what scripts and
+scenarios wrote.
+
+With --follow the steps and what scripts write are shown as they come, until the
+job ends or is parked. The exit code is 0 however it ends; "pvmutl job wait"
+tells by its own.`,
+		Example: "pvmutl job show 00011\npvmutl job show 00011 --follow",
+		Args:    positional("JobID"),
+	}
+	follow := cmd.Flags().BoolP("follow", "f", false, "go on showing what changes until the job ends")
+	cmd.RunE = a.online(func(ctx context.Context, c *client.Client, args []string) error {
+		if *follow {
+			if a.options.output != formatTable {
+				return usagef(cmd, "--follow writes text only; leave -o out")
+			}
+			f := follower{w: a.stdout, states: map[int32]string{}, tails: map[int32]string{}}
+			_, err := watchJob(ctx, c, jobID(args[0]), f.show)
+			return err
+		}
+		info, err := c.Jobs.GetJob(ctx, &api.JobRequest{Id: jobID(args[0])})
+		if err != nil {
+			return err
+		}
+		return printOne(a, jobView, info, func(w io.Writer) error { return writeJob(w, info) })
+	})
+	return cmd
+}
+
+var stepColumns = []column[*schema.Step]{
+	{"#", func(s *schema.Step) string { return number(s.Number) }},
+	{"STEP", (*schema.Step).GetName},
+	{"TARGET", (*schema.Step).GetTarget},
+	{"STATE", stepState},
+	{"ATTEMPT", func(s *schema.Step) string { return number(s.Attempt) }},
+	{"MANAGER", (*schema.Step).GetManager},
+	{"HANDLE", (*schema.Step).GetHandle},
+	{"STARTED", func(s *schema.Step) string { return localTime(s.Started) }},
+	{"ENDED", func(s *schema.Step) string { return localTime(s.Ended) }},
+	{"TIME", stepTime},
+	{"REMARK", stepRemark},
+}
+
+// stepTime is how long a step took, from its first attempt to its end.
+func stepTime(s *schema.Step) string {
+	if s.Started == nil || s.Ended == nil {
+		return ""
+	}
+	return s.Ended.AsTime().Sub(s.Started.AsTime()).Round(time.Millisecond).String()
+}
+
+func stepState(s *schema.Step) string {
+	if s.UndoState == "" {
+		return s.State
+	}
+	return s.State + ",undo-" + s.UndoState
+}
+
+// stepRemark is what the step does, and what is to be known of how it went.
+func stepRemark(s *schema.Step) string {
+	var remarks []string
+	if s.Description != "" {
+		remarks = append(remarks, s.Description)
+	}
+	if s.Resumed {
+		remarks = append(remarks, "resumed by "+s.Manager)
+	}
+	if s.Skipped != "" {
+		remarks = append(remarks, s.Skipped)
+	}
+	if s.Error != "" {
+		remarks = append(remarks, s.Error)
+	}
+	if s.UndoError != "" {
+		remarks = append(remarks, "undo: "+s.UndoError)
+	}
+	if why := s.Args["why"]; why != "" && s.Skipped == "" { // of the choice that placement made
+		if to := s.Args["vm_server"]; to != "" && to != s.Target {
+			why = "to " + to + ": " + why
+		}
+		remarks = append(remarks, why)
+	}
+	return strings.Join(remarks, "; ")
+}
+
+// writeJob writes a job for people.
+func writeJob(w io.Writer, info *api.JobInfo) error {
+	job := info.GetJob()
+	err := writePairs(w, [][2]string{
+		{"job", job.GetId()},
+		{"sequence", job.GetSequence()},
+		{"targets", strings.Join(job.GetTargets(), ", ")},
+		{"group", job.GetGroup()},
+		{"state", fmt.Sprintf("%s, %d %%", job.GetState(), job.GetProgress())},
+		{"waits for", job.GetWaiting()},
+		{"parked", job.GetParked()},
+		{"answers", strings.Join(job.GetResumeWords(), ", ")},
+		{"error", job.GetError()},
+		{"next", nextStep(info)},
+		{"result", job.GetResult()},
+		{"manager", job.GetManager()},
+		{"created", localTime(job.GetCreated()) + because(job.GetCreatedBy(), " by ")},
+		{"started", localTime(job.GetStarted())},
+		{"ended", localTime(job.GetEnded())},
+		{"cancelled by", job.GetCancelBy()},
+		{"reason", job.GetReason()},
+		{"event", job.GetEvent()},
+		{"started by job", job.GetParent()},
+		{"resumed with", job.GetResumeWord()},
+		{"parameters", parameters(job)},
+	})
+	if err != nil {
+		return err
+	}
+	if len(info.Steps) > 0 {
+		fmt.Fprintln(w)
+		if err := writeTable(w, stepColumns, info.Steps); err != nil {
+			return err
+		}
+		writeTails(w, info.Steps)
+	}
+	if len(job.GetLog()) > 0 {
+		fmt.Fprintln(w, "\nlog:")
+		for _, line := range job.Log {
+			fmt.Fprintf(w, "  %s\n", clean(line))
+		}
+	}
+	return nil
+}
+
+// writeTails writes what the scripts and scenarios of steps wrote last.
+func writeTails(w io.Writer, steps []*schema.Step) {
+	for _, s := range steps {
+		if s.Tail != "" {
+			fmt.Fprintf(w, "\n%s wrote:\n", stepTitle(s))
+			writeOutput(w, s.Tail)
+		}
+	}
+}
+
+// stepTitle names a step in a line of its own.
+func stepTitle(s *schema.Step) string {
+	return clean(strings.TrimRight(fmt.Sprintf("step %d, %s %s", s.Number, s.Name, s.Target), " "))
+}
+
+// colours are the sequences that make a terminal change its colours.
+var colours = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+
+// writeOutput writes the output of a script, indented and without what could
+// confuse a terminal.
+func writeOutput(w io.Writer, text string) {
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(w, "  %s\n", clean(colours.ReplaceAllString(strings.TrimRight(line, "\r\n"), "")))
+	}
+}
+
+// follower writes what changes in a job as it comes.
+type follower struct {
+	w      io.Writer
+	state  string           // of the job, with what it waits for
+	states map[int32]string // of the steps, by number
+	tails  map[int32]string // of the steps, as far as they were written
+}
+
+// show writes what is new since it was called last.
+func (f *follower) show(info *api.JobInfo) {
+	for _, s := range info.GetSteps() {
+		if s.State != schema.StepPending && f.states[s.Number] != stepState(s) {
+			f.states[s.Number] = stepState(s)
+			fmt.Fprintf(f.w, "%s: %s%s\n", stepTitle(s), stepState(s), clean(because(stepRemark(s), ": ")))
+		}
+		if s.Tail != f.tails[s.Number] {
+			writeOutput(f.w, newOutput(f.tails[s.Number], s.Tail))
+			f.tails[s.Number] = s.Tail
+		}
+	}
+	job := info.GetJob()
+	state := jobTitle(job) + " " + job.GetState() + because(firstOf(job.GetParked(), job.GetError(), because(job.GetWaiting(), "waits for ")), ": ")
+	if state != f.state {
+		f.state = state
+		fmt.Fprintln(f.w, clean(state))
+	}
+}
+
+// newOutput is what a script wrote after old was seen, of tail, the newest part
+// of what it wrote. All of tail, when the two have nothing in common.
+func newOutput(old, tail string) string {
+	for i := range len(old) {
+		if strings.HasPrefix(tail, old[i:]) {
+			return tail[len(old)-i:]
+		}
+	}
+	return tail
+}
