@@ -22,16 +22,18 @@ var allowed = map[string][]string{
 	"fsm":        {"fsm/schema"},
 	"placement":  {},
 	"drivers":    {},
-	// The scheduler and the API make the same problems of the same rows, and
-	// neither may import the other: what they share stands between fsm and both.
+	// The scheduler and the API make the same problems and the same decisions of
+	// the same rows, and neither may import the other: what they share stands
+	// between fsm and both.
 	"fsm/planning": {"fsm", "fsm/schema", "placement"},
-	"scheduler":    {"fsm", "fsm/schema", "fsm/planning", "placement", "drivers"},
+	"fsm/policy":   {"fsm", "fsm/schema"},
+	"scheduler":    {"fsm", "fsm/schema", "fsm/planning", "fsm/policy", "placement", "drivers"},
 	// A plan becomes a message in one place, for the server and for the command
 	// line, which solves problem files offline.
 	"rpc/api":    {"fsm/schema", "placement"},
 	"rpc/apierr": {"fsm/schema", "rpc/api"},
 	"rpc/client": {"fsm/schema", "rpc/api", "rpc/apierr"},
-	"rpc":        {"fsm", "fsm/schema", "fsm/planning", "placement", "rpc/api", "rpc/apierr"},
+	"rpc":        {"fsm", "fsm/schema", "fsm/planning", "fsm/policy", "placement", "rpc/api", "rpc/apierr"},
 	"node":       {"fsm", "fsm/schema", "fsm/planning", "placement", "drivers", "scheduler", "rpc", "rpc/api", "rpc/apierr"},
 	"cmd/pvmutl": {"fsm/schema", "rpc/api", "rpc/apierr", "rpc/client", "placement"},
 }

@@ -17,34 +17,27 @@ type Limits struct {
 	Hold                            time.Duration
 }
 
-// What holds where the rows say nothing.
-const (
-	defaultReplacements      = 5
-	defaultGroupReplacements = 1
-	defaultHold              = 5 * time.Minute
-	defaultStormMachines     = 5
-	defaultStormTime         = time.Minute
-	defaultFlapTime          = time.Hour
-)
-
 // LimitsOf are the limits for a group; a nil one has none of its own.
 func LimitsOf(s *schema.Settings, g *schema.Group) Limits {
 	return Limits{
 		Jobs: int(s.BrakeJobs), GroupJobs: int(s.BrakeJobsPerGroup),
-		Replacements:      or(int(s.BrakeReplacements), defaultReplacements),
-		GroupReplacements: or(int(g.GetMaxReplacements()), defaultGroupReplacements),
+		Replacements:      or(s.BrakeReplacements, schema.DefaultBrakeReplacements),
+		GroupReplacements: or(g.GetMaxReplacements(), schema.DefaultMaxReplacements),
 		MinHealthy:        int(g.GetMinHealthy()),
-		Hold:              or(time.Duration(s.ReplaceHoldSeconds)*time.Second, defaultHold),
+		Hold:              seconds(s.ReplaceHoldSeconds, schema.DefaultReplaceHoldSeconds),
 	}
 }
 
 // or is n, or the standard value when it is 0.
-func or[T int | time.Duration](n, standard T) T {
+func or(n, standard int32) int {
 	if n == 0 {
-		return standard
+		n = standard
 	}
-	return n
+	return int(n)
 }
+
+// seconds is a time in seconds, or the standard one when it is 0.
+func seconds(n, standard int32) time.Duration { return time.Duration(or(n, standard)) * time.Second }
 
 // braked says why automation may not start a job, or "".
 func (f *Facts) braked(j *schema.Job) string {
@@ -140,5 +133,5 @@ func flaps(r fsm.Reader, rule *schema.PolicyRule, e *schema.Event) int {
 }
 
 func flapTime(rule *schema.PolicyRule) time.Duration {
-	return or(time.Duration(rule.FlapSeconds)*time.Second, defaultFlapTime)
+	return seconds(rule.FlapSeconds, schema.DefaultFlapSeconds)
 }

@@ -26,7 +26,7 @@ const (
 
 // StormTime is how long after the last machine was hit a storm ends.
 func StormTime(s *schema.Settings) time.Duration {
-	return or(time.Duration(s.StormSeconds)*time.Second, defaultStormTime)
+	return seconds(s.StormSeconds, schema.DefaultStormSeconds)
 }
 
 // StormOver tells whether the storm that the settings tell of is over at a
@@ -72,7 +72,7 @@ type hit struct {
 
 // begins tells whether the event at this time is one of a storm that begins.
 func begins(r fsm.Reader, s *schema.Settings, at time.Time) (*schema.Storm, bool) {
-	within, many := StormTime(s), or(int(s.StormMachines), defaultStormMachines)
+	within, many := StormTime(s), or(s.StormMachines, schema.DefaultStormMachines)
 	var hits []hit
 	looked := 0
 	for e := range fsm.Events.ByBackward(r, fsm.ByInaccessible, fsm.Inaccessible) {

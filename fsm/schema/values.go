@@ -83,6 +83,14 @@ const (
 	DefaultCapacity = 200
 	// DefaultCost of a VM.
 	DefaultCost = 10
+
+	// Brakes of automation where the settings and the group say nothing.
+	DefaultBrakeReplacements  = 5 // at once, whole cluster
+	DefaultMaxReplacements    = 1 // at once, one group
+	DefaultReplaceHoldSeconds = 300
+	DefaultStormMachines      = 5
+	DefaultStormSeconds       = 60
+	DefaultFlapSeconds        = 3600
 )
 
 // JobEnded tells whether a job in this state is over for good. A parked job isn't.
