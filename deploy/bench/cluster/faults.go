@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"yagura/deploy/bench/peer"
 )
 
 // kills measures from kill -9 of the leader to the next acknowledged write.
 func (b *bench) kills(ctx context.Context) error {
-	var ours, peer []time.Duration
+	var ours, theirs []time.Duration
 	for range b.trials {
 		d, err := b.disturbOurs(ctx, true)
 		if err != nil {
@@ -19,15 +21,15 @@ func (b *bench) kills(ctx context.Context) error {
 		if d, err = b.disturbEtcd(ctx, true); err != nil {
 			return err
 		}
-		peer = append(peer, d)
+		theirs = append(theirs, d)
 	}
-	b.lineSpread("kill -9 of the leader to next write", ours, peer, "<= 0.2 (stretch 0.05)")
+	b.lineSpread("kill -9 of the leader to next write", ours, theirs, "<= 0.2 (stretch 0.05)")
 	return nil
 }
 
 // pauses measures from SIGSTOP of the leader to the next acknowledged write.
 func (b *bench) pauses(ctx context.Context) error {
-	var ours, peer []time.Duration
+	var ours, theirs []time.Duration
 	for range b.hangs {
 		d, err := b.disturbOurs(ctx, false)
 		if err != nil {
@@ -37,17 +39,17 @@ func (b *bench) pauses(ctx context.Context) error {
 		if d, err = b.disturbEtcd(ctx, false); err != nil {
 			return err
 		}
-		peer = append(peer, d)
+		theirs = append(theirs, d)
 	}
-	b.lineSpread("SIGSTOP of the leader to next write", ours, peer, "<= 1.0")
+	b.lineSpread("SIGSTOP of the leader to next write", ours, theirs, "<= 1.0")
 	return nil
 }
 
-func (b *bench) lineSpread(what string, ours, peer []time.Duration, goal string) {
-	om, ow := spread(ours)
-	pm, pw := spread(peer)
-	line(what+", median", ms(om).String(), ms(pm).String(), float64(om)/float64(pm), goal)
-	line("  worst of "+fmt.Sprint(len(ours)), ms(ow).String(), ms(pw).String(), float64(ow)/float64(pw), "-")
+func (b *bench) lineSpread(what string, ours, theirs []time.Duration, goal string) {
+	om, ow := peer.Spread(ours)
+	pm, pw := peer.Spread(theirs)
+	peer.Line(what+", median", peer.MS(om).String(), peer.MS(pm).String(), float64(om)/float64(pm), goal)
+	peer.Line("  worst of "+fmt.Sprint(len(ours)), peer.MS(ow).String(), peer.MS(pw).String(), float64(ow)/float64(pw), "-")
 }
 
 const writeLimit = 20 * time.Second
@@ -83,7 +85,7 @@ func (b *bench) disturbOurs(ctx context.Context, kill bool) (time.Duration, erro
 	if err := b.bed.Signal(name, sig); err != nil {
 		return 0, err
 	}
-	d, err := untilWrite(ctx, from, writeLimit, put)
+	d, err := peer.UntilWrite(ctx, from, writeLimit, put)
 	if err != nil {
 		return 0, err
 	}
@@ -106,40 +108,40 @@ func (b *bench) settled(ctx context.Context) error {
 
 // disturbEtcd does the same to etcd.
 func (b *bench) disturbEtcd(ctx context.Context, kill bool) (time.Duration, error) {
-	leader, err := b.etcd.leader(ctx)
+	leader, err := b.etcd.Leader(ctx)
 	if err != nil {
 		return 0, err
 	}
-	c, err := b.etcd.client((leader+1)%3, (leader+2)%3)
+	c, err := b.etcd.Client((leader+1)%3, (leader+2)%3)
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	put := etcdPut(c)
+	put := peer.EtcdPut(c)
 	if err := put(ctx, 0); err != nil {
 		return 0, err
 	}
 	from := time.Now()
 	if kill {
-		err = b.etcd.kill(leader)
+		err = b.etcd.Kill(leader)
 	} else {
-		err = b.etcd.signal(leader, syscall.SIGSTOP)
+		err = b.etcd.Signal(leader, syscall.SIGSTOP)
 	}
 	if err != nil {
 		return 0, err
 	}
-	d, err := untilWrite(ctx, from, writeLimit, put)
+	d, err := peer.UntilWrite(ctx, from, writeLimit, put)
 	if err != nil {
 		return 0, err
 	}
 	if kill {
-		err = b.etcd.restart(leader)
+		err = b.etcd.Restart(leader)
 	} else {
-		err = b.etcd.signal(leader, syscall.SIGCONT)
+		err = b.etcd.Signal(leader, syscall.SIGCONT)
 	}
 	if err != nil {
 		return 0, err
 	}
-	pause(ctx, 3*time.Second) // until the member has caught up
+	peer.Pause(ctx, 3*time.Second) // until the member has caught up
 	return d, nil
 }

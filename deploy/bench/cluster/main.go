@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"yagura/deploy/bench/peer"
 	"yagura/deploy/testbed"
 	"yagura/rpc/client"
 )
@@ -43,7 +44,7 @@ type bench struct {
 	trials, hangs int
 	machines      int
 	bed           *testbed.Bed
-	etcd          *etcdCluster
+	etcd          *peer.Etcd
 }
 
 func (b *bench) run(ctx context.Context, dir string) (err error) {
@@ -56,16 +57,16 @@ func (b *bench) run(ctx context.Context, dir string) (err error) {
 	}
 	fmt.Printf("bench-cluster: %d cores, %s, data under %s\n\n", runtime.NumCPU(), runtime.Version(), dir)
 	ours := filepath.Join(dir, "yagura")
-	if b.bed, err = startYagura(ctx, b.bin, ours); b.bed != nil {
+	if b.bed, err = peer.StartYagura(ctx, b.bin, ours); b.bed != nil {
 		defer b.bed.StopAll()
 	}
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, b.bed.LogTail("node1", 5))
 	}
-	if b.etcd, err = startEtcd(ctx, dir); err != nil {
+	if b.etcd, err = peer.StartEtcd(ctx, dir); err != nil {
 		return err
 	}
-	defer b.etcd.stop()
+	defer b.etcd.Stop()
 
 	for _, part := range []func(context.Context) error{b.writes, b.kills, b.pauses, b.transfers, b.fullLoad, b.memory} {
 		if err := part(ctx); err != nil {
@@ -76,15 +77,6 @@ func (b *bench) run(ctx context.Context, dir string) (err error) {
 		}
 	}
 	return nil
-}
-
-// line prints one figure with its peer's, the ratio and the goal.
-func line(what, ours, peer string, ratio float64, goal string) {
-	r := "-"
-	if ratio > 0 {
-		r = fmt.Sprintf("%.2f", ratio)
-	}
-	fmt.Printf("%-46s ours %-22s etcd %-22s ratio %-6s goal %s\n", what, ours, peer, r, goal)
 }
 
 // toLeader is a client of the manager that leads.
@@ -103,50 +95,41 @@ func (b *bench) writes(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	el, err := b.etcd.leader(ctx)
+	el, err := b.etcd.Leader(ctx)
 	if err != nil {
 		return err
 	}
-	ec, err := b.etcd.client(el)
+	ec, err := b.etcd.Client(el)
 	if err != nil {
 		return err
 	}
 	defer ec.Close()
-	put, eput := yaguraPut(c), etcdPut(ec)
-	load(ctx, 8, b.d/5, put)
-	load(ctx, 8, b.d/5, eput)
+	put, eput := yaguraPut(c), peer.EtcdPut(ec)
+	peer.Load(ctx, 8, b.d/5, put)
+	peer.Load(ctx, 8, b.d/5, eput)
 	pids, epids := b.pids()
 	for _, w := range []struct {
 		writers int
 		goal    string
 	}{{1, ">= 1.0"}, {64, ">= 2.0"}} {
-		var ours, peer rate
+		var ours, theirs peer.Rate
 		for range 2 { // in turns, so that a drift of the machine hits both
-			o, err := loadOn(ctx, pids, w.writers, b.d/2, put)
+			o, err := peer.LoadOn(ctx, pids, w.writers, b.d/2, put)
 			if err != nil {
 				return err
 			}
-			p, err := loadOn(ctx, epids, w.writers, b.d/2, eput)
+			p, err := peer.LoadOn(ctx, epids, w.writers, b.d/2, eput)
 			if err != nil {
 				return err
 			}
-			ours, peer = better(ours, o), better(peer, p)
+			ours, theirs = peer.Better(ours, o), peer.Better(theirs, p)
 		}
-		line(fmt.Sprintf("writes/s, %d writer(s)", w.writers), fmt.Sprintf("%.0f", ours.perSecond), fmt.Sprintf("%.0f", peer.perSecond), ours.perSecond/peer.perSecond, w.goal)
-		line(fmt.Sprintf("  latency p50 / p99, %d writer(s)", w.writers), fmt.Sprintf("%v / %v", ms(ours.p50), ms(ours.p99)), fmt.Sprintf("%v / %v", ms(peer.p50), ms(peer.p99)), 0, "-")
-		line("  CPU a write, all three members", ours.cpu.Round(time.Microsecond).String(), peer.cpu.Round(time.Microsecond).String(), float64(ours.cpu)/float64(peer.cpu), "-")
-		if ours.failed+peer.failed > 0 {
-			return fmt.Errorf("%d of our writes and %d of etcd's failed under load", ours.failed, peer.failed)
+		peer.Line(fmt.Sprintf("writes/s, %d writer(s)", w.writers), fmt.Sprintf("%.0f", ours.PerSecond), fmt.Sprintf("%.0f", theirs.PerSecond), ours.PerSecond/theirs.PerSecond, w.goal)
+		peer.Line(fmt.Sprintf("  latency p50 / p99, %d writer(s)", w.writers), fmt.Sprintf("%v / %v", peer.MS(ours.P50), peer.MS(ours.P99)), fmt.Sprintf("%v / %v", peer.MS(theirs.P50), peer.MS(theirs.P99)), 0, "-")
+		peer.Line("  CPU a write, all three members", ours.CPU.Round(time.Microsecond).String(), theirs.CPU.Round(time.Microsecond).String(), float64(ours.CPU)/float64(theirs.CPU), "-")
+		if ours.Failed+theirs.Failed > 0 {
+			return fmt.Errorf("%d of our writes and %d of etcd's failed under load", ours.Failed, theirs.Failed)
 		}
 	}
 	return nil
 }
-
-func better(a, b rate) rate {
-	if b.perSecond > a.perSecond {
-		return b
-	}
-	return a
-}
-
-func ms(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"time"
 
+	"yagura/deploy/bench/peer"
 	"yagura/rpc/api"
 )
 
@@ -25,7 +26,7 @@ func (b *bench) transfers(ctx context.Context) error {
 	const n = 5
 	go func() {
 		for range n {
-			pause(ctx, time.Second)
+			peer.Pause(ctx, time.Second)
 			if _, err := api.NewClusterClient(c).Transfer(ctx, &api.NodeRequest{}); err != nil {
 				done <- err
 				return
@@ -33,11 +34,11 @@ func (b *bench) transfers(ctx context.Context) error {
 		}
 		done <- nil
 	}()
-	r := load(ctx, 8, (n+2)*time.Second, yaguraPut(c))
+	r := peer.Load(ctx, 8, (n+2)*time.Second, yaguraPut(c))
 	if err := <-done; err != nil {
 		return fmt.Errorf("transfer: %w", err)
 	}
-	line(fmt.Sprintf("failed requests in %d planned transfers", n), fmt.Sprintf("%d of %.0f", r.failed, r.perSecond*(n+2)), "-", 0, "0")
+	peer.Line(fmt.Sprintf("failed requests in %d planned transfers", n), fmt.Sprintf("%d of %.0f", r.Failed, r.PerSecond*(n+2)), "-", 0, "0")
 	return nil
 }
 
@@ -59,14 +60,14 @@ func (b *bench) fullLoad(ctx context.Context) error {
 			}
 		}()
 	}
-	r := load(ctx, 64, b.busy, yaguraPut(c))
+	r := peer.Load(ctx, 64, b.busy, yaguraPut(c))
 	cancel()
 	after, err := api.NewClusterClient(c).Status(ctx, &api.Empty{})
 	if err != nil {
 		return err
 	}
-	line(fmt.Sprintf("elections in %v of full load on all cores", b.busy), fmt.Sprint(after.Term-before.Term), "-", 0, "0")
-	fmt.Printf("  with %.0f writes/s beside a spinning loop on each core, %d failed\n", r.perSecond, r.failed)
+	peer.Line(fmt.Sprintf("elections in %v of full load on all cores", b.busy), fmt.Sprint(after.Term-before.Term), "-", 0, "0")
+	fmt.Printf("  with %.0f writes/s beside a spinning loop on each core, %d failed\n", r.PerSecond, r.Failed)
 	return nil
 }
 
@@ -85,13 +86,13 @@ func (b *bench) memory(ctx context.Context) error {
 	}
 	worst := 0.0
 	for _, n := range b.bed.Nodes {
-		mb, err := residentMB(b.bed.Pid(n.ID))
+		mb, err := peer.ResidentMB(b.bed.Pid(n.ID))
 		if err != nil {
 			return err
 		}
 		worst = max(worst, mb)
 	}
-	line(fmt.Sprintf("memory of the largest manager, %d machines", b.machines), fmt.Sprintf("%.0f MB", worst), "-", 0, "< 300 MB")
+	peer.Line(fmt.Sprintf("memory of the largest manager, %d machines", b.machines), fmt.Sprintf("%.0f MB", worst), "-", 0, "< 300 MB")
 	var times []time.Duration
 	for range 5 {
 		cmd := exec.CommandContext(ctx, filepath.Join(b.bin, "pvmutl"), "get", "machine", "-o", "json")
@@ -108,7 +109,7 @@ func (b *bench) memory(ctx context.Context) error {
 			return fmt.Errorf("pvmutl get machine gave %d machines: %v", len(got), err)
 		}
 	}
-	m, w := spread(times)
-	line(fmt.Sprintf("pvmutl get machine -o json, %d machines", b.machines), fmt.Sprintf("%v, worst %v", ms(m), ms(w)), "-", 0, "-")
+	m, w := peer.Spread(times)
+	peer.Line(fmt.Sprintf("pvmutl get machine -o json, %d machines", b.machines), fmt.Sprintf("%v, worst %v", peer.MS(m), peer.MS(w)), "-", 0, "-")
 	return nil
 }

@@ -3,40 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
-	"time"
 
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"yagura/deploy/testbed"
+	"yagura/deploy/bench/peer"
 	"yagura/rpc/api"
 	"yagura/rpc/client"
 )
 
-// startYagura starts three managers, without a simulated datacenter.
-func startYagura(ctx context.Context, bin, dir string) (*testbed.Bed, error) {
-	bed, err := testbed.New(dir, filepath.Join(bin, "pvmd"), 3, 71)
-	if err != nil {
-		return nil, err
-	}
-	if err := bed.Prepare(); err != nil {
-		return nil, err
-	}
-	for i := range bed.Nodes {
-		if err := bed.StartNode(i); err != nil {
-			return nil, err
-		}
-	}
-	_, err = bed.Leader(ctx)
-	return bed, err
-}
-
 // yaguraPut writes one of 1,000 categories with a description of 200 bytes
 // through the public API: authenticated, checked, audited, with a request id.
-func yaguraPut(c *client.Client) writeFunc {
+func yaguraPut(c *client.Client) peer.Write {
 	inv := api.NewInventoryClient(c)
 	return func(ctx context.Context, n int) error {
 		// The text differs each time: an object that doesn't change isn't written.
@@ -76,49 +54,11 @@ func loadMachines(ctx context.Context, c *client.Client, n int) error {
 	return nil
 }
 
-// residentMB is the resident memory of a process, megabytes.
-func residentMB(pid int) (float64, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			return kb / 1000, err
-		}
-	}
-	return 0, fmt.Errorf("process %d has no VmRSS", pid)
-}
-
-// cpuTime is the processor time that some processes have taken so far.
-func cpuTime(pids []int) (time.Duration, error) {
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on Linux
-	var sum time.Duration
-	for _, pid := range pids {
-		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return 0, err
-		}
-		// The name in brackets may hold anything; utime and stime are the 12th
-		// and 13th field after it.
-		f := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
-		for _, v := range f[11:13] {
-			n, err := strconv.ParseInt(v, 10, 64)
-			if err != nil {
-				return 0, err
-			}
-			sum += time.Duration(n) * tick
-		}
-	}
-	return sum, nil
-}
-
 func (b *bench) pids() (ours, etcd []int) {
 	for _, n := range b.bed.Nodes {
 		ours = append(ours, b.bed.Pid(n.ID))
 	}
-	for _, p := range b.etcd.procs {
+	for _, p := range b.etcd.Procs {
 		etcd = append(etcd, p.Process.Pid)
 	}
 	return ours, etcd

@@ -1,4 +1,4 @@
-package main
+package peer
 
 import (
 	"context"
@@ -15,15 +15,15 @@ import (
 	"go.uber.org/zap"
 )
 
-// etcdCluster is three etcd members on loopback with their default settings.
-type etcdCluster struct {
+// Etcd is three etcd members on loopback with their default settings.
+type Etcd struct {
 	dir   string
-	procs []*exec.Cmd
+	Procs []*exec.Cmd
 	ips   []string
 }
 
-func startEtcd(ctx context.Context, dir string) (*etcdCluster, error) {
-	e := &etcdCluster{dir: dir}
+func StartEtcd(ctx context.Context, dir string) (*Etcd, error) {
+	e := &Etcd{dir: dir}
 	var peers []string
 	for i := range 3 {
 		ip := fmt.Sprintf("127.0.0.%d", 61+i)
@@ -32,18 +32,18 @@ func startEtcd(ctx context.Context, dir string) (*etcdCluster, error) {
 	}
 	for i := range 3 {
 		if err := e.startMember(i, "new", strings.Join(peers, ",")); err != nil {
-			e.stop()
+			e.Stop()
 			return nil, err
 		}
 	}
-	if _, err := e.leader(ctx); err != nil {
-		e.stop()
+	if _, err := e.Leader(ctx); err != nil {
+		e.Stop()
 		return nil, err
 	}
 	return e, nil
 }
 
-func (e *etcdCluster) startMember(i int, state, peers string) error {
+func (e *Etcd) startMember(i int, state, peers string) error {
 	ip := e.ips[i]
 	logf, err := os.Create(filepath.Join(e.dir, fmt.Sprintf("etcd%d.log", i)))
 	if err != nil {
@@ -59,16 +59,16 @@ func (e *etcdCluster) startMember(i int, state, peers string) error {
 	if err := c.Start(); err != nil {
 		return fmt.Errorf("etcd doesn't start (apt: etcd-server): %w", err)
 	}
-	if i < len(e.procs) {
-		e.procs[i] = c
+	if i < len(e.Procs) {
+		e.Procs[i] = c
 	} else {
-		e.procs = append(e.procs, c)
+		e.Procs = append(e.Procs, c)
 	}
 	return nil
 }
 
 // restart starts a member again on its data.
-func (e *etcdCluster) restart(i int) error {
+func (e *Etcd) Restart(i int) error {
 	var peers []string
 	for j, ip := range e.ips {
 		peers = append(peers, fmt.Sprintf("m%d=http://%s:2380", j, ip))
@@ -76,7 +76,7 @@ func (e *etcdCluster) restart(i int) error {
 	return e.startMember(i, "existing", strings.Join(peers, ","))
 }
 
-func (e *etcdCluster) client(members ...int) (*clientv3.Client, error) {
+func (e *Etcd) Client(members ...int) (*clientv3.Client, error) {
 	var eps []string
 	for _, i := range members {
 		eps = append(eps, "http://"+e.ips[i]+":2379")
@@ -85,12 +85,12 @@ func (e *etcdCluster) client(members ...int) (*clientv3.Client, error) {
 }
 
 // leader finds the member that leads.
-func (e *etcdCluster) leader(ctx context.Context) (int, error) {
+func (e *Etcd) Leader(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
 		for i := range e.ips {
-			c, err := e.client(i)
+			c, err := e.Client(i)
 			if err != nil {
 				return 0, err
 			}
@@ -102,31 +102,31 @@ func (e *etcdCluster) leader(ctx context.Context) (int, error) {
 				return i, nil
 			}
 		}
-		pause(ctx, 50*time.Millisecond)
+		Pause(ctx, 50*time.Millisecond)
 	}
 	return 0, errors.New("etcd has no leader within 30 s")
 }
 
-func (e *etcdCluster) signal(i int, sig syscall.Signal) error { return e.procs[i].Process.Signal(sig) }
+func (e *Etcd) Signal(i int, sig syscall.Signal) error { return e.Procs[i].Process.Signal(sig) }
 
-func (e *etcdCluster) kill(i int) error {
-	if err := e.signal(i, syscall.SIGKILL); err != nil {
+func (e *Etcd) Kill(i int) error {
+	if err := e.Signal(i, syscall.SIGKILL); err != nil {
 		return err
 	}
-	e.procs[i].Wait() // its error says that it was killed
+	e.Procs[i].Wait() // its error says that it was killed
 	return nil
 }
 
-func (e *etcdCluster) stop() {
-	for i, c := range e.procs {
+func (e *Etcd) Stop() {
+	for i, c := range e.Procs {
 		if c.ProcessState == nil {
-			e.kill(i)
+			e.Kill(i)
 		}
 	}
 }
 
 // put writes one value of 200 bytes under one of 1,000 keys.
-func etcdPut(c *clientv3.Client) writeFunc {
+func EtcdPut(c *clientv3.Client) Write {
 	val := strings.Repeat("v", 200)
 	return func(ctx context.Context, n int) error {
 		_, err := c.Put(ctx, fmt.Sprintf("bench/%03d", n%1000), val)
