@@ -10,6 +10,7 @@ case "${1:-}" in
   soak) need snmpinform snmp; need ip iproute2; need iptables iptables ;;
   *)
     need snmpinform snmp; need snmptrap snmp; need snmpd snmpd
+    perl -MNetSNMP::agent -e 1 2>/dev/null || missing+=(libsnmp-perl)
     need ipmi_sim openipmi; need ipmitool ipmitool; need redfishtool redfishtool
     need ovs-vswitchd openvswitch-switch; need ovsdb-server openvswitch-switch; need ip iproute2; need ethtool ethtool
     need haproxy haproxy; need tgtd tgt; need iscsi-ls libiscsi-bin
