@@ -16,14 +16,6 @@ const (
 	defaultMaxAgeDays        = 365
 	defaultBrakeJobs         = 20
 	defaultBrakeJobsPerGroup = 10
-
-	// Machines fail one by one. Five at once within a minute have one cause, in
-	// the network or in ourselves, which a replacement doesn't mend; and no
-	// more than five are replaced at once, so that a wrong word is seen in time.
-	defaultBrakeReplacements  = 5
-	defaultStormMachines      = 5
-	defaultStormSeconds       = 60
-	defaultReplaceHoldSeconds = 300
 )
 
 // BootstrapSpec is what a new cluster needs from outside.
@@ -44,8 +36,8 @@ func Bootstrap(tx *Tx, spec BootstrapSpec) error {
 	s := &schema.Settings{
 		Key: schema.SettingsKey, Cluster: spec.Cluster, Feature: spec.Feature,
 		MaxEvents: defaultMaxEvents, MaxJobs: defaultMaxJobs, MaxAudit: defaultMaxAudit, MaxAgeDays: defaultMaxAgeDays,
-		BrakeJobs: defaultBrakeJobs, BrakeJobsPerGroup: defaultBrakeJobsPerGroup, BrakeReplacements: defaultBrakeReplacements,
-		StormMachines: defaultStormMachines, StormSeconds: defaultStormSeconds, ReplaceHoldSeconds: defaultReplaceHoldSeconds,
+		BrakeJobs: defaultBrakeJobs, BrakeJobsPerGroup: defaultBrakeJobsPerGroup, BrakeReplacements: schema.DefaultBrakeReplacements,
+		StormMachines: schema.DefaultStormMachines, StormSeconds: schema.DefaultStormSeconds, ReplaceHoldSeconds: schema.DefaultReplaceHoldSeconds,
 	}
 	if s.Cluster == "" {
 		s.Cluster = newClusterID()

@@ -85,6 +85,8 @@ const (
 	DefaultCost = 10
 
 	// Brakes of automation where the settings and the group say nothing.
+	// Machines fail one by one: five at once within a minute have one cause, in
+	// the network or in ourselves, which a replacement doesn't mend.
 	DefaultBrakeReplacements  = 5 // at once, whole cluster
 	DefaultMaxReplacements    = 1 // at once, one group
 	DefaultReplaceHoldSeconds = 300
