@@ -268,6 +268,9 @@ func (c *collector) conflict(in, old *schema.Machine) string {
 	if old.Subsystem != "" && old.Subsystem != c.sub.Name && !old.Gone {
 		return fmt.Sprintf("machine %s was skipped: subsystem %s reports it, too; a machine belongs to one subsystem only", in.Name, old.Subsystem)
 	}
+	if why := byHand(old, in); why != "" {
+		return why
+	}
 	if old.Kind != in.Kind && (old.Group != "" || len(old.PoolGroups) > 0) {
 		return fmt.Sprintf("machine %s was skipped: it is reported as %s and in use as %s; take it out of its groups first", in.Name, in.Kind, old.Kind)
 	}
@@ -279,6 +282,29 @@ func (c *collector) conflict(in, old *schema.Machine) string {
 			old.Name, in.Name, shorten(append(jobs, lockUsers(c.tx, MachineLock(old.Name))...)))
 	}
 	return ""
+}
+
+// byHand explains why a reported machine isn't taken for one that was entered by
+// hand and is in use. One that nobody manages is a note in advance, which the
+// report completes; one that is managed under another name, or as another kind of machine,
+// would become something else behind its operator's back.
+func byHand(old, in *schema.Machine) string {
+	if old.Subsystem != "" || !old.Managed && old.Bmc == nil || old.Name == in.Name && old.Kind == in.Kind {
+		return ""
+	}
+	what := "name " + in.Name
+	if old.Uuid != "" && old.Uuid == in.Uuid {
+		what = "UUID " + in.Uuid
+	} else {
+		for _, n := range in.Nics {
+			if slices.ContainsFunc(old.Nics, func(o *schema.NIC) bool { return o.Mac == n.Mac }) {
+				what = "address " + n.Mac
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("machine %s (%s) was skipped: its %s is that of machine %s, which was entered by hand as %s; if they are one machine, "+
+		"remove machine %s and collect again, else correct what was entered", in.Name, in.Kind, what, old.Name, old.Kind, old.Name)
 }
 
 // stale tells whether a row may give way to a reported machine with the same
