@@ -235,6 +235,15 @@ type Hypervisor interface {
 	Close(ctx context.Context) error
 }
 
+// Personalizer is a Hypervisor that can give a VM that exists another name and
+// other addresses (manual 1.11.7).
+type Personalizer interface {
+	// Personalize asks for the guest of a stopped VM to take on an identity: at
+	// its next start where its manager works that way. KindRefused while the VM
+	// isn't off. Asked for again, the last identity counts.
+	Personalize(ctx context.Context, call Call, uuid string, id Identity) (Task, error)
+}
+
 // Change is one object's new state, or its end. Measured load (CPUMHz,
 // CPUUsedMHz, MemUsedMiB) isn't followed; Loads reads it.
 type Change struct {

@@ -211,6 +211,9 @@ func (js *jobState) endStep(def *sequence.Step, st *schema.Step, e *sequence.Env
 	if err := fsm.MoveStep(js.tx, st); err != nil {
 		return err
 	}
+	if err := js.logStep(st, sequence.PhaseCompleted); err != nil {
+		return err
+	}
 	// A commit may have changed what later steps are told.
 	for _, s := range js.steps[st.Number:] {
 		if js.owned[s.Number] && s.State == schema.StepPending {
@@ -234,7 +237,37 @@ func (js *jobState) startStep(st *schema.Step) error {
 	js.attempt(st, false)
 	js.job.Current = st.Number
 	js.begun = st
+	if st.Attempt == 1 {
+		if err := js.logStep(st, sequence.PhaseStarted); err != nil {
+			return err
+		}
+	}
 	return fsm.MoveStep(js.tx, st)
+}
+
+// logStep writes what our event log is to hold about a step.
+func (js *jobState) logStep(st *schema.Step, phase string) error {
+	operation := st.Name // such as create-vm
+	if def, err := sequence.StepOf(st); err == nil && def.Operation != "" {
+		operation = def.Operation
+	} else if phase != sequence.PhaseFailed {
+		return nil
+	}
+	entry, ok := catalog.LogEntry(operation, phase)
+	if !ok {
+		return nil
+	}
+	text := entry.Text
+	if st.Description != "" {
+		text += ": " + st.Description
+	}
+	if st.Error != "" {
+		text += ": " + st.Error
+	}
+	return fsm.LogEvent(js.tx, &schema.Event{
+		Source: entry.Source, EventId: entry.ID, Severity: entry.Severity, Text: text, Target: st.Target, Group: js.job.Group,
+		Operation: entry.Operation, Phase: entry.Phase, Job: js.job.Id,
+	})
 }
 
 // attempt makes st the next attempt at its effect, or at its undoing.
@@ -269,15 +302,13 @@ func (js *jobState) failStep(st *schema.Step, cause error, nothing bool) error {
 	if err := fsm.MoveStep(js.tx, st); err != nil {
 		return err
 	}
-	if entry, ok := catalog.LogEntry(st.Name, sequence.PhaseFailed); ok { // such as create-vm
-		if err := fsm.LogEvent(js.tx, &schema.Event{
-			Source: entry.Source, EventId: entry.ID, Severity: entry.Severity, Text: entry.Text + ": " + st.Error, Target: st.Target, Group: js.job.Group,
-			Operation: entry.Operation, Phase: entry.Phase, Job: js.job.Id,
-		}); err != nil {
-			return err
-		}
+	if err := js.logStep(st, sequence.PhaseFailed); err != nil {
+		return err
 	}
 	if js.tolerated(st) {
+		return nil
+	}
+	if def, err := sequence.StepOf(st); st.Lane != 0 && err == nil && def.Operation != "" {
 		return nil
 	}
 	if st.Lane != 0 {
@@ -414,12 +445,16 @@ func (js *jobState) freeTargets() error {
 func (js *jobState) machineAfter(m *schema.Machine) (status, reason string) {
 	j, name := js.job, m.Name
 	if j.State == schema.JobSucceeded {
+		note := ""
 		for _, s := range js.steps {
 			if s.Target == name && s.Output[sequence.OutProblem] != "" {
 				return schema.StatusAbnormal, s.Output[sequence.OutProblem]
 			}
+			if s.Target == name {
+				note = firstOf(note, s.Output[sequence.OutNote])
+			}
 		}
-		return schema.StatusReady, ""
+		return schema.StatusReady, note
 	}
 	changed, why := js.changes(name)
 	ended := "job " + j.Id + " (" + j.Sequence + ") "

@@ -116,7 +116,7 @@ func TestJobsAreRefusedBeforeTheyChangeAnything(t *testing.T) {
 				g, _ := fsm.Groups.Edit(tx, "web")
 				g.LoadBalancers = []string{"lb1"}
 				return fsm.Groups.Put(tx, g)
-			}), request: addVM("web20"), kind: schema.KindNotStarted,
+			}), request: addVM("web20"), kind: schema.KindGroupUnusable,
 		},
 		"no room anywhere": {
 			setup: edit(func(tx *fsm.Tx) error {

@@ -113,7 +113,7 @@ func (r *runner) env() *sequence.Env {
 	}
 	return &sequence.Env{
 		Rows: v, Job: job, Step: r.st, Steps: fsm.StepsOf(v, r.st.Job), Drivers: r.t.Drivers,
-		Call: drivers.Call{Token: token, Deadline: r.deadline()}, Now: r.t.Clock.Now(), Out: r.out, Carry: r.carry,
+		Call: drivers.Call{Token: token, Deadline: r.deadline()}, Now: r.t.Clock.Now(), Silent: r.silentFor(), Word: r.word, Out: r.out, Carry: r.carry,
 	}
 }
 
@@ -326,6 +326,14 @@ func (r *runner) sleepFor(ctx context.Context, d time.Duration, interruptible bo
 	return nil
 }
 
+// silentFor is for how long the other system has told nothing.
+func (r *runner) silentFor() time.Duration {
+	if r.silent.IsZero() {
+		return 0
+	}
+	return r.t.Clock.Now().Sub(r.silent)
+}
+
 // silence counts the time for which the other system has told nothing; when it
 // is long the job tells what it waits for, when it is too long the step parks.
 func (r *runner) silence(ctx context.Context, err error) *outcome {
@@ -432,5 +440,8 @@ func (r *runner) again(ctx context.Context, counted bool) *outcome {
 		return r.writeFailed(err)
 	}
 	r.fresh = true
+	if r.word == fsm.WordAgain {
+		r.word = "" // this attempt is what it asked for
+	}
 	return nil
 }

@@ -80,12 +80,9 @@ func (w *World) clone(call drivers.Call, spec drivers.CloneSpec) string {
 	if spec.MemoryMiB > 0 {
 		m.v.MemoryMiB = spec.MemoryMiB
 	}
-	m.v.Hostname, m.v.IPs, m.v.NICs = spec.Identity.Hostname, nil, nil
+	m.v.Hostname, m.v.IPs, m.v.NICs = spec.Identity.Hostname, addresses(spec.Identity), nil
 	for i, n := range spec.Identity.NICs {
 		m.v.NICs = append(m.v.NICs, drivers.NIC{MAC: fmt.Sprintf("00:50:56:01:%02x:%02x", w.nextVM%256, i), Network: n.Network})
-		if n.Address != "" {
-			m.v.IPs = append(m.v.IPs, n.Address)
-		}
 	}
 	w.vms[m.v.UUID] = m
 	if spec.PowerOn {

@@ -18,12 +18,9 @@ import (
 
 // Names of the steps that bring a VM into a group [1.11.6, 1.11.8].
 const (
-	nameAssignHost    = "assign-host-setting"
-	nameCreateVM      = planning.StepCreateVM
-	nameCollectVM     = "collect-machine-info"
-	nameRegisterDPM   = "register-dpm"
-	nameDistributeRun = "distribute-run-software"
-	nameLBAdd         = "lb-add"
+	nameAssignHost = "assign-host-setting"
+	nameCreateVM   = planning.StepCreateVM
+	nameCollectVM  = "collect-machine-info"
 
 	argHost  = "host" // group/name of the host setting
 	argModel = "model"
@@ -33,14 +30,6 @@ var createMachineToGroup = &Sequence{
 	Name:      fsm.SeqCreateMachineToGroup,
 	Operation: "create-machine-to-group", Purpose: "Creation of a VM in a group",
 	Plan: planCreate,
-}
-
-// moveMasterMachineToGroup takes an existing VM into a group as it is: nothing
-// is distributed and nothing personalised [1.5.9, 1.11.8].
-var moveMasterMachineToGroup = &Sequence{
-	Name:      fsm.SeqMoveMasterMachineToGroup,
-	Operation: "move-to-group", Purpose: "Bringing a machine into operation in a group",
-	Plan: planMaster,
 }
 
 // clone is what a new VM of a model is made from.
@@ -172,9 +161,6 @@ func planCreateAs(r fsm.Reader, j *schema.Job, model string, host *schema.Host) 
 	if err != nil {
 		return nil, err
 	}
-	if err := unsupported(r, c.group, c.model, host); err != nil {
-		return nil, err
-	}
 	plan, err := c.place(r, vm, j.Params[fsm.ParamVMServer], datastore)
 	if err != nil {
 		return nil, err
@@ -203,45 +189,11 @@ func planCreateAs(r fsm.Reader, j *schema.Job, model string, host *schema.Host) 
 	p.add(nameCreateVM, vm, args(argWhy, why))
 	p.add(nameCollectVM, vm, args())
 	p.add(nameUpdate, vm, args())
-	p.add(nameRegisterDPM, vm, args())
-	p.add(nameDistributeRun, vm, args())
+	s := side{&schema.Machine{Name: vm, Kind: schema.MachineVM}, c.group, host, c.model.Name}
+	p.register(nameRegisterDPM, s)
+	p.distribute(r, fsm.PhaseRun, s.m, s.h, s.model, s.g.Name)
 	p.add(nameStart, vm, args(argWas, schema.PowerOff))
-	p.add(nameLBAdd, vm, args())
-	return p, nil
-}
-
-func planMaster(r fsm.Reader, j *schema.Job) (*Plan, error) {
-	host, err := chooseHost(r, j.Params[fsm.ParamGroup], j.Params[fsm.ParamHost], j.Params[fsm.ParamVM])
-	if err != nil {
-		return nil, err
-	}
-	p, m, err := machinePlan(r, j.Params[fsm.ParamVM])
-	if err != nil {
-		return nil, err
-	}
-	if m.Group != "" {
-		return nil, schema.Errorf(schema.KindInGroup, "machine "+m.Name, "it is running in group %s as %s already", m.Group, m.Host)
-	}
-	g, _ := fsm.Groups.Get(r, host.Group)
-	if err := unsupported(r, g, nil, host); err != nil {
-		return nil, err
-	}
-	key := fsm.GroupKey(host.Group, host.Name)
-	p.Group = host.Group
-	p.Locks = append(p.Locks, fsm.Exclusive("host", key))
-	args := machineArgs(m, argHost, key, argModel, j.Params[fsm.ParamModel])
-	p.add(nameAssignHost, m.Name, args)
-	p.add(nameUpdate, m.Name, args)
-	p.add(nameRegisterDPM, m.Name, nil)
-	if m.Power == schema.PowerOff {
-		if err := p.optimalStart(r, m); err != nil {
-			return nil, err
-		}
-	} else {
-		p.add(nameStart, m.Name, machineArgs(m))
-	}
-	p.add(nameLBAdd, m.Name, nil)
-	return p, nil
+	return p, p.balance(r, nameLBAdd, s)
 }
 
 // chooseHost is the named host setting of a group, or the one that a failed job
@@ -281,11 +233,6 @@ var assignHostSetting = &Step{
 			return schema.Errorf(schema.KindHostSetting, "host setting "+e.arg(argHost), "it is gone or taken")
 		}
 		h.Machine = e.Step.Target
-		if m, ok := fsm.Machines.Get(tx, e.Step.Target); ok && len(h.Nics) > 0 && len(m.Nics) != len(h.Nics) {
-			if err := logNICs(tx, e, m, h); err != nil {
-				return err
-			}
-		}
 		return fsm.Hosts.Put(tx, h)
 	},
 	UndoCommit: freeHost,
@@ -404,30 +351,36 @@ func cloneSpec(e *Env) (drivers.CloneSpec, error) {
 	if err != nil {
 		return drivers.CloneSpec{}, err
 	}
+	id, err := vmIdentity(e)
+	if err != nil {
+		return drivers.CloneSpec{}, err
+	}
 	spec := drivers.CloneSpec{
-		Template: e.arg(argTemplate), Name: e.Step.Target, Server: srv.Name, Datastore: e.arg(argDatastore), Datacenter: srv.Datacenter,
-		Identity: drivers.Identity{Hostname: h.Name, Domain: h.Domain, DNS: h.Dns},
+		Template: e.arg(argTemplate), Name: e.Step.Target, Server: srv.Name, Datastore: e.arg(argDatastore), Datacenter: srv.Datacenter, Identity: id,
 	}
 	if mo, ok := fsm.Models.Get(e.Rows, fsm.GroupKey(h.Group, e.arg(argModel))); ok {
 		spec.CPUs, spec.MemoryMiB = int(mo.Cpus), mo.MemoryMib
-		for _, n := range mo.Networks {
-			spec.Identity.NICs = append(spec.Identity.NICs, drivers.NICSetting{Network: n})
-		}
-	}
-	for i, n := range h.Nics {
-		if i == len(spec.Identity.NICs) {
-			spec.Identity.NICs = append(spec.Identity.NICs, drivers.NICSetting{})
-		}
-		nic := &spec.Identity.NICs[i]
-		if n.Network != "" {
-			nic.Network = n.Network
-		}
-		if len(n.Addresses) > 0 { // one address for each virtual NIC [5.2.19]
-			a := n.Addresses[0]
-			nic.Address, nic.Prefix, nic.Gateway = a.Ip, int(a.Prefix), a.Gateway
-		}
 	}
 	return spec, nil
+}
+
+// vmIdentity is what a VM becomes under the host setting of the step.
+func vmIdentity(e *Env) (drivers.Identity, error) {
+	h, ok := fsm.Hosts.Get(e.Rows, e.arg(argHost))
+	if !ok {
+		return drivers.Identity{}, schema.Errorf(schema.KindHostSetting, "host setting "+e.arg(argHost), "it is gone")
+	}
+	mo, _ := fsm.Models.Get(e.Rows, fsm.GroupKey(h.Group, e.arg(argModel)))
+	id := drivers.Identity{Hostname: h.Name, Domain: h.Domain, DNS: h.Dns}
+	for i, network := range networksOf(mo, h) {
+		nic := drivers.NICSetting{Network: network}
+		if i < len(h.Nics) && len(h.Nics[i].Addresses) > 0 { // one address for each virtual NIC [5.2.19]
+			a := h.Nics[i].Addresses[0]
+			nic.Address, nic.Prefix, nic.Gateway = a.Ip, int(a.Prefix), a.Gateway
+		}
+		id.NICs = append(id.NICs, nic)
+	}
+	return id, nil
 }
 
 // collectVM reads what the new VM has become and makes its row.
@@ -470,16 +423,12 @@ var collectVM = &Step{
 	ReadOnly: true,
 }
 
-// enterGroup binds the VM of the step to its host setting.
+// enterGroup makes the VM that the job has made run under its host setting.
 func enterGroup(tx *fsm.Tx, e *Env) error {
 	group, host, _ := strings.Cut(e.arg(argHost), "/")
-	if e.Job.Sequence == fsm.SeqMoveMasterMachineToGroup {
-		if err := fsm.Manage(tx, e.Step.Target); err != nil {
-			return err
-		}
-	}
 	e.Job.Result = e.Step.Target + " runs in " + group + " as " + host
-	return fsm.Activate(tx, fsm.Activation{
-		Machine: e.Step.Target, Group: group, Host: host, Model: e.arg(argModel), Master: e.Job.Sequence == fsm.SeqMoveMasterMachineToGroup,
-	})
+	if err := fsm.Activate(tx, fsm.Activation{Machine: e.Step.Target, Group: group, Host: host, Model: e.arg(argModel)}); err != nil {
+		return err
+	}
+	return warnNICs(tx, e)
 }

@@ -16,7 +16,19 @@ var kinds = []*Sequence{
 	createMachineToGroup,
 	moveMasterMachineToGroup,
 	deleteVirtualMachine,
+	deleteManagedVirtualMachine,
+	takeOverMachine,
+	changeServerGroup,
+	moveFromPoolToGroup,
+	moveFromManagedToGroup,
+	moveFromGroupToPool,
 	moveFromGroupToManaged,
+	moveFromManagedToPool,
+	moveFromPoolToManaged,
+	distributeToMachine,
+	distributeToMachineNamed,
+	distributeToGroup,
+	distributeToGroupNamed,
 	collect,
 }
 
@@ -26,8 +38,11 @@ var steps = []*Step{
 	migrate, move, failover, moveResult,
 	checkVMServer, planMigration, fenceVMServer, planFailover, failoverResult,
 	checkMoves, rearranged,
-	assignHostSetting, createVM, collectVM, registerDPM, distributeRun, distributeStandby, unregisterDPM, lbAdd, lbRemove,
-	releaseHostSetting, deleteVM,
+	assignHostSetting, bindHost, createVM, collectVM, personalize, configureNetwork, registerDPM, distributeRun, distributeStandby, unregisterDPM,
+	releaseHostSetting, deleteVM, changePool,
+	lbAdd, lbRemove, vlanAdd, vlanRemove, connectStorage, disconnectStorage, registerMonitoring, unregisterMonitoring,
+	startPhysicalMachine, shutdownPhysical, fenceMachine, collectHardware, swapMachine, selectMachine,
+	distributeNamed, distributeFaulty, distributeResult,
 	collectInventory,
 }
 

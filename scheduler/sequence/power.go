@@ -97,7 +97,11 @@ func planPower(r fsm.Reader, j *schema.Job, names ...string) (*Plan, error) {
 		}
 	}
 	for _, name := range names {
-		p.add(name, m.Name, machineArgs(m, argForce, j.Params[fsm.ParamForce]))
+		args := machineArgs(m, argForce, j.Params[fsm.ParamForce])
+		if m.Kind == schema.MachinePhysical && name == nameShutdown {
+			args[argVariant] = variantPhysical
+		}
+		p.add(name, m.Name, args)
 	}
 	p.add(nameUpdate, m.Name, nil)
 	return p, nil
@@ -120,7 +124,11 @@ func planStartup(r fsm.Reader, j *schema.Job) (*Plan, error) {
 			return nil, err
 		}
 	} else {
-		p.add(nameStart, m.Name, machineArgs(m))
+		args := machineArgs(m)
+		if m.Kind == schema.MachinePhysical {
+			args[argVariant] = variantPhysical
+		}
+		p.add(nameStart, m.Name, args)
 	}
 	p.add(nameUpdate, m.Name, nil)
 	return p, nil

@@ -125,11 +125,13 @@ var startMachine = &Step{
 	Timeout: 5 * time.Minute,
 	// Given up, the machine is on or off; nothing else is left of it.
 	Interruptible: true,
-	// Only a VM that the job has made is switched off again, to be destroyed.
+	// Only a VM that the job has made is switched off again, to be destroyed, or
+	// one that it has given the name and addresses of a host setting.
 	Undo:       powerAct(drivers.PowerOff, fixed(drivers.OpPowerOff)),
 	UndoCommit: setRowPower(schema.PowerOff),
 	UndoSkip: func(e *Env) string {
-		if e.Job.Sequence == fsm.SeqCreateMachineToGroup {
+		switch e.Job.Sequence {
+		case fsm.SeqCreateMachineToGroup, fsm.SeqMoveFromPoolToGroup, fsm.SeqMoveFromManagedToGroup:
 			return ""
 		}
 		return "the machine may stay on"
@@ -186,7 +188,8 @@ var shutdownStep = &Step{
 				return setPower(ctx, e, drivers.OpPowerOff)
 			}
 			task, err := setPower(ctx, e, drivers.OpShutdown)
-			if err != nil && drivers.KindOf(err) == drivers.KindRefused && e.Job.Sequence == fsm.SeqDeleteVirtualMachine {
+			deletes := e.Job.Sequence == fsm.SeqDeleteVirtualMachine || e.Job.Sequence == fsm.SeqDeleteManagedVirtualMachine
+			if err != nil && drivers.KindOf(err) == drivers.KindRefused && deletes {
 				// Its guest can't be asked, and nothing of it will be kept.
 				return setPower(ctx, e, drivers.OpPowerOff)
 			}
@@ -302,11 +305,11 @@ var updateConfiguration = &Step{
 }
 
 func updateRows(tx *fsm.Tx, e *Env) error {
-	switch e.Job.Sequence {
-	case fsm.SeqMoveFromGroupToManaged:
-		return leaveGroup(tx, e)
-	case fsm.SeqCreateMachineToGroup, fsm.SeqMoveMasterMachineToGroup:
+	if e.Job.Sequence == fsm.SeqCreateMachineToGroup {
 		return enterGroup(tx, e)
+	}
+	if result := e.arg(argResult); result != "" {
+		e.Job.Result = result
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package sequence
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"yagura/drivers"
@@ -10,83 +9,76 @@ import (
 	"yagura/fsm/schema"
 )
 
-// Names of the steps that take a VM out of its group [1.11.9].
+// Names of the steps that take a machine out of its group [1.11.3, 1.11.9].
 const (
-	nameLBRemove          = "lb-remove"
-	nameDistributeStandby = "distribute-standby-software"
-	nameReleaseHost       = "release-host-setting"
-	nameUnregisterDPM     = "unregister-dpm"
-	nameDeleteVM          = "delete-vm"
+	nameReleaseHost = "release-host-setting"
+	nameDeleteVM    = "delete-vm"
 )
 
 var deleteVirtualMachine = &Sequence{
 	Name:      fsm.SeqDeleteVirtualMachine,
 	Operation: "delete-virtual-machine", Purpose: "Removing a running VM from its group and deleting it",
-	Plan: func(r fsm.Reader, j *schema.Job) (*Plan, error) { return planRemove(r, j, true) },
-}
-
-var moveFromGroupToManaged = &Sequence{
-	Name:      fsm.SeqMoveFromGroupToManaged,
-	Operation: "move-from-group", Purpose: "Putting a running machine on standby",
-	Plan: func(r fsm.Reader, j *schema.Job) (*Plan, error) { return planRemove(r, j, false) },
-}
-
-func planRemove(r fsm.Reader, j *schema.Job, destroy bool) (*Plan, error) {
-	p, m, err := machinePlan(r, j.Params[fsm.ParamMachine])
-	if err != nil {
-		return nil, err
-	}
-	if m.Kind != schema.MachineVM {
-		return nil, schema.Errorf(schema.KindMachineNotFound, "machine "+m.Name, "it is no VM but of the kind %s", m.Kind)
-	}
-	g, ok := fsm.Groups.Get(r, m.Group)
-	if !ok || m.Host == "" {
-		return nil, schema.Errorf(schema.KindTooFewHosts, "machine "+m.Name, "it is running in no group")
-	}
-	key := fsm.GroupKey(m.Group, m.Host)
-	h, _ := fsm.Hosts.Get(r, key)
-	if err := unsupported(r, g, nil, h); err != nil {
-		return nil, err
-	}
-	p.Locks = append(p.Locks, fsm.Exclusive("host", key))
-	args := machineArgs(m, argHost, key, argModel, m.Model)
-	if m.Origin != "" {
-		args["origin"] = m.Origin
-	}
-	p.add(nameLBRemove, m.Name, args)
-	p.add(nameDistributeStandby, m.Name, args)
-	p.add(nameShutdown, m.Name, args)
-	p.add(nameReleaseHost, m.Name, args)
-	p.add(nameUnregisterDPM, m.Name, args)
-	p.add(nameUpdate, m.Name, args)
-	if destroy {
-		p.add(nameDeleteVM, m.Name, args)
-	}
-	return p, nil
-}
-
-var releaseHostSetting = &Step{
-	Name:   nameReleaseHost,
-	Commit: func(tx *fsm.Tx, e *Env) error { return fsm.Release(tx, e.Step.Target) },
-	UndoCommit: func(tx *fsm.Tx, e *Env) error {
-		group, host, _ := strings.Cut(e.arg(argHost), "/")
-		m, ok := fsm.Machines.Edit(tx, e.Step.Target)
-		if !ok || m.Group != "" {
-			return nil
+	Plan: func(r fsm.Reader, j *schema.Job) (*Plan, error) {
+		m, err := machineRow(r, j.Params[fsm.ParamMachine])
+		if err != nil {
+			return nil, err
 		}
-		if origin := e.arg("origin"); origin != "" {
-			if err := fsm.AddToPool(tx, m.Name, origin); err != nil {
-				return err
-			}
-		}
-		return fsm.Activate(tx, fsm.Activation{Machine: m.Name, Group: group, Host: host, Model: e.arg(argModel)})
+		return planRemoveVM(r, j, m, "", true)
 	},
 }
 
-// leaveGroup ends a VM's time in a group: it stands in the common pool.
-func leaveGroup(_ *fsm.Tx, e *Env) error {
-	e.Job.Result = e.Step.Target + " stands in the common pool"
-	return nil
+// deleteManagedVirtualMachine destroys a VM that is in no group.
+var deleteManagedVirtualMachine = &Sequence{
+	Name:      fsm.SeqDeleteManagedVirtualMachine,
+	Operation: "delete-virtual-machine", Purpose: "Deleting a managed VM",
+	Plan: func(r fsm.Reader, j *schema.Job) (*Plan, error) {
+		p, m, err := machinePlan(r, j.Params[fsm.ParamMachine])
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case m.Kind != schema.MachineVM || m.Template:
+			return nil, schema.Errorf(schema.KindMachineNotFound, "machine "+m.Name, "it is no VM")
+		case m.Group != "":
+			return nil, schema.Errorf(schema.KindInGroup, "machine "+m.Name, "it is running in group %s as host %s", m.Group, m.Host)
+		}
+		if m.Power == schema.PowerOff {
+			p.leaveOut(nameShutdown, m.Name, "the VM is off")
+		} else {
+			p.add(nameShutdown, m.Name, machineArgs(m))
+		}
+		p.add(nameDeleteVM, m.Name, machineArgs(m))
+		return p, nil
+	},
+}
+
+// planRemoveVM takes a VM out of its group, and destroys it if asked to.
+func planRemoveVM(r fsm.Reader, j *schema.Job, m *schema.Machine, why string, destroy bool) (*Plan, error) {
+	if m.Kind != schema.MachineVM {
+		return nil, schema.Errorf(schema.KindMachineNotFound, "machine "+m.Name, "it is no VM but of the kind %s", m.Kind)
+	}
+	s, err := sideOf(r, m)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{Group: m.Group}
+	p.lock(s)
+	if err := p.balance(r, nameLBRemove, s); err != nil {
+		return nil, err
+	}
+	p.distribute(r, fsm.PhaseStandby, m, s.h, s.model, s.g.Name)
+	p.add(nameShutdown, m.Name, s.args(argForce, j.Params[fsm.ParamForce]))
+	p.release(s, why)
+	p.register(nameUnregisterDPM, s)
+	result := m.Name + " stands in " + returnsTo(m)
+	if destroy {
+		result = ""
+	}
+	p.add(nameUpdate, m.Name, s.args(argResult, result))
+	if destroy {
+		p.add(nameDeleteVM, m.Name, s.args())
+	}
+	return p, nil
 }
 
 var deleteVM = &Step{

@@ -110,6 +110,9 @@ type Step struct {
 	// Variant tells ways apart in which a step of one name is carried out;
 	// empty for the only one, or the one for VMs.
 	Variant string
+	// Operation names the entries that our event log gets about the step (manual
+	// 7.1); empty: one about its failure, by its name.
+	Operation string
 	// Act is the effect on the outside world; nil for a step of the database.
 	Act *Act
 	// Undo takes the effect back; nil when there is nothing to take back.
@@ -193,6 +196,10 @@ const OutPart = "part"
 // all the same. It becomes the machine's status_reason.
 const OutProblem = "problem"
 
+// OutNote is the output of a step that is done: what is worth knowing of the
+// machine, though it needs nobody now. It becomes the machine's status_reason.
+const OutNote = "note"
+
 // OutProof is the output of a step: what proves its effect.
 const OutProof = "proof"
 
@@ -210,6 +217,10 @@ type Env struct {
 	Out map[string]string
 	// Now is the time by the scheduler's clock.
 	Now time.Time
+	// Silent is for how long the other system has told nothing.
+	Silent time.Duration
+	// Word is the operator's about this step; empty: none.
+	Word string
 	// Answered tells a probe that the other system has said that the effect is there.
 	Answered bool
 	// Carry takes something too big for a row from Do to Commit.

@@ -1,0 +1,228 @@
+package sequence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"yagura/drivers"
+	"yagura/fsm"
+	"yagura/fsm/schema"
+)
+
+// A physical machine is asked to shut down, and forced off when it hasn't
+// within the grace. One that is replaced because it is taken for dead gets less.
+const (
+	graceShutdown = 3 * time.Minute
+	graceReplaced = 15 * time.Second
+
+	partForce = "force"
+
+	argFence = "fence" // "true": off must be proven
+)
+
+// bmcPower reads the power of the step's machine at its management controller.
+func bmcPower(ctx context.Context, e *Env) (drivers.PowerState, error) {
+	p, err := e.Drivers.Power(ctx, e.Step.Target)
+	if err != nil {
+		return drivers.PowerUnknown, err
+	}
+	return p.PowerState(ctx, e.Step.Target)
+}
+
+func setBMCPower(ctx context.Context, e *Env, op drivers.PowerOp) (drivers.Task, error) {
+	p, err := e.Drivers.Power(ctx, e.Step.Target)
+	if err != nil {
+		return drivers.Task{}, err
+	}
+	return withoutID(p.SetPower(ctx, e.Call, e.Step.Target, op))
+}
+
+// stopPhysical asks a physical machine to shut down, then forces it off.
+var stopPhysical = &Act{
+	Do: func(ctx context.Context, e *Env) (drivers.Task, error) {
+		if err := taking(e); e.arg(argHost) != "" && err != nil {
+			return drivers.Task{}, err
+		}
+		if e.arg(argForce) == "true" || e.part() == partForce {
+			return setBMCPower(ctx, e, drivers.OpPowerOff)
+		}
+		task, err := setBMCPower(ctx, e, drivers.OpShutdown)
+		if k := drivers.KindOf(err); err != nil && (k == drivers.KindRefused || k == drivers.KindUnsupported) {
+			return setBMCPower(ctx, e, drivers.OpPowerOff) // its operating system can't be asked
+		}
+		return task, err
+	},
+	Probe: func(ctx context.Context, e *Env) (Finding, error) {
+		state, err := bmcPower(ctx, e)
+		switch {
+		case err != nil:
+			return Finding{}, err
+		case state == drivers.PowerOff:
+			e.set(OutProof, "its management controller reads off")
+			return Finding{State: FoundDone}, nil
+		case e.arg(argForce) != "true" && e.part() == "" && e.running() >= grace(e):
+			return Finding{State: FoundPart, Part: partForce}, nil
+		}
+		return Finding{}, nil
+	},
+}
+
+func grace(e *Env) time.Duration {
+	if e.Job.Params[fsm.ParamReplace] != "" {
+		return graceReplaced
+	}
+	return graceShutdown
+}
+
+// startPhysical starts a machine. What of it is undone is forced: nothing of
+// use runs on it yet.
+var startPhysical = &Act{
+	Do: func(ctx context.Context, e *Env) (drivers.Task, error) {
+		if err := giving(e); e.arg(argHost) != "" && err != nil {
+			return drivers.Task{}, err
+		}
+		return setBMCPower(ctx, e, drivers.OpPowerOn)
+	},
+	Probe: func(ctx context.Context, e *Env) (Finding, error) {
+		state, err := bmcPower(ctx, e)
+		if err == nil && state == drivers.PowerOn {
+			return Finding{State: FoundDone}, nil
+		}
+		return Finding{}, err
+	},
+}
+
+var forceOff = &Act{
+	Do: func(ctx context.Context, e *Env) (drivers.Task, error) {
+		if err := taking(e); err != nil {
+			return drivers.Task{}, err
+		}
+		return setBMCPower(ctx, e, drivers.OpPowerOff)
+	},
+	Probe: func(ctx context.Context, e *Env) (Finding, error) {
+		state, err := bmcPower(ctx, e)
+		if err == nil && state == drivers.PowerOff {
+			return Finding{State: FoundDone}, nil
+		}
+		return Finding{}, err
+	},
+}
+
+var startPhysicalMachine = &Step{
+	Name: nameStart, Variant: variantPhysical,
+	Act:        startPhysical,
+	Commit:     setRowPower(schema.PowerOn),
+	Undo:       forceOff,
+	UndoCommit: setRowPower(schema.PowerOff),
+	UndoSkip: func(e *Env) string {
+		if e.arg(argHost) == "" {
+			return "the machine may stay on"
+		}
+		return "" // with the host setting's name and addresses it must not
+	},
+	Timeout:       10 * time.Minute,
+	Interruptible: true,
+}
+
+var shutdownPhysical = &Step{
+	Name: nameShutdown, Variant: variantPhysical,
+	Act:           stopPhysical,
+	Commit:        setRowPower(schema.PowerOff),
+	Undo:          startPhysical,
+	UndoCommit:    setRowPower(schema.PowerOn),
+	UndoSkip:      func(e *Env) string { return notOnBefore(e) },
+	Timeout:       graceShutdown + 10*time.Minute,
+	Interruptible: true,
+}
+
+func notOnBefore(e *Env) string {
+	switch {
+	case e.arg(argFaulty) != "":
+		return e.arg(argFaulty)
+	case e.arg(argWas) != schema.PowerOn:
+		return "the machine was " + e.arg(argWas) + " before"
+	}
+	return ""
+}
+
+// fenceMachine shuts a machine down that its host setting, with its addresses
+// and volumes, is taken from: it must be proven off, by its management
+// controller or by the word of a person who looked. When the controller doesn't
+// tell, it is enough that the machine reaches nobody: its ports are proven out
+// of every VLAN by now, and the steps that follow prove that its volumes are
+// disconnected and their sessions cut before the host setting passes on.
+var fenceMachine = &Step{
+	Name: nameShutdown, Variant: variantFence,
+	Act:   stopPhysical,
+	Proof: isolated,
+	Commit: func(tx *fsm.Tx, e *Env) error {
+		if e.Out[OutProof] == "" {
+			e.set(OutProof, "the operator's word")
+		}
+		power := schema.PowerOff
+		if strings.HasPrefix(e.Out[OutProof], proofIsolated) {
+			power = schema.PowerUnknown
+			e.set(OutNote, "it was isolated, not proven off, since its management controller didn't tell: see that it is off before its hardware status is set to normal")
+		}
+		return editMachine(tx, e.Step.Target, func(m *schema.Machine) {
+			if m.Power = power; power == schema.PowerUnknown {
+				m.HardwareStatus = schema.HardwareFailed
+			}
+		})
+	},
+	Undo:       startPhysical,
+	UndoCommit: setRowPower(schema.PowerOn),
+	UndoSkip:   func(e *Env) string { return notOnBefore(e) },
+	Parked: func(e *Env, cause error) (string, []string) {
+		return fmt.Sprintf("%s can't be proven off, and its volumes and addresses stay with it until it is: %v; switch it off by hand, then: pvmutl job resume %s off (or retry, to ask again)",
+			e.Step.Target, cause, e.Job.Id), []string{fsm.WordOff, fsm.WordRetry, fsm.WordFailed}
+	},
+	Timeout:     graceShutdown + 10*time.Minute,
+	CallTimeout: 5 * time.Second,
+	Patience:    6 * time.Second,
+	// It is waited for all the same: given up, nobody would know whether it is off.
+	Interruptible: true,
+}
+
+const proofIsolated = "isolated: "
+
+// isolated proves that a machine reaches nobody under the addresses of its
+// host setting: the ports of its NICs are in no VLAN.
+func isolated(ctx context.Context, e *Env) (string, error) {
+	m, err := machineRow(e.Rows, e.Step.Target)
+	if err != nil {
+		return "", err
+	}
+	h, ok := fsm.Hosts.Get(e.Rows, e.arg(argHost))
+	if !ok {
+		return "", errors.New("its host setting is gone")
+	}
+	var ports []string
+	for i := range max(1, len(h.Nics)) {
+		if i >= len(m.Nics) || m.Nics[i].Network == "" || m.Nics[i].Port == "" {
+			return "", fmt.Errorf("nor isolated: no switch port is known for its NIC %d", i+1)
+		}
+		nic := m.Nics[i]
+		s, err := e.Drivers.Switch(ctx, nic.Network)
+		if err != nil {
+			return "", fmt.Errorf("nor isolated: %w", err)
+		}
+		p, err := s.Port(ctx, nic.Port)
+		if err != nil {
+			return "", fmt.Errorf("nor isolated: %w", err)
+		}
+		if p.VLAN != 0 || len(p.Also) > 0 {
+			return "", fmt.Errorf("nor isolated: port %s of %s is in a VLAN", nic.Port, nic.Network)
+		}
+		ports = append(ports, nic.Network+" "+nic.Port)
+	}
+	proof := proofIsolated + "in no VLAN by its ports " + strings.Join(ports, ", ")
+	if slices.ContainsFunc(h.Volumes, func(v *schema.Volume) bool { return v.Name != "" }) {
+		proof += "; its volumes are cut off next"
+	}
+	return proof, nil
+}
