@@ -32,6 +32,7 @@ const goldenFolder = "testdata/golden"
 // goldenHistory writes at least one row of every table, changes and deletes some.
 func goldenHistory(t *testing.T) *fsmtest.Cluster {
 	c := demo(t)
+	apply(t, c, physicalDocs()...)
 	s := c.Store()
 	now := timestamppb.New(time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))
 	do := func(request string, verb func(*fsm.Tx) error) {
