@@ -44,7 +44,7 @@ func goldenHistory(t *testing.T) *fsmtest.Cluster {
 	}
 	do("request-1", func(tx *fsm.Tx) error {
 		tx.SetResult([]byte("answer"))
-		return fsm.PutManager(tx, &schema.Manager{Id: "n1", ApiAddress: "192.0.2.1:26102", RaftAddress: "192.0.2.1:26103", Feature: 1, Voter: true, Version: "v1"})
+		return fsm.PutManager(tx, &schema.Manager{Id: "n1", ApiAddress: "192.0.2.1:26102", RaftAddress: "192.0.2.1:26103", Feature: fsm.MaxFeature, Voter: true, Version: "v1"})
 	})
 	do("", func(tx *fsm.Tx) error {
 		return fsm.PutToken(tx, &schema.Token{Hash: hash(1), User: "admin", Created: now, Expires: timestamppb.New(tx.Now().Add(time.Hour)), From: "192.0.2.9"})
