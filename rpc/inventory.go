@@ -168,6 +168,9 @@ func (i inventoryService) Collect(ctx context.Context, req *api.CollectRequest) 
 
 func (i inventoryService) GroupMachines(ctx context.Context, req *api.GroupRequest) (*api.GroupMachinesReply, error) {
 	v := i.s.view(ctx)
+	if err := (names{groups: []string{req.Group}}).check(v); err != nil {
+		return nil, err
+	}
 	ref, err := fsm.ResolveGroup(v, req.Group)
 	if err != nil {
 		return nil, err
@@ -218,7 +221,11 @@ func groupSoftware(r fsm.Reader, ref fsm.GroupRef) []string {
 
 func (i inventoryService) SetMaintenance(ctx context.Context, req *api.SetMaintenanceRequest) (*api.SetMaintenanceReply, error) {
 	reply := &api.SetMaintenanceReply{}
-	err := i.s.write(ctx, reply, func(tx *fsm.Tx) (err error) {
+	err := i.s.write(ctx, reply, func(tx *fsm.Tx) error {
+		err := names{groups: []string{req.Group}, hosts: []string{req.Host}}.check(tx)
+		if err != nil {
+			return err
+		}
 		reply.Machines, err = fsm.SetMaintenance(tx, req.On, req.Group, req.Host)
 		return err
 	})
@@ -227,6 +234,9 @@ func (i inventoryService) SetMaintenance(ctx context.Context, req *api.SetMainte
 
 func (i inventoryService) ShowPolicy(ctx context.Context, req *api.GroupRequest) (*api.ShowPolicyReply, error) {
 	v := i.s.view(ctx)
+	if err := (names{groups: []string{req.Group}}).check(v); err != nil {
+		return nil, err
+	}
 	settings, err := fsm.ShowPolicy(v, req.Group)
 	if err != nil {
 		return nil, err
@@ -243,7 +253,12 @@ func policySettings(in []fsm.PolicySetting) []*api.PolicySetting {
 }
 
 func (i inventoryService) SetPolicy(ctx context.Context, req *api.SetPolicyRequest) (*api.Empty, error) {
-	return i.s.empty(ctx, func(tx *fsm.Tx) error { return fsm.SetPolicy(tx, req.Group, req.Policy) })
+	return i.s.empty(ctx, func(tx *fsm.Tx) error {
+		if err := (names{groups: []string{req.Group}}).check(tx); err != nil {
+			return err
+		}
+		return fsm.SetPolicy(tx, req.Group, req.Policy)
+	})
 }
 
 // Arm switches automation on, or off with a reason, below a category or everywhere.

@@ -40,7 +40,7 @@ func center(t *testing.T, c *cluster) {
 		doc(t, "Model", "batch/m", map[string]any{"kind": "physical"}),
 		doc(t, "Group", "lab", map[string]any{"kind": "physical"}),
 		doc(t, "Model", "lab/m", map[string]any{"kind": "physical"}),
-		doc(t, "Host", "lab/l1", nil),
+		doc(t, "Host", "lab/l1", nil), doc(t, "Host", "lab/l2", nil),
 		doc(t, "Group", "web", map[string]any{"category": "shop", "kind": "vm"}),
 		doc(t, "Model", "web/m", map[string]any{"kind": "vm"}),
 		host("web/vm1", "192.168.2.1"),
@@ -48,6 +48,7 @@ func center(t *testing.T, c *cluster) {
 		machine("ph02", map[string]any{"group": "db", "model": "m", "host": "db02", "pool_groups": []any{"db", "batch"}}),
 		machine("ph03", map[string]any{"pool_groups": []any{"db"}}),
 		machine("ph04", nil),
+		machine("ph06", map[string]any{"group": "lab", "model": "m", "host": "l2"}),
 		machine("ph05", map[string]any{"pool_groups": []any{"db"}, "maintenance": true}),
 	}})
 	if err != nil {
@@ -263,6 +264,9 @@ func TestCausesOfTheManual(t *testing.T) {
 		{4, "addspecname: no such setting", add(&api.AddMachinesRequest{Group: "db", Netinfo: "192.168.9.9"}), "192.168.9.9"},
 		{4, "addspecname: setting in use", add(&api.AddMachinesRequest{Group: "db", Netinfo: "db01"}), "ph01"},
 		{4, "addspecname: address in use", add(&api.AddMachinesRequest{Group: "db", Netinfo: "192.168.1.2", Machine: "ph03"}), "ph02"},
+		{2, "add: no such machine", add(&api.AddMachinesRequest{Group: "db", Machine: "nope"}), "nope"},
+		{5, "add: the pool is empty", add(&api.AddMachinesRequest{Group: "lab"}), "lab"},
+		{5, "replace: nobody is left in the pool", replace("lab", "l2"), "lab"},
 		{5, "add: machine isn't in the pool", add(&api.AddMachinesRequest{Group: "db", Machine: "ph04"}), "ph04"},
 		{5, "move: no candidate", move(&api.ChangeUseRequest{Group: "lab", Source: "db"}), "ph01 ph02"},
 		{5, "move: none under the host", move(&api.ChangeUseRequest{Group: "batch", Source: "db", Host: "nope"}), "nope"},
@@ -276,6 +280,14 @@ func TestCausesOfTheManual(t *testing.T) {
 		{15, "a group too long", add(&api.AddMachinesRequest{Group: long}), "group"},
 		{15, "a path too long", add(&api.AddMachinesRequest{Group: strings.Repeat("abc/", 500)}), "group"},
 		{15, "a group with a forbidden character", remove(&api.RemoveMachinesRequest{Group: "grp;1"}), "grp;1"},
+		{15, "maintenance of a group with a forbidden character", func() error {
+			_, err := cl.Inventory.SetMaintenance(t.Context(), &api.SetMaintenanceRequest{Group: "grp#1"})
+			return err
+		}, "grp#1"},
+		{15, "the machines of a group too long", func() error {
+			_, err := cl.Inventory.GroupMachines(t.Context(), &api.GroupRequest{Group: long})
+			return err
+		}, "group"},
 		{15, "a host too long", replace("db", long), "host"},
 		{15, "a host with a forbidden character", replace("db", "db 01"), "db 01"},
 		{15, "a machine with a control character", add(&api.AddMachinesRequest{Group: "db", Machine: "ph\x0703"}), "machine"},
