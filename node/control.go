@@ -198,10 +198,8 @@ func (n *Node) Nodes(ctx context.Context) ([]*api.Node, error) {
 	return out, nil
 }
 
-// Remove implements rpc.ClusterControl.
-func (n *Node) Remove(ctx context.Context, id string) error {
-	n.joining.Lock()
-	defer n.joining.Unlock()
+// CanRemove implements rpc.ClusterControl.
+func (n *Node) CanRemove(id string) error {
 	if _, err := n.Leading(); err != nil {
 		return err
 	}
@@ -210,7 +208,7 @@ func (n *Node) Remove(ctx context.Context, id string) error {
 		return err
 	}
 	if _, in := member(c, id); !in {
-		return schema.Errorf(schema.KindNotFound, "manager "+id, "there is no such manager").WithHint("see pvmutl node list")
+		return errNoManager(id)
 	}
 	if len(c.Servers) == 1 {
 		return schema.Errorf(schema.KindConflict, "manager "+id, "it is the only one")
@@ -218,10 +216,24 @@ func (n *Node) Remove(ctx context.Context, id string) error {
 	if id == n.id {
 		return schema.Errorf(schema.KindConflict, "manager "+id, "it leads").WithHint("transfer leadership first: pvmutl node transfer")
 	}
+	return nil
+}
+
+func errNoManager(id string) error {
+	return schema.Errorf(schema.KindNotFound, "manager "+id, "there is no such manager").WithHint("see pvmutl node list")
+}
+
+// Remove implements rpc.ClusterControl.
+func (n *Node) Remove(ctx context.Context, id string) error {
+	n.joining.Lock()
+	defer n.joining.Unlock()
+	if err := n.CanRemove(id); err != nil {
+		return err
+	}
 	if err := n.raft.RemoveServer(raft.ServerID(id), 0, configChangeTimeout(ctx)).Error(); err != nil {
 		return n.applyError(err)
 	}
-	_, err = n.store.Update(ctx, n.internal("remove manager", 0), func(tx *fsm.Tx) error {
+	_, err := n.store.Update(ctx, n.internal("remove manager", 0), func(tx *fsm.Tx) error {
 		if err := fsm.RemoveManager(tx, id); schema.KindOf(err) != schema.KindNotFound {
 			return err
 		}
@@ -239,27 +251,49 @@ func (n *Node) Leave(ctx context.Context, id string) error {
 	return err
 }
 
-// Transfer implements rpc.ClusterControl.
-func (n *Node) Transfer(ctx context.Context, id string) (string, error) {
+// CanTransfer implements rpc.ClusterControl.
+func (n *Node) CanTransfer(id string) error {
+	_, err := n.successor(id)
+	return err
+}
+
+// successor is the server that leadership can be handed to, the zero value
+// when id is empty and Raft chooses.
+func (n *Node) successor(id string) (raft.Server, error) {
 	if n.raft.State() != raft.Leader {
-		return "", n.errNotLeader()
+		return raft.Server{}, n.errNotLeader()
+	}
+	if id == "" {
+		return raft.Server{}, nil
 	}
 	c, err := n.configuration()
+	if err != nil {
+		return raft.Server{}, err
+	}
+	s, in := member(c, id)
+	switch {
+	case !in:
+		return s, errNoManager(id)
+	case s.Suffrage != raft.Voter:
+		return s, schema.Errorf(schema.KindConflict, "manager "+id, "it is no voter yet; it can't lead")
+	}
+	return s, nil
+}
+
+// Transfer implements rpc.ClusterControl.
+func (n *Node) Transfer(ctx context.Context, id string) (string, error) {
+	to, err := n.successor(id)
 	if err != nil {
 		return "", err
 	}
 	var f raft.Future
-	switch s, in := member(c, id); {
-	case id == "":
+	switch id {
+	case "":
 		f = n.raft.LeadershipTransfer()
-	case !in:
-		return "", schema.Errorf(schema.KindNotFound, "manager "+id, "there is no such manager").WithHint("see pvmutl node list")
-	case id == n.id:
+	case n.id:
 		return id, nil
-	case s.Suffrage != raft.Voter:
-		return "", schema.Errorf(schema.KindConflict, "manager "+id, "it is no voter yet; it can't lead")
 	default:
-		f = n.raft.LeadershipTransferToServer(s.ID, s.Address)
+		f = n.raft.LeadershipTransferToServer(to.ID, to.Address)
 	}
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()

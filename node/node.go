@@ -41,7 +41,7 @@ type Node struct {
 	// rules and rulesChanged belong to the sink's delivering goroutine.
 	rules        *trap.Rules
 	rulesChanged <-chan struct{}
-	peers        *peers
+	peers        *rpc.Peers
 	metrics      *prometheus.Registry
 	started      time.Time
 
@@ -140,8 +140,8 @@ func Start(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	begun(func() { _ = n.raft.Shutdown().Error() })
 	n.store.SetProposer(n)
-	n.peers = newPeers(n.peerTLS(), n.cfg.Dial)
-	begun(n.peers.close)
+	n.peers = rpc.NewPeers(n.peerTLS(), n.cfg.Dial)
+	begun(n.peers.Close)
 	if n.gossip, err = startGossip(cfg.Bind, cfg.Advertise, cfg.GossipPort, gossipKey, n.meta(fresh), n.log); err != nil {
 		return nil, fmt.Errorf("gossip port: %w", err)
 	}
@@ -186,7 +186,7 @@ func (n *Node) serveAPI(ctx context.Context) (err error) {
 		return err
 	}
 	n.server, err = rpc.NewServer(rpc.Config{
-		Store: n.store, Meter: &n.meter, Cluster: n, Log: n.log, Metrics: n.metrics, PeerTLS: n.peerTLS(), Dial: n.cfg.Dial,
+		Store: n.store, Meter: &n.meter, Cluster: n, Log: n.log, Metrics: n.metrics, Peers: n.peers,
 		TLS: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{n.ident.Certificate}, ClientCAs: n.ident.Pool},
 	})
 	if err != nil {
@@ -305,7 +305,7 @@ func (n *Node) stop(ctx context.Context, left bool) error {
 	// Raft answers the store's last write before it ends.
 	n.store.Close()
 	err = errors.Join(err, n.raft.Shutdown().Error(), n.transport.Close())
-	n.peers.close()
+	n.peers.Close()
 	err = errors.Join(err, n.stores.close())
 	if left {
 		old := raftDir(n.cfg.DataDir) + ".left"

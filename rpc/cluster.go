@@ -30,6 +30,9 @@ func (c clusterService) RemoveNode(ctx context.Context, req *api.NodeRequest) (*
 	if req.Id == "" {
 		return nil, schema.Errorf(schema.KindInvalid, "manager", "no id was given").WithHint("node list shows them")
 	}
+	if err := c.s.cfg.Cluster.CanRemove(req.Id); err != nil {
+		return nil, err
+	}
 	if err := c.note(ctx, "manager/"+req.Id); err != nil {
 		return nil, err
 	}
@@ -37,7 +40,8 @@ func (c clusterService) RemoveNode(ctx context.Context, req *api.NodeRequest) (*
 }
 
 // note leaves an audit row about an act on the cluster itself. It comes before
-// the act, after which this manager may be the leader no more.
+// the act, after which this manager may be the leader no more, and behind the
+// checks: what can't be done leaves no trace.
 func (c clusterService) note(ctx context.Context, object string) error {
 	_, err := c.s.cfg.Store.Update(ctx, c.s.why(callOf(ctx)), func(tx *fsm.Tx) error {
 		tx.Note(object)
@@ -47,9 +51,15 @@ func (c clusterService) note(ctx context.Context, object string) error {
 }
 
 func (c clusterService) Transfer(ctx context.Context, req *api.NodeRequest) (*api.NodeRequest, error) {
+	if req.Id == c.s.node { // it leads already, else the call wouldn't be here
+		return &api.NodeRequest{Id: req.Id}, nil
+	}
 	to := "cluster"
 	if req.Id != "" {
 		to = "manager/" + req.Id
+	}
+	if err := c.s.cfg.Cluster.CanTransfer(req.Id); err != nil {
+		return nil, err
 	}
 	if err := c.note(ctx, to); err != nil {
 		return nil, err

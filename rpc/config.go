@@ -1,11 +1,9 @@
 package rpc
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,13 +28,8 @@ type Config struct {
 	// ClientCAs the authority of users' and managers' certificates. Whether
 	// a client has one is the client's choice.
 	TLS *tls.Config
-	// PeerTLS is for calls to other managers: a certificate with O
-	// ManagerOrganization, and in RootCAs the authority of theirs. A server
-	// that isn't a manager is refused: calls carry passwords.
-	PeerTLS *tls.Config
-
-	// Dial connects to other managers. nil: a net.Dialer.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Peers are the connections to other managers. The server doesn't close them.
+	Peers *Peers
 
 	Log *slog.Logger // nil: slog.Default
 	// Metrics is what /metrics shows; the server adds its own. nil: a new registry.
@@ -70,11 +63,8 @@ func (c Config) check() (Config, error) {
 		return missing("cluster control")
 	case c.TLS == nil:
 		return missing("server certificate")
-	case c.PeerTLS == nil:
-		return missing("manager certificate")
-	}
-	if c.Dial == nil {
-		c.Dial = new(net.Dialer).DialContext
+	case c.Peers == nil:
+		return missing("connections to other managers")
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -99,24 +89,7 @@ func (c Config) check() (Config, error) {
 		// any public certificate with the right O would be a manager.
 		c.TLS.ClientCAs = x509.NewCertPool()
 	}
-	c.PeerTLS = c.PeerTLS.Clone()
-	c.PeerTLS.MinVersion = tls.VersionTLS13
-	c.PeerTLS.VerifyConnection = verifyManager(c.PeerTLS.VerifyConnection)
 	return c, nil
-}
-
-// verifyManager makes a client refuse a server whose certificate isn't a manager's.
-func verifyManager(next func(tls.ConnectionState) error) func(tls.ConnectionState) error {
-	return func(cs tls.ConnectionState) error {
-		if _, ok := commonName(cs.PeerCertificates, ManagerOrganization); !ok {
-			return schema.Errorf(schema.KindUnauthenticated, "server "+cs.ServerName, "its certificate isn't a manager's").
-				WithHint("issue it with O=%s", ManagerOrganization)
-		}
-		if next != nil {
-			return next(cs)
-		}
-		return nil
-	}
 }
 
 // commonName is the CN of the certificate presented, when its O is org.

@@ -55,6 +55,10 @@ type ClusterControl interface {
 	// without the fields of those that stay silent for a second.
 	Nodes(ctx context.Context) ([]*api.Node, error)
 
+	// CanRemove and CanTransfer tell why Remove and Transfer would be refused
+	// now, nil when they wouldn't. They change nothing.
+	CanRemove(id string) error
+	CanTransfer(id string) error
 	// Remove takes a manager out of the cluster. On the leader only. An
 	// unknown id: KindNotFound.
 	Remove(ctx context.Context, id string) error

@@ -51,7 +51,7 @@ func (c *call) during(ctx context.Context, r *reign) (context.Context, context.C
 // leaderConn is the connection to the leader. One that couldn't be made is
 // KindNoLeader: nothing was sent.
 func (s *Server) leaderConn(r *reign) (*grpc.ClientConn, error) {
-	conn, err := s.peers.get(r.Address)
+	conn, err := s.cfg.Peers.Conn(r.Address)
 	if err != nil {
 		return nil, err
 	}

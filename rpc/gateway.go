@@ -59,6 +59,7 @@ func newGateway(s *Server) (*gatewayServer, error) {
 	if err != nil {
 		return nil, err
 	}
+	strictQueries()
 	g := &gatewayServer{s: s, conn: conn}
 	g.api = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &body{runtime.JSONPb{
@@ -78,7 +79,6 @@ func newGateway(s *Server) (*gatewayServer, error) {
 		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
 			writeProblem(w, code, schema.Errorf(schema.KindInvalid, r.Method+" "+r.URL.Path, "%s", strings.ToLower(http.StatusText(code))).WithHint("GET /openapi.yaml lists the methods"))
 		}),
-		runtime.SetQueryParameterParser(strictQuery{}),
 	)
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		api.RegisterAuthHandler, api.RegisterInventoryHandler, api.RegisterOperationsHandler,

@@ -86,12 +86,14 @@ func start(t testing.TB, n int, change ...func(*rpc.Config)) *cluster {
 		m.store.SetProposer(c.log)
 		m.control = &control{id: m.id, changed: make(chan struct{}), ready: true}
 		cfg := rpc.Config{
-			Store: m.store, Cluster: m.control, TLS: c.ca.server(t, rpc.ManagerOrganization, m.id), PeerTLS: c.ca.client(t, rpc.ManagerOrganization, m.id),
-			Log: slog.New(slog.NewTextHandler(io.Discard, nil)), LeaderWait: 500 * time.Millisecond,
+			Store: m.store, Cluster: m.control, TLS: c.ca.server(t, rpc.ManagerOrganization, m.id),
+			Peers: rpc.NewPeers(c.ca.client(t, rpc.ManagerOrganization, m.id), nil),
+			Log:   slog.New(slog.NewTextHandler(io.Discard, nil)), LeaderWait: 500 * time.Millisecond,
 		}
 		for _, f := range change {
 			f(&cfg)
 		}
+		t.Cleanup(cfg.Peers.Close)
 		c.nodes = append(c.nodes, m)
 		m.control.set(rpc.Leader{ID: "m1", Address: c.nodes[0].grpc.Addr().String(), Self: i == 0})
 		if m.server, err = rpc.NewServer(cfg); err != nil {
@@ -253,6 +255,17 @@ func (c *control) Self() *api.Node { return &api.Node{Id: c.id} }
 
 func (c *control) Nodes(context.Context) ([]*api.Node, error) {
 	return []*api.Node{{Id: c.id}}, nil
+}
+
+func (c *control) CanRemove(id string) error   { return c.known(id) }
+func (c *control) CanTransfer(id string) error { return c.known(id) }
+
+// known refuses managers that no test has.
+func (c *control) known(id string) error {
+	if id == "nope" {
+		return schema.Errorf(schema.KindNotFound, "manager "+id, "there is no such manager")
+	}
+	return nil
 }
 
 func (c *control) Remove(_ context.Context, id string) error {

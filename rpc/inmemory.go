@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"sync"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
@@ -49,6 +50,13 @@ func (c gatewayCredentials) Clone() credentials.TransportCredentials { return c 
 
 // OverrideServerName implements credentials.TransportCredentials.
 func (gatewayCredentials) OverrideServerName(string) error { return nil }
+
+// strictQueries has query parameters read by strictQuery. grpc-gateway keeps its
+// parser in a variable of the process, which all gateways read while they
+// serve; so it is set once, before the first of them does.
+var strictQueries = sync.OnceFunc(func() {
+	runtime.NewServeMux(runtime.SetQueryParameterParser(strictQuery{}))
+})
 
 // strictQuery reads query parameters into a request and, other than the
 // gateway's own parser, refuses unknown ones: a misspelt filter would select

@@ -126,6 +126,14 @@ func TestClusterMethods(t *testing.T) {
 	}
 	_, err = cl.Cluster.RemoveNode(t.Context(), &api.NodeRequest{})
 	wantKind(t, err, schema.KindInvalid)
+	// What can't be done, and what needn't be, leaves no audit row.
+	_, err = cl.Cluster.RemoveNode(t.Context(), &api.NodeRequest{Id: "nope"})
+	wantKind(t, err, schema.KindNotFound)
+	_, err = cl.Cluster.Transfer(t.Context(), &api.NodeRequest{Id: "nope"})
+	wantKind(t, err, schema.KindNotFound)
+	if to, err := cl.Cluster.Transfer(t.Context(), &api.NodeRequest{Id: "m1"}); err != nil || to.Id != "m1" {
+		t.Fatalf("got %v, %v", to, err)
+	}
 	if _, err := cl.Cluster.RemoveNode(t.Context(), &api.NodeRequest{Id: "m3"}); err != nil {
 		t.Fatal(err)
 	}

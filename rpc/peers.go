@@ -19,9 +19,10 @@ import (
 // maxPeers bounds the pool: managers that came and went leave connections behind.
 const maxPeers = 16
 
-// peers are connections to other managers, one each: HTTP/2 carries all calls
-// side by side.
-type peers struct {
+// Peers are connections to the other managers, one each: HTTP/2 carries all
+// calls side by side. A manager has one pool, for calls that it forwards and for
+// its own of the Peer service. Methods may be called by many goroutines at once.
+type Peers struct {
 	tls  *tls.Config
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -30,12 +31,37 @@ type peers struct {
 	closed bool
 }
 
-func newPeers(c Config) *peers {
-	return &peers{tls: c.PeerTLS, dial: c.Dial, conns: map[string]*grpc.ClientConn{}}
+// NewPeers makes a pool without connections. c has a certificate with O
+// ManagerOrganization, and in RootCAs the authority of the others'. A server that
+// isn't a manager is refused: calls carry passwords. dial makes the connections;
+// nil: a net.Dialer.
+func NewPeers(c *tls.Config, dial func(ctx context.Context, network, addr string) (net.Conn, error)) *Peers {
+	c = c.Clone()
+	c.MinVersion = tls.VersionTLS13
+	c.VerifyConnection = verifyManager(c.VerifyConnection)
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return &Peers{tls: c, dial: dial, conns: map[string]*grpc.ClientConn{}}
 }
 
-// get gives the connection to the manager at addr; it connects at the first call.
-func (p *peers) get(addr string) (*grpc.ClientConn, error) {
+// verifyManager makes a client refuse a server whose certificate isn't a manager's.
+func verifyManager(next func(tls.ConnectionState) error) func(tls.ConnectionState) error {
+	return func(cs tls.ConnectionState) error {
+		if _, ok := commonName(cs.PeerCertificates, ManagerOrganization); !ok {
+			return schema.Errorf(schema.KindUnauthenticated, "server "+cs.ServerName, "its certificate isn't a manager's").
+				WithHint("issue it with O=%s", ManagerOrganization)
+		}
+		if next != nil {
+			return next(cs)
+		}
+		return nil
+	}
+}
+
+// Conn gives the connection to the manager whose API is at addr; it connects
+// at the first call. KindNoLeader: the pool is closed.
+func (p *Peers) Conn(addr string) (*grpc.ClientConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c := p.conns[addr]; c != nil {
@@ -71,7 +97,8 @@ func (p *peers) get(addr string) (*grpc.ClientConn, error) {
 	return c, nil
 }
 
-func (p *peers) close() {
+// Close ends all connections, and the calls in flight on them.
+func (p *Peers) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true

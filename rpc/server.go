@@ -40,7 +40,6 @@ type Server struct {
 	http    *http.Server
 
 	leaders *leaders
-	peers   *peers
 	hasher  *password.Hasher
 	limiter *limiter
 	metrics *metrics
@@ -64,7 +63,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, node: cfg.Cluster.NodeID(), log: cfg.Log,
-		peers: newPeers(cfg), hasher: password.NewHasher(maxHashes), limiter: newLimiter(cfg.Now),
+		hasher: password.NewHasher(maxHashes), limiter: newLimiter(cfg.Now),
 		done: make(chan struct{}), watchers: make(chan struct{}, maxWatchers),
 	}
 	if s.metrics, err = newMetrics(cfg.Metrics, s); err != nil {
@@ -158,7 +157,6 @@ func (s *Server) Shutdown(ctx context.Context) {
 			}
 		}
 		s.gateway.close()
-		s.peers.close()
 		s.unfollow() // not before: calls in flight may need the next leader
 		s.tasks.Wait()
 	})
