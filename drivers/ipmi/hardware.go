@@ -27,8 +27,7 @@ func (d *Driver) Hardware(ctx context.Context, machine string) (drivers.Hardware
 		if err != nil {
 			return err
 		}
-		// The minor revision is BCD (section 20.1).
-		got := drivers.HardwareInfo{Firmware: fmt.Sprintf("%d.%02x", id.MajorFirmwareRevision, id.MinorFirmwareRevision), Health: "normal"}
+		got := drivers.HardwareInfo{Firmware: fmt.Sprintf("%d.%02d", id.MajorFirmwareRevision, id.MinorFirmwareRevision), Health: "normal"}
 		if s.PowerFault || s.PowerControlFault || s.PowerOverload || s.CollingFanFault || s.DriveFault {
 			got.Health = "degraded"
 		}

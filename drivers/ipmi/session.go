@@ -56,12 +56,15 @@ func (d *Driver) talk(ctx context.Context, op, machine string, fn func(context.C
 
 // session opens a session with one cipher suite, hands it to fn and closes it.
 // Client.Connect isn't used: it hides why a BMC refuses, and starts a keep-alive.
-func (m Machine) session(ctx context.Context, host string, port int, suite types.CipherSuiteID, fn func(context.Context, *client.Client) error) error {
+func (m Machine) session(ctx context.Context, host string, port int, id types.CipherSuiteID, fn func(context.Context, *client.Client) error) error {
 	c, err := client.NewClient(host, port, m.User, m.Password)
 	if err != nil {
 		return err
 	}
-	c = c.WithTimeout(patience).WithRetry(repeats).WithCipherSuiteID(suite).WithMaxPrivilegeLevel(types.PrivilegeLevelOperator)
+	w := &wire{user: m.User, password: m.Password}
+	w.suite.auth, w.suite.integrity, w.suite.crypt, _ = types.GetCipherSuiteAlgorithms(id)
+	c = c.WithTimeout(patience).WithRetry(repeats).WithCipherSuiteID(id).
+		WithMaxPrivilegeLevel(types.PrivilegeLevelOperator).WithUDPProxy(&dialer{ctx, w})
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	open := false
@@ -71,13 +74,7 @@ func (m Machine) session(ctx context.Context, host string, port int, suite types
 		}
 		_ = c.Close(ending)
 	}()
-	if _, err := c.OpenSession(ctx); err != nil {
-		return err
-	}
-	if _, err := c.RAKPMessage1(ctx); err != nil {
-		return err
-	}
-	if _, err := c.RAKPMessage3(ctx); err != nil {
+	if err := handshake(ctx, c, w); err != nil {
 		return err
 	}
 	open = true
@@ -85,4 +82,22 @@ func (m Machine) session(ctx context.Context, host string, port int, suite types
 		return err
 	}
 	return fn(ctx, c)
+}
+
+// handshake opens the session (sections 13.17 to 13.24).
+func handshake(ctx context.Context, c *client.Client, w *wire) error {
+	for _, step := range []func() error{
+		func() error { _, err := c.OpenSession(ctx); return err },
+		func() error { _, err := c.RAKPMessage1(ctx); return err },
+		func() error { _, err := c.RAKPMessage3(ctx); return err },
+	} {
+		err := step()
+		if why := w.refused(); why != nil {
+			return why
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
