@@ -49,6 +49,10 @@ func (p *picker) forChange(dest, source GroupRef, machine string) (Choice, error
 		}
 		usable = append(usable, m)
 	}
+	if m, ok := Machines.Get(p.r, machine); ok && len(usable)+len(no.list) == 0 {
+		no.add(machine, describeState(m))
+		pooled = true
+	}
 	sortToLeave(usable)
 	for _, s := range sites {
 		for _, model := range s.models {
