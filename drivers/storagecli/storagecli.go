@@ -1,0 +1,277 @@
+package storagecli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"yagura/drivers"
+)
+
+// DefaultTimeout bounds one command; some tools lock the array for a while.
+const DefaultTimeout = time.Minute
+
+// Config says which tools to run for an array.
+type Config struct {
+	// Name is the subsystem's, for errors.
+	Name string
+	// User and Password are in the environment of the tools, as STORAGE_USER
+	// and STORAGE_PASSWORD.
+	User, Password string
+	// Options are family; those of the family, as families.yaml has them; and,
+	// optional: bin (folder of the tools), via (words before each command, such
+	// as "ssh admin@array"), timeout (seconds a command may take).
+	Options map[string]string
+}
+
+// Driver drives one array. It keeps nothing between two calls.
+type Driver struct {
+	cfg Config
+	env []string
+	*settings
+
+	tools sync.Mutex // held while tools run: they lock the array, and a check has to hold until its change
+}
+
+var _ drivers.Storage = (*Driver)(nil)
+
+// Open checks the settings. The first call runs the first tool.
+func Open(cfg Config) (*Driver, error) {
+	s, err := cfg.settings()
+	if err != nil {
+		return nil, err
+	}
+	return &Driver{cfg: cfg, env: cfg.environment(), settings: s}, nil
+}
+
+// Close implements drivers.Storage. There is no session to end.
+func (d *Driver) Close(context.Context) error { return nil }
+
+func (d *Driver) errorf(k drivers.Kind, op, object, format string, args ...any) error {
+	return &drivers.Error{Kind: k, System: d.cfg.Name, Op: op, Object: object, Err: fmt.Errorf(format, args...)}
+}
+
+// look reads the array. The caller holds tools.
+func (d *Driver) look(ctx context.Context, op, object string) (*array, error) {
+	a := newArray()
+	for _, r := range d.Read {
+		words, err := d.words(r.Run, nil)
+		if err != nil {
+			return nil, d.errorf(drivers.KindRefused, op, object, "%w", err)
+		}
+		output, err := d.run(ctx, words)
+		if err != nil {
+			return nil, d.errorf(drivers.KindUnreachable, op, object, "%w", err)
+		}
+		if err := a.read(r.Lines, output); err != nil {
+			return nil, d.errorf(drivers.KindFailed, op, object, "what %s printed can't be read: %w", words[0], err)
+		}
+	}
+	a.finish()
+	return a, nil
+}
+
+// Volumes implements drivers.Storage.
+func (d *Driver) Volumes(ctx context.Context) ([]drivers.VolumeState, error) {
+	d.tools.Lock()
+	defer d.tools.Unlock()
+	a, err := d.look(ctx, "read", d.cfg.Options[optFamily])
+	if err != nil {
+		return nil, err
+	}
+	var all []drivers.VolumeState
+	for name := range a.volumes {
+		all = append(all, a.volume(name))
+	}
+	slices.SortFunc(all, func(a, b drivers.VolumeState) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// Volume implements drivers.Storage. Sessions are told by few tools.
+func (d *Driver) Volume(ctx context.Context, name string) (drivers.VolumeState, error) {
+	d.tools.Lock()
+	defer d.tools.Unlock()
+	a, err := d.look(ctx, "read", name)
+	if err != nil {
+		return drivers.VolumeState{}, err
+	}
+	if !a.volumes[name] {
+		return drivers.VolumeState{}, d.errorf(drivers.KindNotFound, "read", name, "the array has no such volume")
+	}
+	return a.volume(name), nil
+}
+
+// Connect implements drivers.Storage.
+func (d *Driver) Connect(ctx context.Context, call drivers.Call, volume string, initiators []string, shared bool) (drivers.Task, error) {
+	return d.change(ctx, call, "connect", d.settings.Connect, volume, initiators, func(a *array, mine []string) ([]string, error) {
+		reach := mine // whoever gets at it with them
+		for _, i := range mine {
+			reach = append(reach, a.sets[a.setOf(i)]...)
+		}
+		v := a.volume(volume)
+		for _, i := range slices.Concat(v.Initiators, v.Sessions, reach) {
+			if !shared && !slices.Contains(mine, i) {
+				return nil, fmt.Errorf("it is not shared, and connected to or in use by %s, or would be", i)
+			}
+		}
+		missing := slices.DeleteFunc(slices.Clone(mine), func(i string) bool { return a.connected[volume][i] })
+		for other, to := range a.connected {
+			for _, i := range missing {
+				if d.Exclusive && other != volume && to[i] {
+					return nil, fmt.Errorf("%s is connected to %s, which it would lose: this array knows one for a host", i, other)
+				}
+			}
+		}
+		return missing, nil
+	}, func(a *array) error {
+		for _, i := range initiators {
+			if !a.connected[volume][canonical(i)] {
+				return fmt.Errorf("it isn't connected to %s", i)
+			}
+		}
+		return nil
+	})
+}
+
+// Disconnect implements drivers.Storage.
+func (d *Driver) Disconnect(ctx context.Context, call drivers.Call, volume string, initiators []string) (drivers.Task, error) {
+	return d.change(ctx, call, "disconnect", d.settings.Disconnect, volume, initiators, func(a *array, mine []string) ([]string, error) {
+		return slices.DeleteFunc(slices.Clone(mine), func(i string) bool {
+			return !a.connected[volume][i] && !a.sessions[volume][i]
+		}), nil
+	}, func(a *array) error {
+		for _, i := range initiators {
+			if a.connected[volume][canonical(i)] {
+				return fmt.Errorf("it is still connected to %s", i)
+			}
+			if a.sessions[volume][canonical(i)] {
+				return fmt.Errorf("the session of %s stays open", i)
+			}
+		}
+		return nil
+	})
+}
+
+// change brings a change about: todo says for which initiators the commands
+// have to run, done what is lacking afterwards.
+func (d *Driver) change(
+	ctx context.Context, call drivers.Call, op, command, volume string, initiators []string,
+	todo func(*array, []string) ([]string, error), done func(*array) error,
+) (drivers.Task, error) {
+	fail := func(k drivers.Kind, err error) (drivers.Task, error) {
+		return drivers.Task{}, d.errorf(k, op, volume, "%w", err)
+	}
+	if err := errors.Join(drivers.CheckName("the volume", volume), drivers.CheckInitiators(initiators)); err != nil {
+		return fail(drivers.KindRefused, err)
+	}
+	d.tools.Lock()
+	defer d.tools.Unlock()
+	if call.Expired(time.Now()) {
+		return fail(drivers.KindExpired, fmt.Errorf("its deadline %s has passed", call.Deadline.Format(time.RFC3339)))
+	}
+	if !call.Deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, call.Deadline)
+		defer cancel()
+	}
+	a, err := d.look(ctx, op, volume)
+	if err != nil {
+		return drivers.Task{}, err
+	}
+	if !a.volumes[volume] {
+		return fail(drivers.KindNotFound, errors.New("the array has no such volume"))
+	}
+	mine := make([]string, len(initiators))
+	for i := range initiators {
+		mine[i] = canonical(initiators[i])
+	}
+	missing, err := todo(a, mine)
+	if err != nil {
+		return fail(drivers.KindRefused, err)
+	}
+	lines, err := d.plan(a, command, volume, missing)
+	if err != nil {
+		return fail(drivers.KindRefused, err)
+	}
+	for i, words := range lines {
+		_, err := d.run(ctx, words)
+		if start := (errStart{}); errors.As(err, &start) && i == 0 {
+			return fail(drivers.KindUnreachable, err)
+		}
+		if err == nil {
+			continue
+		}
+		// What the failed tool left is read, and tells more than its words.
+		after, readErr := d.look(ctx, op, volume)
+		switch exit := (errExit{}); {
+		case readErr != nil || !errors.As(err, &exit) || i > 0:
+			return fail(drivers.KindUnknown, err)
+		case done(after) != nil:
+			return fail(drivers.KindFailed, err)
+		}
+	}
+	if err := d.commit(ctx); err != nil {
+		return fail(drivers.KindUnknown, err)
+	}
+	if len(lines) == 0 {
+		return drivers.Done(""), nil
+	}
+	if a, err = d.look(ctx, op, volume); err != nil {
+		return fail(drivers.KindUnknown, err)
+	}
+	if err := done(a); err != nil {
+		return fail(drivers.KindFailed, fmt.Errorf("the tools reported success, and %w", err))
+	}
+	return drivers.Done(""), nil
+}
+
+// commit makes the array act on what was changed, by this call or by one that
+// was cut off before it came to this.
+func (d *Driver) commit(ctx context.Context) error {
+	if d.Commit == "" {
+		return nil
+	}
+	words, err := d.words(d.Commit, nil)
+	if err == nil {
+		_, err = d.run(ctx, words)
+	}
+	return err
+}
+
+// plan makes the words of the command for each initiator, or, where the array
+// connects sets of initiators, for each set.
+func (d *Driver) plan(a *array, command, volume string, initiators []string) ([][]string, error) {
+	bySet := strings.Contains(command, "{set}")
+	var lines [][]string
+	var seen []string
+	for _, i := range initiators {
+		call := map[string]string{"volume": volume, "initiator": i}
+		if d.WWN == "hex" {
+			call["initiator"] = strings.ReplaceAll(i, ":", "")
+		}
+		if bySet {
+			set := a.setOf(i)
+			if set == "" {
+				return nil, fmt.Errorf("the array knows no host or set with the initiator %s: register it there", i)
+			}
+			if err := drivers.CheckName("a host or set", set); err != nil {
+				return nil, err
+			}
+			if slices.Contains(seen, set) {
+				continue
+			}
+			seen = append(seen, set)
+			call["set"] = set
+		}
+		words, err := d.words(command, call)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, words)
+	}
+	return lines, nil
+}
