@@ -57,7 +57,7 @@ func (b *bench) run(ctx context.Context, dir string) (err error) {
 	}
 	fmt.Printf("bench-cluster: %d cores, %s, data under %s\n\n", runtime.NumCPU(), runtime.Version(), dir)
 	ours := filepath.Join(dir, "yagura")
-	if b.bed, err = peer.StartYagura(ctx, b.bin, ours); b.bed != nil {
+	if b.bed, err = peer.StartYagura(ctx, b.bin, ours, ""); b.bed != nil {
 		defer b.bed.StopAll()
 	}
 	if err != nil {

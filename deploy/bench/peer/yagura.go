@@ -12,12 +12,14 @@ import (
 	"yagura/deploy/testbed"
 )
 
-// StartYagura starts three managers, without a simulated datacenter.
-func StartYagura(ctx context.Context, bin, dir string) (*testbed.Bed, error) {
+// StartYagura starts three managers, without a simulated datacenter. snmp are
+// further lines of the trap sink's settings.
+func StartYagura(ctx context.Context, bin, dir, snmp string) (*testbed.Bed, error) {
 	bed, err := testbed.New(dir, filepath.Join(bin, "pvmd"), 3, 71)
 	if err != nil {
 		return nil, err
 	}
+	bed.Extra = snmp
 	if err := bed.Prepare(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gosnmp/gosnmp"
+
+	"yagura/deploy/bench/peer"
+)
+
+// storm is the number of machines that a load of traps is about: enough that
+// the decision on each counts, few enough that rows don't.
+const storm = 1000
+
+// plainTraps compares the highest rate of traps without loss.
+func (b *bench) plainTraps(ctx context.Context) error {
+	o, err := b.lossPoint(ctx, func(rate int) (int, error) { return traps(ctx, b.sinks, rate, b.d/2, storm) }, b.recorded)
+	if err != nil {
+		return err
+	}
+	d, err := b.lossPoint(ctx, func(rate int) (int, error) { return traps(ctx, []string{b.daemon.addr}, rate, b.d/2, storm) }, b.daemon.logged)
+	if err != nil {
+		return err
+	}
+	compare("plain traps without loss", fmt.Sprintf("%d/s", o), "snmptrapd", fmt.Sprintf("%d/s", d), float64(o)/float64(d), ">= 4 (stretch 10)")
+	return nil
+}
+
+// v3Traps compares the highest rate of authenticated and encrypted traps.
+func (b *bench) v3Traps(ctx context.Context) error {
+	to := func(sinks []string) func(int) (int, error) {
+		return func(rate int) (int, error) { return v3(ctx, sinks, rate, b.d/2) }
+	}
+	o, err := b.lossPoint(ctx, to(b.sinks), b.recorded)
+	if err != nil {
+		return err
+	}
+	d, err := b.lossPoint(ctx, to([]string{b.daemon.addr}), b.daemon.logged)
+	if err != nil {
+		return err
+	}
+	compare("v3 authPriv traps without loss", fmt.Sprintf("%d/s", o), "snmptrapd", fmt.Sprintf("%d/s", d), float64(o)/float64(d), ">= 3 (stretch 5)")
+	return nil
+}
+
+const (
+	firstRate = 2000
+	step      = 1.25
+	// maxMissing is how far a load may fall short of its rate: the sender is at
+	// its limit then, and a higher rate says nothing.
+	maxMissing = 0.95
+)
+
+// lossPoint raises the rate until traps are lost, and gives the highest rate
+// without loss. count is how many have arrived so far, for good.
+func (b *bench) lossPoint(ctx context.Context, send func(rate int) (int, error), count func(context.Context) (int, error)) (int, error) {
+	best := 0
+	for rate := firstRate; ; rate = int(float64(rate) * step) {
+		before, err := count(ctx)
+		if err != nil {
+			return 0, err
+		}
+		begin := time.Now()
+		sent, err := send(rate)
+		if err != nil {
+			return 0, err
+		}
+		real := float64(sent) / time.Since(begin).Seconds()
+		after, err := count(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if after-before != sent {
+			return best, nil
+		}
+		best = max(best, int(real))
+		if real < maxMissing*float64(rate) {
+			fmt.Printf("  the sender reached its limit at %.0f/s, without loss\n", real)
+			return best, nil
+		}
+	}
+}
+
+// recorded is how many notifications the managers have taken, once all of them
+// are recorded. Dropped ones don't count.
+func (b *bench) recorded(ctx context.Context) (int, error) {
+	ca, err := os.ReadFile(b.bed.Path("ca.pem"))
+	if err != nil {
+		return 0, err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}}
+	defer t.CloseIdleConnections()
+	c := &http.Client{Transport: t, Timeout: 5 * time.Second}
+	last := -1
+	for limit := time.Now().Add(30 * time.Second); time.Now().Before(limit) && ctx.Err() == nil; peer.Pause(ctx, 200*time.Millisecond) {
+		taken, waiting := 0, 0
+		for _, n := range b.bed.Nodes {
+			m, err := metrics(c, "https://"+n.IP+":26150/metrics")
+			if err != nil {
+				return 0, err
+			}
+			taken += m["yagura_traps_received_total"] - m["yagura_traps_dropped_total"]
+			waiting += m["yagura_traps_waiting"]
+		}
+		if waiting == 0 && taken == last {
+			return taken, nil
+		}
+		last = taken
+	}
+	return 0, errors.Join(ctx.Err(), errors.New("the managers don't come to the end of what they have received"))
+}
+
+// metrics reads counters, summed over their labels.
+func metrics(c *http.Client, url string) (map[string]int, error) {
+	r, err := c.Get(url)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Body.Close()
+	out := map[string]int{}
+	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+		name, value, ok := strings.Cut(lines.Text(), " ")
+		if !ok || !strings.HasPrefix(name, "yagura_traps") {
+			continue
+		}
+		name, _, _ = strings.Cut(name, "{")
+		if v, err := strconv.ParseFloat(value, 64); err == nil {
+			out[name] += int(v)
+		}
+	}
+	return out, nil
+}
+
+// v3 sends authenticated and encrypted traps at a rate.
+func v3(ctx context.Context, sinks []string, rate int, d time.Duration) (int, error) {
+	var senders []*gosnmp.GoSNMP
+	for _, s := range sinks {
+		host, port, _ := strings.Cut(s, ":")
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return 0, err
+		}
+		g := &gosnmp.GoSNMP{
+			Target: host, Port: uint16(n), Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel, MsgFlags: gosnmp.AuthPriv,
+			Timeout: time.Second, MaxOids: 60, Context: ctx,
+			SecurityParameters: &gosnmp.UsmSecurityParameters{
+				UserName: v3User, AuthoritativeEngineID: engineID(), AuthoritativeEngineBoots: 1, AuthoritativeEngineTime: uint32(time.Since(started).Seconds()) + 1,
+				AuthenticationProtocol: gosnmp.SHA, AuthenticationPassphrase: v3Auth, PrivacyProtocol: gosnmp.AES, PrivacyPassphrase: v3Priv,
+			},
+		}
+		if err := g.Connect(); err != nil {
+			return 0, err
+		}
+		defer g.Conn.Close()
+		senders = append(senders, g)
+	}
+	return paced(ctx, rate, d, func(n int) error {
+		g := senders[n%len(senders)]
+		g.SecurityParameters.(*gosnmp.UsmSecurityParameters).AuthoritativeEngineTime = uint32(time.Since(started).Seconds()) + 1
+		_, err := g.SendTrap(gosnmp.SnmpTrap{Variables: variables("0x800002BD", fmt.Sprintf("h%07d", n%storm))})
+		return err
+	})
+}
+
+// started is when the sending engine was booted.
+var started = time.Now()
+
+// engineID is the sending engine's id as the protocol has it.
+func engineID() string {
+	out := make([]byte, 0, len(v3Engine)/2)
+	for i := 0; i < len(v3Engine); i += 2 {
+		n, _ := strconv.ParseUint(v3Engine[i:i+2], 16, 8)
+		out = append(out, byte(n))
+	}
+	return string(out)
+}

@@ -1,0 +1,193 @@
+// Command events measures the intake of SNMP notifications: three managers,
+// each an SNMP sink that answers an inform once a majority has its event on
+// disk, in one run with net-snmp's snmptrapd, which logs to a file, and with
+// etcd 3.4, which is as durable. Ours decodes, maps by rules, numbers, records
+// and decides on each event; each is about another machine and takes a row.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"yagura/deploy/bench/peer"
+	"yagura/deploy/testbed"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "directory of pvmd and pvmutl")
+	seconds := flag.Int("seconds", 8, "length of each load, seconds")
+	dir := flag.String("dir", "", "directory for data (default: a temporary one)")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	b := &bench{bin: *bin, d: time.Duration(*seconds) * time.Second}
+	if err := b.run(ctx, *dir); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-events:", err)
+		os.Exit(1)
+	}
+}
+
+type bench struct {
+	bin    string
+	d      time.Duration
+	bed    *testbed.Bed
+	sinks  []string
+	etcd   *peer.Etcd
+	daemon *daemon
+}
+
+// unlimited lifts the limit of each sender: the load comes from one address.
+var unlimited = fmt.Sprintf("  rate: 1000000\n  burst: 1000000\n  users:\n    - {name: %s, auth: sha, auth_key: %s, priv: aes, priv_key: %s}\n", v3User, v3Auth, v3Priv)
+
+func (b *bench) run(ctx context.Context, dir string) (err error) {
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "yagura-bench-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+	}
+	fmt.Printf("bench-events: %d cores, %s, data under %s\n\n", runtime.NumCPU(), runtime.Version(), dir)
+	if b.bed, err = peer.StartYagura(ctx, b.bin, filepath.Join(dir, "yagura"), unlimited); b.bed != nil {
+		defer b.bed.StopAll()
+	}
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, b.bed.LogTail("node1", 5))
+	}
+	for _, n := range b.bed.Nodes {
+		b.sinks = append(b.sinks, n.Trap())
+	}
+	if b.etcd, err = peer.StartEtcd(ctx, dir); err != nil {
+		return err
+	}
+	defer b.etcd.Stop()
+	if b.daemon, err = startDaemon(ctx, dir); err != nil {
+		return err
+	}
+	defer b.daemon.stop()
+	for _, part := range []func(context.Context) error{b.throughput, b.latency, b.cpu, b.plainTraps, b.v3Traps} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compare prints one figure beside one peer.
+func compare(what, ours, name, theirs string, ratio float64, goal string) {
+	fmt.Printf("%-52s ours %-20s %-9s %-20s ratio %-6.2f goal %s\n", what, ours, name, theirs, ratio, goal)
+}
+
+func (b *bench) pids() (ours, etcd []int) {
+	for _, n := range b.bed.Nodes {
+		ours = append(ours, b.bed.Pid(n.ID))
+	}
+	for _, p := range b.etcd.Procs {
+		etcd = append(etcd, p.Process.Pid)
+	}
+	return ours, etcd
+}
+
+const outstanding = 1024
+
+// throughput compares durable informs, etcd's puts, and snmptrapd's informs.
+func (b *bench) throughput(ctx context.Context) error {
+	put, end, err := b.puts(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	var ours, etcd, trapd peer.Rate
+	for range 2 { // in turns, so that a drift of the machine hits all
+		o, err := informs(ctx, b.sinks, outstanding, b.d/2)
+		if err != nil {
+			return err
+		}
+		p := peer.Load(ctx, outstanding, b.d/2, put)
+		d, err := informs(ctx, []string{b.daemon.addr}, outstanding, b.d/2)
+		if err != nil {
+			return err
+		}
+		ours, etcd, trapd = peer.Better(ours, o), peer.Better(etcd, p), peer.Better(trapd, d)
+	}
+	rate := func(r peer.Rate) string { return fmt.Sprintf("%.0f/s", r.PerSecond) }
+	compare("durable informs, 1,024 outstanding, 3 sinks", rate(ours), "etcd", rate(etcd), ours.PerSecond/etcd.PerSecond, ">= 3 (stretch 6)")
+	compare("the same beside informs that aren't durable", rate(ours), "snmptrapd", rate(trapd), ours.PerSecond/trapd.PerSecond, ">= 3.5 (stretch 8)")
+	fmt.Printf("  latency p50 / p99 %v / %v, etcd %v / %v; sent again: ours %d, snmptrapd %d\n",
+		peer.MS(ours.P50), peer.MS(ours.P99), peer.MS(etcd.P50), peer.MS(etcd.P99), ours.Failed, trapd.Failed)
+	return nil
+}
+
+func (b *bench) puts(ctx context.Context) (peer.Write, func(), error) {
+	leader, err := b.etcd.Leader(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := b.etcd.Client(leader)
+	if err != nil {
+		return nil, nil, err
+	}
+	return peer.EtcdPut(c), func() { c.Close() }, nil
+}
+
+// latency compares one outstanding inform, sent to the leader, with etcd's put.
+func (b *bench) latency(ctx context.Context) error {
+	put, end, err := b.puts(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	leader, err := b.bed.Leader(ctx)
+	if err != nil {
+		return err
+	}
+	o, err := informs(ctx, b.sinks[leader:leader+1], 1, b.d/2)
+	if err != nil {
+		return err
+	}
+	f, err := informs(ctx, b.sinks[(leader+1)%3:(leader+1)%3+1], 1, b.d/2)
+	if err != nil {
+		return err
+	}
+	p := peer.Load(ctx, 1, b.d/2, put)
+	compare("p50 of one outstanding inform, to the leader", peer.MS(o.P50).String(), "etcd", peer.MS(p.P50).String(), float64(o.P50)/float64(p.P50), "<= 1.5 (stretch 0.9)")
+	compare("  to a follower", peer.MS(f.P50).String(), "etcd", peer.MS(p.P50).String(), float64(f.P50)/float64(p.P50), "-")
+	return nil
+}
+
+// cpuRate is a rate at which neither side loses traps.
+const cpuRate = 3000
+
+// cpu compares the processor time of a trap.
+func (b *bench) cpu(ctx context.Context) error {
+	ours, _ := b.pids()
+	cost := func(pids []int, sinks []string) (time.Duration, error) {
+		before, err := peer.CPUTime(pids)
+		if err != nil {
+			return 0, err
+		}
+		n, err := traps(ctx, sinks, cpuRate, b.d, 1<<23)
+		if err != nil {
+			return 0, err
+		}
+		peer.Pause(ctx, 500*time.Millisecond)
+		after, err := peer.CPUTime(pids)
+		return (after - before) / time.Duration(max(n, 1)), err
+	}
+	o, err := cost(ours, b.sinks)
+	if err != nil {
+		return err
+	}
+	d, err := cost([]int{b.daemon.pid()}, []string{b.daemon.addr})
+	if err != nil {
+		return err
+	}
+	compare(fmt.Sprintf("CPU a trap, all three managers, %d/s", cpuRate), o.Round(time.Microsecond).String(), "snmptrapd", d.Round(time.Microsecond).String(), float64(o)/float64(d), "<= 0.5 (stretch 0.15)")
+	return nil
+}
