@@ -12,7 +12,9 @@ import (
 
 	"yagura/drivers"
 	"yagura/drivers/haproxy"
+	"yagura/drivers/ipmi"
 	"yagura/drivers/redfish"
+	"yagura/drivers/storagecli"
 	"yagura/drivers/vcenter"
 	"yagura/fsm"
 	"yagura/scheduler/sequence"
@@ -36,6 +38,9 @@ var subsystems = map[string]func(access) (subsystemDriver, error){
 	"haproxy": func(a access) (subsystemDriver, error) {
 		return haproxy.Open(haproxy.Config{Name: a.name, Address: a.url, Options: a.options})
 	},
+	"storage-cli": func(a access) (subsystemDriver, error) {
+		return storagecli.Open(storagecli.Config{Name: a.name, User: a.user, Password: a.password, Options: a.options})
+	},
 }
 
 // subsystemDriver is what all drivers of subsystems have in common.
@@ -52,6 +57,12 @@ var powers = map[string]func(of func(machine string) (access, bool)) drivers.Pow
 			return redfish.Machine{
 				URL: a.url, User: a.user, Password: a.password, System: a.system, CAs: a.cas, Thumbprint: a.thumbprint, Insecure: a.insecure,
 			}, ok
+		}, 0)
+	},
+	"ipmi": func(of func(string) (access, bool)) drivers.Power {
+		return ipmi.New("ipmi", func(name string) (ipmi.Machine, bool) {
+			a, ok := of(name)
+			return ipmi.Machine{Address: a.url, User: a.user, Password: a.password, Suite: a.system}, ok
 		}, 0)
 	},
 }
@@ -222,7 +233,7 @@ func (d *rowDrivers) bmc(machine string) (access, bool) {
 	}
 	b := m.Bmc
 	a := access{name: machine, url: b.Address, user: b.User, system: b.System, ca: b.Ca, thumbprint: b.Thumbprint}
-	if !strings.Contains(a.url, "://") {
+	if b.Kind == "redfish" && !strings.Contains(a.url, "://") {
 		a.url = "https://" + a.url
 	}
 	if err := d.prepare(&a, b.Password, b.Key); err != nil {
