@@ -74,6 +74,38 @@ func decisions(es []*schema.Event) string {
 	return out
 }
 
+// await waits for a condition while the clock stands still: a storm ends by the clock.
+func await(r *schedulertest.Rig, what string, cond func(v *fsm.View) bool) {
+	r.T.Helper()
+	end := time.NewTimer(20 * time.Second)
+	defer end.Stop()
+	for {
+		changed := r.Cluster.Store().Watch()
+		if cond(r.Rows()) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-end.C:
+			r.T.Fatalf("waited in vain for %s\n%s", what, r.Dump())
+		}
+	}
+}
+
+// decided waits until all events are handled, while the clock stands still.
+func decided(r *schedulertest.Rig) []*schema.Event {
+	r.T.Helper()
+	await(r, "all events to be handled", func(v *fsm.View) bool {
+		for _, e := range faults(v) {
+			if e.State != schema.EventHandled {
+				return false
+			}
+		}
+		return true
+	})
+	return faults(r.Rows())
+}
+
 // storms are the entries of our event log on storms.
 func storms(v fsm.Reader) (out []*schema.Event) {
 	for e := range fsm.Events.All(v) {
@@ -96,13 +128,13 @@ func TestStorm(t *testing.T) {
 	for n := 1; n <= 4; n++ {
 		hit(r, fmt.Sprintf("m%d", n), at(n))
 	}
-	es := awaitEvents(r)
+	es := decided(r)
 	if got := decisions(es); got != "m1=acted m2=acted m3=acted m4=acted " {
 		t.Fatalf("before the storm: %s", got)
 	}
 	first := r.Job(es[0].Jobs[0])
 	hit(r, "m5", at(5))
-	es = awaitEvents(r)
+	es = decided(r)
 	if got := decisions(es); got != "m1=braked m2=braked m3=braked m4=braked m5=braked " {
 		t.Fatalf("in the storm: %s", got)
 	}
@@ -117,12 +149,13 @@ func TestStorm(t *testing.T) {
 	if r.Machine("m5").HardwareStatus != schema.HardwareFailed {
 		t.Error("a storm holds back jobs, not the status")
 	}
-	if j := r.Wait(first.Id); j.State != schema.JobCancelled || !strings.Contains(j.Error, "the storm brake") || j.Started != nil {
+	await(r, "the end of the job", func(v *fsm.View) bool { j, _ := fsm.JobRow(v, first.Id); return j.State == schema.JobCancelled })
+	if j := r.Job(first.Id); j.State != schema.JobCancelled || !strings.Contains(j.Error, "the storm brake") || j.Started != nil {
 		t.Errorf("the job is %s: %s", j.State, j.Error)
 	}
 	r.Start() // another leader
 	hit(r, "m6", at(6))
-	es = awaitEvents(r)
+	es = decided(r)
 	if len(es[5].Jobs) != 0 || es[5].Decision != schema.DecisionBraked || !strings.Contains(es[5].Reason, "start the job by hand") {
 		t.Errorf("m6: %s %s", es[5].Decision, es[5].Reason)
 	}
