@@ -20,12 +20,12 @@ import (
 func newSimCmd() *cobra.Command {
 	cfg := sim.Config{
 		StateDir: sim.DemoStateDir, VCenterAddr: sim.DemoVCenterAddr, ControlAddr: sim.DemoControlAddr,
-		BMCAddr: sim.DemoBMCAddr, BMCPort: sim.DemoBMCPort,
+		BMCAddr: sim.DemoBMCAddr, BMCPort: sim.DemoBMCPort, SwitchAddr: sim.DemoSwitchAddr,
 	}
 	var world, passwordFile, bmcPasswordFile string
 	cmd := &cobra.Command{
 		Use:   "sim",
-		Short: "the simulated datacenter: a vCenter, BMCs, a ledger of effects, faults on demand",
+		Short: "the simulated datacenter: a vCenter, BMCs, a switch, a ledger of effects, faults on demand",
 		Long: `Serves a simulated datacenter on loopback addresses until it is interrupted.
 When everything answers, sim.json in the state directory says where it is.
 Passwords come from the files named by flags, else from PVMD_SIM_PASSWORD and
@@ -51,7 +51,8 @@ sim.password and sim.bmc-password.`,
 				return simError(err)
 			}
 			e := s.Endpoints()
-			fmt.Fprintf(cmd.OutOrStdout(), "vCenter %s, %d BMCs, control %s, ledger %s\n", e.VCenter, len(e.BMCs), e.Control, e.Ledger)
+			fmt.Fprintf(cmd.OutOrStdout(), "vCenter %s, %d BMCs, %d switches, control %s, ledger %s\n",
+				e.VCenter, len(e.BMCs), len(e.Switches), e.Control, e.Ledger)
 			<-cmd.Context().Done()
 			return s.Close()
 		},
@@ -62,6 +63,8 @@ sim.password and sim.bmc-password.`,
 	f.StringVar(&cfg.ControlAddr, "control", cfg.ControlAddr, "where the control endpoint listens, IP:PORT")
 	f.StringVar(&cfg.BMCAddr, "bmc-address", cfg.BMCAddr, "address of the first BMC; the others follow, one address each")
 	f.IntVar(&cfg.BMCPort, "bmc-port", cfg.BMCPort, "port of every BMC")
+	f.StringVar(&cfg.SwitchAddr, "switch-address", cfg.SwitchAddr, "where the SNMP agent of the first switch listens, IP:PORT; the others follow, one port each")
+	f.StringVar(&cfg.SwitchCommunity, "switch-community", sim.DefaultCommunity, "SNMP community of the switches")
 	f.StringVar(&world, "world", "", "YAML file that describes the world (default: the demo world)")
 	f.StringVar(&cfg.Ledger, "ledger", "", "file that effects are appended to (default: sim.ledger.jsonl in the state directory)")
 	f.StringVar(&cfg.User, "user", sim.DefaultUser, "account of the vCenter")
@@ -139,11 +142,11 @@ func newSimCtlCmd() *cobra.Command {
 	}
 
 	var bmcToo bool
-	sub("host-down NAME", "crash a machine: it hangs with its power on", 1,
+	sub("host-down NAME", "crash a machine: it hangs with its power on; a switch falls silent", 1,
 		func(cmd *cobra.Command, c *sim.Client, a []string) (string, error) {
 			return c.HostDown(cmd.Context(), a[0], bmcToo)
 		}).Flags().BoolVar(&bmcToo, "bmc-too", false, "its BMC doesn't answer either")
-	sub("host-up NAME", "repair a machine and wait until it is up", 1,
+	sub("host-up NAME", "repair a machine and wait until it is up, or a switch", 1,
 		func(cmd *cobra.Command, c *sim.Client, a []string) (string, error) {
 			return c.HostUp(cmd.Context(), a[0])
 		})
@@ -216,6 +219,13 @@ func printSimStatus(out io.Writer, st sim.Status) {
 	for _, v := range st.VMs {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.Name, v.Server, v.Power,
 			yes(v.Running, "yes", "no"), yes(v.Connected, "yes", "no"), yes(v.Template, "yes", "no"))
+	}
+	fmt.Fprintln(w, "\nSWITCH\tADDRESS\tVLAN\tNAME\tUNTAGGED\tTAGGED")
+	for _, x := range st.Switches {
+		for _, v := range x.VLANs {
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", x.Name, yes(x.Answers, x.Address, "no answer"), v.ID, v.Name,
+				strings.Join(v.Untagged, ","), strings.Join(v.Tagged, ","))
+		}
 	}
 	if len(st.Rules) > 0 {
 		fmt.Fprintln(w, "\nOPERATION\tDELAY\tFAILS")

@@ -64,7 +64,7 @@ func TestSimServes(t *testing.T) {
 	serving, interrupt := context.WithCancel(ctx)
 	code := make(chan int, 1)
 	go func() {
-		code <- run(serving, []string{"sim", "--state-dir", dir, "--address", "127.0.0.1:0", "--control", "127.0.0.1:0", "--bmc-port", "0"})
+		code <- run(serving, []string{"sim", "--state-dir", dir, "--address", "127.0.0.1:0", "--control", "127.0.0.1:0", "--bmc-port", "0", "--switch-address", "127.0.0.1:0"})
 	}()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -28,6 +28,12 @@ type Config struct {
 	BMCAddr string
 	// BMCPort is the port of every BMC when BMCAddr is set; 0 is ephemeral.
 	BMCPort int
+	// SwitchAddr is where the SNMP agent of the first switch listens, host:port on
+	// loopback; the others follow, one port each. Empty means ephemeral ports of
+	// 127.0.0.1 for all.
+	SwitchAddr string
+	// SwitchCommunity reads and writes at every switch; empty means private.
+	SwitchCommunity string
 	// CertFile and KeyFile are the vCenter's certificate; empty means that one
 	// is issued by the CA.
 	CertFile, KeyFile string
@@ -52,13 +58,15 @@ type Config struct {
 
 // Demo addresses, as docs and deployment use them.
 const (
-	DemoVCenterAddr = "127.0.0.21:8989"
-	DemoControlAddr = "127.0.0.21:8990"
-	DemoBMCAddr     = "127.0.0.31"
-	DemoBMCPort     = 8443
-	DemoStateDir    = ".demo"
-	DefaultUser     = "administrator@vsphere.local"
-	DefaultBMCUser  = "admin"
+	DemoVCenterAddr  = "127.0.0.21:8989"
+	DemoControlAddr  = "127.0.0.21:8990"
+	DemoBMCAddr      = "127.0.0.31"
+	DemoBMCPort      = 8443
+	DemoSwitchAddr   = "127.0.0.21:10161"
+	DemoStateDir     = ".demo"
+	DefaultUser      = "administrator@vsphere.local"
+	DefaultBMCUser   = "admin"
+	DefaultCommunity = "private"
 )
 
 // complete fills in the defaults. It returns a function that removes what it made.
@@ -68,7 +76,7 @@ func (c *Config) complete() (remove func(), err error) {
 		w := DemoWorld()
 		c.World = &w
 	}
-	for _, a := range []*string{&c.VCenterAddr, &c.ControlAddr} {
+	for _, a := range []*string{&c.VCenterAddr, &c.ControlAddr, &c.SwitchAddr} {
 		if *a == "" {
 			*a = "127.0.0.1:0"
 		}
@@ -109,6 +117,9 @@ func (c *Config) complete() (remove func(), err error) {
 	}
 	if c.BMCUser == "" {
 		c.BMCUser = DefaultBMCUser
+	}
+	if c.SwitchCommunity == "" {
+		c.SwitchCommunity = DefaultCommunity
 	}
 	if c.BMCPassword == "" {
 		c.BMCPassword = c.Password

@@ -37,8 +37,12 @@ func shorten(names []string) string {
 
 // HostDown crashes a machine: its operating system or hypervisor is dead, and
 // so are the VMs on it, while the power stays on and the BMC says so. With
-// bmcToo the BMC doesn't answer any more either.
+// bmcToo the BMC doesn't answer any more either. A switch only falls silent.
 func (s *Sim) HostDown(name string, bmcToo bool) (string, error) {
+	if w := s.switchNamed(name); w != nil {
+		w.silence(true)
+		return name + " doesn't answer any more; its ports stay as they are", nil
+	}
 	m, err := s.find(name)
 	if err != nil {
 		return "", err
@@ -64,6 +68,13 @@ func (s *Sim) HostDown(name string, bmcToo bool) (string, error) {
 	return msg, nil
 }
 
+func (s *Sim) switchNamed(name string) *netSwitch {
+	if i := slices.IndexFunc(s.switches, func(w *netSwitch) bool { return w.spec.Name == name }); i >= 0 {
+		return s.switches[i]
+	}
+	return nil
+}
+
 func (s *Sim) bmcOf(m *machine) *bmc {
 	return s.bmcs[slices.IndexFunc(s.bmcs, func(b *bmc) bool { return b.m == m })]
 }
@@ -72,6 +83,10 @@ func (s *Sim) bmcOf(m *machine) *bmc {
 // that is off is switched on. It returns when the machine is up, for a VM
 // server that is when vCenter has it back.
 func (s *Sim) HostUp(ctx context.Context, name string) (string, error) {
+	if w := s.switchNamed(name); w != nil {
+		w.silence(false)
+		return name + " answers", nil
+	}
 	m, err := s.find(name)
 	if err != nil {
 		return "", err
@@ -183,10 +198,13 @@ func (v *vcenter) vmNamed(ctx *simulator.Context, name string) *simulator.Virtua
 	return nil
 }
 
-// Clear ends all delays, failures and loads, makes every BMC answer, and
+// Clear ends all delays, failures and loads, makes every BMC and switch answer, and
 // restarts the machines that hang. A machine that is off stays off.
 func (s *Sim) Clear(ctx context.Context) (string, error) {
 	s.rules.clear()
+	for _, w := range s.switches {
+		w.silence(false)
+	}
 	s.mu.RLock()
 	s.vc.endLoads()
 	var again []string
@@ -212,7 +230,7 @@ func (s *Sim) Clear(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("%s didn't come up; see `pvmd sim ctl status`", name)
 		}
 	}
-	return "no delays, failures or loads; all BMCs answer", nil
+	return "no delays, failures or loads; all BMCs and switches answer", nil
 }
 
 // endLoads forgets all loads that were set; the alarms on them end.
@@ -268,6 +286,7 @@ type VMStatus struct {
 type Status struct {
 	Machines []MachineStatus `json:"machines"`
 	VMs      []VMStatus      `json:"vms"`
+	Switches []SwitchStatus  `json:"switches"`
 	Rules    []Rule          `json:"rules"`
 }
 
@@ -277,6 +296,9 @@ func (s *Sim) Status() Status {
 	defer s.mu.RUnlock()
 	ctx := s.vc.call()
 	st := Status{Rules: s.rules.list()}
+	for _, w := range s.switches {
+		st.Switches = append(st.Switches, w.status())
+	}
 	running := map[string]int{}
 	for _, vm := range s.vc.vms() {
 		vs := s.vc.vmStatus(ctx, vm)

@@ -42,6 +42,8 @@ const (
 	OpHostReboot     Op = "host-reboot"     // machine: through its operating system
 	OpHostReset      Op = "host-reset"      // machine: BMC, by force
 	OpHostStandby    Op = "host-standby"    // VM server, through vCenter
+	OpVLANAdd        Op = "vlan-add"        // "PORT VLAN-ID" of a switch
+	OpVLANRemove     Op = "vlan-remove"     // "PORT VLAN-ID" of a switch
 )
 
 // allOps is every Op, in the order that help texts list them.
@@ -50,6 +52,7 @@ var allOps = []Op{
 	OpMigrate, OpMove, OpRegister, OpUnregister, OpClone, OpCreate, OpDestroy, OpReconfigure, OpRename,
 	OpMaintenanceOn, OpMaintenanceOff, OpDisconnect, OpReconnect,
 	OpHostPowerOn, OpHostPowerOff, OpHostShutdown, OpHostReboot, OpHostReset, OpHostStandby,
+	OpVLANAdd, OpVLANRemove,
 }
 
 // opRelocate is accepted where an Op is expected and stands for the three
@@ -81,7 +84,7 @@ type Entry struct {
 	Time   time.Time `json:"time"`
 	System string    `json:"system"` // vc1, bmc-esx02, ...
 	Op     Op        `json:"op"`
-	Object string    `json:"object"` // name of the VM or machine
+	Object string    `json:"object"` // name of the VM or machine, or port and VLAN
 	Token  string    `json:"token"`  // what the caller sent to recognise the call by; may be empty
 	// Result is "ok" when the effect took place, "noop" when the wanted state
 	// was there already, "failed: REASON" when it was refused or failed and

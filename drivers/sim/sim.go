@@ -44,7 +44,9 @@ type Sim struct {
 	changed signal // fires when a machine changes phase or a VM its power or place
 	vc      *vcenter
 	bmcs    []*bmc
-	control *control
+	// switches have sockets of their own.
+	switches []*netSwitch
+	control  *control
 }
 
 // Start builds the world, listens and serves. It returns when everything
@@ -87,6 +89,9 @@ func (s *Sim) start(ctx context.Context) error {
 		return err
 	}
 	if err = s.startBMCs(); err != nil {
+		return err
+	}
+	if err = s.startSwitches(); err != nil {
 		return err
 	}
 	if s.control, err = startControl(s); err != nil {
@@ -149,6 +154,9 @@ func (s *Sim) Close() error {
 		for _, b := range s.bmcs {
 			errs = append(errs, b.close())
 		}
+		for _, w := range s.switches {
+			errs = append(errs, w.close())
+		}
 		if s.vc != nil {
 			errs = append(errs, s.vc.close())
 		}
@@ -178,6 +186,7 @@ type Endpoints struct {
 	Control     string            `json:"control"`      // URL of the control endpoint
 	Token       string            `json:"token"`        // file that holds the control endpoint's token
 	BMCs        map[string]string `json:"bmcs"`         // machine name to base URL
+	Switches    map[string]string `json:"switches"`     // switch name to HOST:PORT of its SNMP agent
 }
 
 // Files in the state directory.
@@ -205,6 +214,10 @@ func (s *Sim) Endpoints() Endpoints {
 		Control:     s.control.url(),
 		Token:       s.path(tokenFile),
 		BMCs:        map[string]string{},
+		Switches:    map[string]string{},
+	}
+	for _, w := range s.switches {
+		e.Switches[w.spec.Name] = w.address()
 	}
 	for _, b := range s.bmcs {
 		e.BMCs[b.m.name] = b.url()
@@ -267,6 +280,9 @@ func (s *Sim) BMCURL(machine string) string {
 	}
 	return ""
 }
+
+// SwitchAddr is HOST:PORT of a switch's SNMP agent, or empty if there is no such switch.
+func (s *Sim) SwitchAddr(name string) string { return s.Endpoints().Switches[name] }
 
 // Credentials returns the vCenter's account.
 func (s *Sim) Credentials() (user, password string) { return s.cfg.User, s.cfg.Password }

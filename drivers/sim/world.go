@@ -29,6 +29,8 @@ type World struct {
 	VMServers []MachineSpec `yaml:"vm_servers"`
 	// Machines are physical machines without a hypervisor; each has a BMC.
 	Machines []MachineSpec `yaml:"machines"`
+	// Switches are managed by SNMP.
+	Switches []SwitchSpec `yaml:"switches"`
 	// VMs are spread over the VM servers in order, one after the other.
 	VMs []VMSpec `yaml:"vms"`
 }
@@ -58,7 +60,8 @@ type VMSpec struct {
 
 // DemoWorld is the world of `make demo`: esx01 to esx04 on shared01, three of
 // web01 to web12 on each, spare01 switched off and the template tmpl-web on
-// esx01, and the physical machines ph01 to ph04.
+// esx01, the physical machines ph01 to ph04, and the switch sw1, whose ports p1
+// to p4 lead to them.
 func DemoWorld() World {
 	return World{
 		VCenter:          "vc1",
@@ -67,6 +70,7 @@ func DemoWorld() World {
 		LocalDatastores:  true,
 		VMServers:        []MachineSpec{{Name: "esx%02d", Count: 4}},
 		Machines:         []MachineSpec{{Name: "ph%02d", Count: 4}},
+		Switches:         []SwitchSpec{{Name: "sw1", Ports: 16, Machines: []string{"ph01", "ph02", "ph03", "ph04"}}},
 		VMs: []VMSpec{
 			{Name: "web%02d", Count: 12},
 			{Name: "spare01", Server: "esx01", Off: true},
@@ -121,6 +125,7 @@ func ParseWorld(data []byte) (World, error) {
 type layout struct {
 	servers  []MachineSpec
 	machines []MachineSpec
+	switches []SwitchSpec
 	vms      []VMSpec // Server and Datastore always set
 }
 
@@ -151,6 +156,9 @@ func (w *World) layout() (*layout, error) {
 		return nil, err
 	}
 	if l.machines, err = expandMachines("machine", w.Machines, claim); err != nil {
+		return nil, err
+	}
+	if err = w.checkSwitches(l, claim); err != nil {
 		return nil, err
 	}
 	if len(l.servers) == 0 {
