@@ -32,7 +32,7 @@ func (b *Bmc) validate(o string) error {
 		set  bool
 		kind string
 	}{
-		{"bmc.system", b.System != "", BMCRedfish}, {"bmc.thumbprint", b.Thumbprint != "", BMCRedfish}, {"bmc.ca", b.Ca != "", BMCRedfish},
+		{"bmc.thumbprint", b.Thumbprint != "", BMCRedfish}, {"bmc.ca", b.Ca != "", BMCRedfish},
 		{"bmc.key", len(b.Key) > 0, BMCWoL}, {"bmc.host_key", b.HostKey != "", BMCWoL}, {"bmc.mac", b.Mac != "", BMCWoL}, {"bmc.broadcast", b.Broadcast != "", BMCWoL},
 	} {
 		if f.set && f.kind != b.Kind {
@@ -41,6 +41,12 @@ func (b *Bmc) validate(o string) error {
 	}
 	if b.Kind == BMCRedfish {
 		return checkAddress(o, "bmc.address", b.Address)
+	}
+	switch {
+	case b.Kind == BMCWoL && b.System != "":
+		return Errorf(KindInvalid, o, "bmc.system is for a BMC of kind redfish or ipmi, this one is wol").WithHint("leave it out, or clear it: null")
+	case b.Kind == BMCIPMI && b.System != "" && b.System != "3" && b.System != "17":
+		return Errorf(KindInvalid, o, "bmc.system is %q", b.System).WithHint("for IPMI it is the cipher suite: 17, 3, or empty for 17 with 3 where a controller doesn't have it")
 	}
 	if b.Address != "" {
 		if err := checkHostPort(o, "bmc.address", b.Address, false); err != nil {
