@@ -22,7 +22,7 @@ func TestCrashEverywhere(t *testing.T) {
 			})
 		}
 	}
-	for name, c := range map[string]schedulertest.Case{
+	crashEverywhere(t, map[string]schedulertest.Case{
 		"StartupMachine": {Setup: off("web01"), Request: power("poweron", "web", "web01")},
 		"StartupMachine by optimal start": {
 			Setup: func(r *schedulertest.Rig) {
@@ -101,18 +101,26 @@ func TestCrashEverywhere(t *testing.T) {
 			Request: rearrange(fsm.SeqPowerSaveVMServer),
 		},
 		"Collect": {Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, "vc1") }},
-	} {
+	})
+}
+
+// crashEverywhere runs each case with effects that are there at once, and with
+// effects that take time, so that there are tasks to attach to.
+func crashEverywhere(t *testing.T, cases map[string]schedulertest.Case) {
+	for name, c := range cases {
 		t.Run(name+" at once", func(t *testing.T) {
 			t.Parallel()
 			schedulertest.CrashEverywhere(t, c)
 		})
-		// The same with effects that take time, so that there are tasks to attach to.
 		slow := c
 		slow.Setup = func(r *schedulertest.Rig) {
 			if c.Setup != nil {
 				c.Setup(r)
 			}
 			for _, op := range []string{"power-on", "shutdown", "power-off", "reboot", "suspend", "migrate", "move", "register", "clone", "destroy", "host-power-off", "host-shutdown", "host-power-on"} {
+				r.World.Delay(op, 200*time.Millisecond)
+			}
+			for _, op := range slowOps {
 				r.World.Delay(op, 200*time.Millisecond)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"yagura/drivers"
 	"yagura/drivers/fake"
@@ -68,7 +69,7 @@ func CrashEverywhere(t *testing.T, c Case) {
 	if !ok {
 		return
 	}
-	if commits < 2 {
+	if commits < 1 {
 		t.Fatalf("the sequence took %d commits: there is nothing to disturb", commits)
 	}
 	t.Logf("%d commits, %d calls", commits, calls)
@@ -158,6 +159,9 @@ func (k *killer) finish() string {
 	if v := k.rig.World.Violations(); len(v) > 0 {
 		k.t.Errorf("killed %s (%s): %v", k.at, k.where, v)
 	}
+	if d := Doubles(k.rig.World.Ledger()); len(d) > 0 {
+		k.t.Errorf("killed %s (%s): %v", k.at, k.where, d)
+	}
 	k.rig.Cluster.Check()
 	return k.rig.Fingerprint()
 }
@@ -240,13 +244,20 @@ func (r *Rig) Fingerprint() string {
 	for _, s := range inv.Servers {
 		out = append(out, fmt.Sprintf("world: VM server %s connected %v power %s", s.Name, s.Connected, s.Power))
 	}
+	out = append(out, r.physicalState()...)
 	for _, e := range r.World.Ledger() {
 		out = append(out, fmt.Sprintf("ledger: %s %s %s %s", e.System, e.Op, e.Object, e.Result))
 	}
 	v := r.Rows()
 	for m := range fsm.Machines.All(v) {
 		m = proto.Clone(m).(*schema.Machine)
-		m.Collected, m.Moved, m.Switched = nil, nil, nil
+		m.Collected, m.Moved, m.Switched, m.Replaced = nil, nil, nil, nil
+		if m.Monitored != nil {
+			m.Monitored = &timestamppb.Timestamp{} // that it is
+		}
+		for _, d := range m.Distributed {
+			d.Time = nil
+		}
 		out = append(out, "machine: "+text(m))
 	}
 	for h := range fsm.Hosts.All(v) {

@@ -47,6 +47,7 @@ func New(t testing.TB) *Rig {
 	t.Helper()
 	r := &Rig{T: t, Cluster: fsmtest.New(t), Clock: NewClock(), Meter: new(planning.Meter)}
 	r.World = fake.Demo(fake.Options{Clock: r.Clock.Now})
+	physicalWorld(r.World)
 	r.Cluster.Do(func(tx *fsm.Tx) error { return demoRows(tx, r.World) })
 	t.Cleanup(r.Stop)
 	return r
@@ -72,6 +73,7 @@ func demoRows(tx *fsm.Tx, w *fake.World) error {
 		enterAll(tx, inv),
 		fsm.Hosts.Put(tx, &schema.Host{Group: "web", Name: "web20", Nics: []*schema.HostNIC{{Addresses: []*schema.Address{{Ip: "192.0.2.120", Prefix: 24}}}}}),
 		fsm.Hosts.Put(tx, &schema.Host{Group: "web", Name: "web21"}),
+		physicalRows(tx),
 	)
 }
 
@@ -124,10 +126,9 @@ func firstError(errs ...error) error {
 }
 
 // clients are one manager's connections to the world.
-type clients struct {
-	sequence.Drivers
-	w *fake.World
-}
+type clients struct{ w *fake.World }
+
+var _ sequence.Drivers = clients{}
 
 func (c clients) Hypervisor(_ context.Context, subsystem string) (drivers.Hypervisor, error) {
 	if subsystem != Subsystem {
@@ -137,6 +138,26 @@ func (c clients) Hypervisor(_ context.Context, subsystem string) (drivers.Hyperv
 }
 
 func (c clients) Power(context.Context, string) (drivers.Power, error) { return c.w.Power(), nil }
+
+func (c clients) Hardware(context.Context, string) (drivers.Hardware, error) {
+	return c.w.Hardware(), nil
+}
+
+func (c clients) Switch(_ context.Context, subsystem string) (drivers.Switch, error) {
+	return c.w.Switch(subsystem), nil
+}
+
+func (c clients) Balancer(_ context.Context, subsystem string) (drivers.Balancer, error) {
+	return c.w.Balancer(subsystem), nil
+}
+
+func (c clients) Storage(_ context.Context, subsystem string) (drivers.Storage, error) {
+	return c.w.Array(subsystem), nil
+}
+
+func (c clients) Distributor(_ context.Context, subsystem string) (drivers.Distributor, error) {
+	return c.w.Distributor(subsystem), nil
+}
 
 // Running is one scheduler in one term.
 type Running struct {

@@ -51,8 +51,11 @@ var stopPhysical = &Act{
 			return setBMCPower(ctx, e, drivers.OpPowerOff)
 		}
 		task, err := setBMCPower(ctx, e, drivers.OpShutdown)
-		if k := drivers.KindOf(err); err != nil && (k == drivers.KindRefused || k == drivers.KindUnsupported) {
+		switch k := drivers.KindOf(err); {
+		case err != nil && (k == drivers.KindRefused || k == drivers.KindUnsupported):
 			return setBMCPower(ctx, e, drivers.OpPowerOff) // its operating system can't be asked
+		case err != nil && k == drivers.KindBusy:
+			return drivers.Task{State: drivers.TaskRunning}, nil // it has been asked already
 		}
 		return task, err
 	},
