@@ -33,6 +33,9 @@ func TakeOver(tx *Tx, old, new, model string) error {
 	if err != nil {
 		return err
 	}
+	if old == new {
+		return schema.Errorf(schema.KindInvalid, "machine "+old, "it can't take its own place")
+	}
 	g, err := replaceable(tx, o)
 	if err != nil {
 		return err
