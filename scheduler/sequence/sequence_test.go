@@ -12,26 +12,80 @@ import (
 	"yagura/scheduler/sequence"
 )
 
-// The flows have the manual's steps in the manual's order [1.11.6, 1.11.8 to 1.11.10].
+// flows are the manual's steps in the manual's order [1.11.1 to 1.11.10].
+var flows = map[string][]string{
+	"activate-physical-allocate": {
+		"assign-host-setting", "connect-storage", "distribute-run-software", "start-machine", "register-monitoring", "collect-machine-info",
+		"update-configuration", "lb-add", "vlan-add",
+	},
+	"activate-physical-master": {
+		"assign-host-setting", "connect-storage", "start-machine", "register-monitoring", "collect-machine-info", "update-configuration", "lb-add", "vlan-add",
+	},
+	"remove-physical": {
+		"lb-remove", "vlan-remove", "unregister-monitoring", "distribute-standby-software", "shutdown-machine", "disconnect-storage",
+		"release-host-setting", "update-configuration",
+	},
+	"replace-physical": {
+		"lb-remove", "vlan-remove", "unregister-monitoring", "distribute-standby-software", "shutdown-machine", "disconnect-storage", "swap-machine",
+		"connect-storage", "distribute-run-software", "start-machine", "register-monitoring", "collect-machine-info", "update-configuration", "lb-add", "vlan-add",
+	},
+	"change-use-physical": {
+		"lb-remove", "vlan-remove", "unregister-monitoring", "distribute-standby-software", "shutdown-machine", "disconnect-storage", "release-host-setting",
+		"assign-host-setting", "connect-storage", "distribute-run-software", "start-machine", "register-monitoring", "collect-machine-info",
+		"update-configuration", "lb-add", "vlan-add",
+	},
+	"create-virtual": {
+		"assign-host-setting", "create-vm", "collect-machine-info", "update-configuration", "register-dpm", "distribute-run-software", "start-machine", "lb-add",
+	},
+	"activate-virtual-allocate": {"assign-host-setting", "personalize", "register-dpm", "distribute-run-software", "start-machine", "lb-add"},
+	"activate-virtual-master":   {"assign-host-setting", "configure-network", "register-dpm", "start-machine", "lb-add"},
+	"remove-virtual": {
+		"lb-remove", "distribute-standby-software", "shutdown-machine", "release-host-setting", "unregister-dpm", "update-configuration",
+	},
+	"delete-virtual": {
+		"lb-remove", "distribute-standby-software", "shutdown-machine", "release-host-setting", "unregister-dpm", "update-configuration", "delete-vm",
+	},
+}
+
 func TestFlowsFollowTheManual(t *testing.T) {
 	r := schedulertest.New(t)
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		if err := fsm.Hosts.Put(tx, &schema.Host{Group: "db", Name: "db03", Nics: []*schema.HostNIC{{Addresses: []*schema.Address{{Ip: "192.0.2.203", Prefix: 24}}}}}); err != nil {
+			return err
+		}
+		m, _ := fsm.Machines.Edit(tx, "spare01")
+		m.Managed, m.PoolGroups = true, []string{"web"}
+		return fsm.Machines.Put(tx, m)
+	})
 	for _, c := range []struct {
 		sequence string
 		params   map[string]string
 		want     []string
 	}{
-		{fsm.SeqCreateMachineToGroup, map[string]string{fsm.ParamGroup: "web", fsm.ParamVM: "web20"}, []string{
-			"assign-host-setting", "create-vm", "collect-machine-info", "update-configuration", "register-dpm", "distribute-run-software", "start-machine", "lb-add"}},
-		{fsm.SeqMoveFromGroupToManaged, map[string]string{fsm.ParamMachine: "web01"}, []string{
-			"lb-remove", "distribute-standby-software", "shutdown-machine", "release-host-setting", "unregister-dpm", "update-configuration"}},
-		{fsm.SeqDeleteVirtualMachine, map[string]string{fsm.ParamMachine: "web01"}, []string{
-			"lb-remove", "distribute-standby-software", "shutdown-machine", "release-host-setting", "unregister-dpm", "update-configuration", "delete-vm"}},
+		{fsm.SeqTakeOverMachine, map[string]string{fsm.ParamMachine: "ph01", fsm.ParamHost: "db01", fsm.ParamGroup: "db"}, flows["replace-physical"]},
+		{fsm.SeqChangeServerGroup, map[string]string{fsm.ParamGroup: "batch", fsm.ParamSource: "db", fsm.ParamMachine: "ph02"}, flows["change-use-physical"]},
+		{fsm.SeqChangeServerGroup, map[string]string{fsm.ParamGroup: "batch", fsm.ParamSource: "db"}, append([]string{"select-machine"}, flows["change-use-physical"]...)},
+		{fsm.SeqMoveFromPoolToGroup, map[string]string{fsm.ParamGroup: "db"}, flows["activate-physical-allocate"]},
+		{fsm.SeqMoveFromManagedToGroup, map[string]string{fsm.ParamGroup: "db"}, flows["activate-physical-allocate"]},
+		{fsm.SeqMoveMasterMachineToGroup, map[string]string{fsm.ParamGroup: "db", fsm.ParamMachine: "ph04", fsm.ParamMaster: "true"}, flows["activate-physical-master"]},
+		{fsm.SeqMoveFromGroupToPool, map[string]string{fsm.ParamGroup: "db", fsm.ParamHost: "db01", fsm.ParamMachine: "ph01"}, flows["remove-physical"]},
+		{fsm.SeqMoveFromGroupToManaged, map[string]string{fsm.ParamGroup: "db"}, flows["remove-physical"]},
+		{fsm.SeqMoveFromPoolToGroup, map[string]string{fsm.ParamGroup: "web"}, flows["activate-virtual-allocate"]},
+		{fsm.SeqMoveFromPoolToGroup, map[string]string{fsm.ParamGroup: "web", fsm.ParamHost: "web21"}, flows["activate-virtual-allocate"]},
+		{fsm.SeqMoveMasterMachineToGroup, map[string]string{fsm.ParamGroup: "web", fsm.ParamVM: "spare01"}, flows["activate-virtual-master"]},
+		{fsm.SeqMoveFromGroupToPool, map[string]string{fsm.ParamMachine: "web01"}, flows["remove-virtual"]},
+		{fsm.SeqMoveFromGroupToManaged, map[string]string{fsm.ParamMachine: "web01"}, flows["remove-virtual"]},
+		{fsm.SeqDeleteVirtualMachine, map[string]string{fsm.ParamMachine: "web01"}, flows["delete-virtual"]},
+		{fsm.SeqCreateMachineToGroup, map[string]string{fsm.ParamGroup: "web", fsm.ParamVM: "web20"}, flows["create-virtual"]},
 		{fsm.SeqMoveMachine, map[string]string{fsm.ParamMachine: "web01", fsm.ParamVMServer: "esx02"}, []string{
 			"migrate", "check-power", "start-machine", "verify-move"}},
 		{fsm.SeqMoveMachine, map[string]string{fsm.ParamMachine: "web01", fsm.ParamVMServer: "esx02", fsm.ParamMove: "true"}, []string{
 			"migrate", "check-power", "shutdown-machine", "move", "check-power", "start-machine", "verify-move"}},
 		{fsm.SeqMoveMachine, map[string]string{fsm.ParamMachine: "web01", fsm.ParamVMServer: "esx02", fsm.ParamMove: "true", fsm.ParamFailover: "true"}, []string{
 			"migrate", "check-power", "shutdown-machine", "move", "check-vm-server", "fence-vm-server", "failover", "check-power", "start-machine", "verify-move"}},
+		{fsm.SeqMoveFromManagedToPool, map[string]string{fsm.ParamGroup: "db", fsm.ParamMachine: "ph04"}, []string{"update-configuration"}},
+		{fsm.SeqMoveFromPoolToManaged, map[string]string{fsm.ParamGroup: "db", fsm.ParamMachine: "ph03"}, []string{"update-configuration"}},
+		{fsm.SeqDeleteManagedVirtualMachine, map[string]string{fsm.ParamMachine: "spare01"}, []string{"shutdown-machine", "delete-vm"}},
 	} {
 		seq, err := sequence.Find(c.sequence)
 		if err != nil {
@@ -57,6 +111,22 @@ func TestFlowsFollowTheManual(t *testing.T) {
 		}
 		if !slices.Contains(plan.Locks, fsm.Exclusive("machine", plan.Targets[0])) {
 			t.Errorf("%s doesn't lock %s: %v", c.sequence, plan.Targets[0], plan.Locks)
+		}
+	}
+}
+
+// All 23 action sequences of the manual can be carried out [2.3].
+func TestAllSequences(t *testing.T) {
+	for _, name := range []string{
+		fsm.SeqChangeServerGroup, fsm.SeqCreateMachineToGroup, fsm.SeqDeleteManagedVirtualMachine, fsm.SeqDeleteVirtualMachine,
+		fsm.SeqDistributeSoftwareToMachine, fsm.SeqDistributeSoftwareToMachinesInGroup, fsm.SeqDistributeSoftwareToGroupWithScenario,
+		fsm.SeqDistributeSoftwareToMachineWithScenario, fsm.SeqFailoverVMServer, fsm.SeqLoadBalanceVMServer, fsm.SeqMoveFromGroupToManaged,
+		fsm.SeqMoveFromGroupToPool, fsm.SeqMoveFromManagedToGroup, fsm.SeqMoveFromManagedToPool, fsm.SeqMoveFromPoolToGroup, fsm.SeqMoveFromPoolToManaged,
+		fsm.SeqMoveMachine, fsm.SeqMoveMasterMachineToGroup, fsm.SeqRebootMachine, fsm.SeqShutdownMachine, fsm.SeqStartupMachine, fsm.SeqSuspendMachine,
+		fsm.SeqTakeOverMachine,
+	} {
+		if _, err := sequence.Find(name); err != nil {
+			t.Error(err)
 		}
 	}
 }
