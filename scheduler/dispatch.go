@@ -227,7 +227,11 @@ func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 	var plan *sequence.Plan
 	if !j.Undoing && !resumed(j) {
 		if err := policy.Guard(js.tx, j); err != nil {
-			return false, js.endJob(schema.JobFailed, err)
+			state := schema.JobFailed
+			if schema.KindOf(err) == schema.KindCancelled {
+				state = schema.JobCancelled
+			}
+			return false, js.endJob(state, err)
 		}
 		if plan, err = prepare(js.tx, j); err != nil {
 			return false, js.endJob(schema.JobFailed, err)

@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"yagura/fsm"
-	"yagura/fsm/schema"
 	"yagura/fsm/policy"
+	"yagura/fsm/schema"
 	"yagura/scheduler/sequence"
 )
 
@@ -157,33 +157,44 @@ func (t *leadership) decideOne(tx *fsm.Tx, id string) error {
 	return fsm.Events.Put(tx, e)
 }
 
-// endWaiting ends the waiting of faults that event e recovers.
+// endWaiting ends the waiting of faults that event e recovers, and withdraws
+// the jobs that these have led to and that have not begun: nobody wants to have a
+// machine replaced that is well again.
 func endWaiting(tx *fsm.Tx, e *schema.Event) error {
 	if e.State != schema.EventNew || e.Target == "" {
 		return nil
 	}
 	var over []*schema.Event
 	for fault := range fsm.Events.By(tx, fsm.ByState, schema.EventWaiting) {
-		if fault.Target != e.Target || fault.Received.AsTime().After(e.LastTime.AsTime()) {
-			continue
-		}
-		p, ok := fsm.Policies.Get(tx, fault.Policy)
-		if !ok {
-			continue
-		}
-		if rule := policy.RuleFor(p, fault, policy.Since(fault)); rule != nil && policy.Recovers(rule, fault, e) {
+		if recovers(tx, fault, e) {
 			over = append(over, fault)
 		}
 	}
+	why := fmt.Sprintf("%s recovered in time: event %s, %s", e.Target, e.Id, policy.Describe(e))
 	for _, fault := range over {
 		row, _ := fsm.Events.Edit(tx, fsm.NumberKey(fault.Id))
-		row.State, row.Decision, row.Due = schema.EventHandled, schema.DecisionRecovered, nil
-		row.Reason = fmt.Sprintf("%s recovered in time: event %s, %s.", row.Target, e.Id, policy.Describe(e))
+		row.State, row.Decision, row.Due, row.Reason = schema.EventHandled, schema.DecisionRecovered, nil, why+"."
 		if err := fsm.Events.Put(tx, row); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := withdrawAll(tx, schema.DecisionRecovered, "the recovery", why, func(fault *schema.Event) bool {
+		return fault.State == schema.EventHandled && recovers(tx, fault, e)
+	})
+	return err
+}
+
+// recovers tells whether event e ends a fault that was decided on.
+func recovers(r fsm.Reader, fault, e *schema.Event) bool {
+	if fault.Target != e.Target || policy.Since(fault).After(e.LastTime.AsTime()) {
+		return false
+	}
+	p, ok := fsm.Policies.Get(r, fault.Policy)
+	if !ok {
+		return false
+	}
+	rule := policy.RuleFor(p, fault, policy.Since(fault))
+	return rule != nil && policy.Recovers(rule, fault, e)
 }
 
 // carryOut does what can be done in a batch, and queues a job for the rest.

@@ -8,8 +8,8 @@ import (
 
 	"yagura/fsm"
 	"yagura/fsm/planning"
-	"yagura/fsm/schema"
 	"yagura/fsm/policy"
+	"yagura/fsm/schema"
 )
 
 const (

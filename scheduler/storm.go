@@ -33,7 +33,7 @@ func (t *leadership) watchStorm(tx *fsm.Tx, e *schema.Event) error {
 	if err := fsm.SettingsTable.Put(tx, s); err != nil || !begun {
 		return err
 	}
-	held, err := withdraw(tx, s)
+	held, err := withdrawAll(tx, schema.DecisionBraked, "the storm brake", "the brake holds: "+policy.DescribeStorm(s), func(e *schema.Event) bool { return policy.InStorm(s, e) })
 	if err != nil {
 		return err
 	}
@@ -64,42 +64,4 @@ func (t *leadership) endStorm(tx *fsm.Tx) error {
 func logStorm(tx *fsm.Tx, phase, severity, text string) error {
 	entry, _ := catalog.LogEntry(sequence.OpNotification, sequence.PhaseOther)
 	return fsm.LogEvent(tx, &schema.Event{EventId: entry.ID, Severity: severity, Text: text, Operation: opStorm, Phase: phase})
-}
-
-// withdraw cancels the jobs of a storm's first events that have not begun, and
-// says so in these events. A job that has begun goes on: it has fenced its
-// machine or will before it touches anything else, and half of it is worse than
-// all or nothing.
-func withdraw(tx *fsm.Tx, s *schema.Settings) (int, error) {
-	var jobs []*schema.Job
-	for j := range fsm.Jobs.By(tx, fsm.ByState, schema.JobQueued) {
-		e, ok := fsm.Events.Get(tx, fsm.NumberKey(j.Event))
-		if j.Event != "" && ok && j.Started == nil && !j.Cancel && policy.InStorm(s, e) {
-			jobs = append(jobs, j)
-		}
-	}
-	why := "the brake holds: " + policy.DescribeStorm(s)
-	for _, j := range jobs {
-		row, err := fsm.EditJob(tx, j.Id)
-		if err != nil {
-			return 0, err
-		}
-		row.Cancel, row.CancelBy = true, "the storm brake"
-		fsm.LogJob(row, "%s", why)
-		if err := fsm.Jobs.Put(tx, row); err != nil {
-			return 0, err
-		}
-		e, _ := fsm.Events.Edit(tx, fsm.NumberKey(j.Event))
-		e.Decision = schema.DecisionBraked
-		e.Reason += fmt.Sprintf(" Job %s was withdrawn before it began: %s.", j.Id, why)
-		for _, a := range e.Actions {
-			if a.Job == j.Id {
-				a.Result, a.Detail = policy.ResultNotCarried, fmt.Sprintf("job %s was withdrawn before it began: %s", j.Id, why)
-			}
-		}
-		if err := fsm.Events.Put(tx, e); err != nil {
-			return 0, err
-		}
-	}
-	return len(jobs), nil
 }

@@ -275,3 +275,83 @@ func TestJobsOfOneEventGoInOrder(t *testing.T) {
 		t.Errorf("the created VM is %v", m)
 	}
 }
+
+// Three hundred machines at once, recorded before anybody decides: the storm is
+// seen at its first event, and nothing is begun.
+func TestStormOfManyMachines(t *testing.T) {
+	const many = 300
+	r := schedulertest.New(t)
+	iron(t, r, many, 0, "notify", "set-status-failed", "replace-machine")
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		return fsm.Machines.Put(tx, &schema.Machine{Name: "spare", Kind: schema.MachinePhysical, Managed: true, PoolGroups: []string{"iron"}, Status: schema.StatusReady, Bmc: &schema.Bmc{Kind: "redfish", Address: "https://127.0.0.1"}})
+	})
+	jobs := fsm.Jobs.Len(r.Rows())
+	var es []*schema.Event
+	for n := range many {
+		es = append(es, trap(uint64(n+1), inaccessible, fmt.Sprintf("hm%d", n+1), r.Clock.Now()))
+	}
+	record(t, r, "node1", es...)
+	r.Start()
+	for _, e := range decided(r) {
+		if e.Decision != schema.DecisionBraked || !strings.Contains(e.Reason, "pvmutl replace iron h"+e.Target) || len(e.Jobs) != 0 {
+			t.Fatalf("%s: %s", e.Decision, e.Reason)
+		}
+	}
+	if n := fsm.Jobs.Len(r.Rows()); n != jobs {
+		t.Errorf("%d jobs, want %d", n, jobs)
+	}
+	s := fsm.Settings(r.Rows()).Storm
+	if s.Count != many || len(s.Machines) > 256 || len(storms(r.Rows())) != 1 {
+		t.Errorf("%d machines, %d named, %d entries", s.Count, len(s.Machines), len(storms(r.Rows())))
+	}
+}
+
+// A machine that is well again before its job has begun is left alone.
+func TestRecoveryBeforeTheJobBegins(t *testing.T) {
+	r := schedulertest.New(t)
+	iron(t, r, 2, 0, "reboot-machine")
+	now := r.Clock.Now()
+	record(t, r, "node1", trap(1, inaccessible, "hm1", now), trap(2, inaccessible, "hm2", now))
+	r.Start()
+	es := awaitEvents(r)
+	if decisions(es) != "m1=acted m2=acted " {
+		t.Fatal(decisions(es))
+	}
+	record(t, r, "node1", trap(3, accessible, "hm1", now.Add(time.Second)))
+	es = awaitEvents(r)
+	if got := decisions(es); got != "m1=recovered m2=acted m1=ignored " || !strings.Contains(es[0].Reason, "was withdrawn before it began: m1 recovered in time") {
+		t.Errorf("%s: %s", got, es[0].Reason)
+	}
+	if j := r.Wait(es[0].Jobs[0]); j.State != schema.JobCancelled {
+		t.Errorf("the job is %s", j.State)
+	}
+	if j := r.Job(es[1].Jobs[0]); j.State != schema.JobQueued {
+		t.Errorf("the other job is %s", j.State)
+	}
+}
+
+// What automation has queued doesn't begin after it was switched off.
+func TestDisarmBeforeTheJobBegins(t *testing.T) {
+	r := schedulertest.New(t)
+	iron(t, r, 1, 0, "reboot-machine")
+	record(t, r, "node1", trap(1, inaccessible, "hm1", r.Clock.Now()))
+	r.Start()
+	id := awaitEvents(r)[0].Jobs[0]
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		if err := fsm.SetArmed(tx, "", true); err != nil {
+			return err
+		}
+		holder, err := fsm.EditJob(tx, "1")
+		if err != nil {
+			return err
+		}
+		holder.State = schema.JobCancelled
+		if err := fsm.Jobs.Put(tx, holder); err != nil {
+			return err
+		}
+		return fsm.ReleaseLocks(tx, holder.Id)
+	})
+	if j := r.Wait(id); j.State != schema.JobCancelled || !strings.Contains(j.Error, "disarmed the cluster") || len(fsm.StepsOf(r.Rows(), id)) != 0 {
+		t.Errorf("the job is %s: %s", j.State, j.Error)
+	}
+}

@@ -306,11 +306,19 @@ func (f *Facts) last() string {
 	return ""
 }
 
-// Guard holds a job of automation that stops a machine or takes it out of its
-// group against the manual's guard once more: it may have waited, and others may
-// have failed meanwhile. KindNotStarted.
+// Guard holds a job of automation against the rows once more when it is to
+// begin: it may have waited. KindCancelled when automation has been switched off
+// for its group meanwhile; KindNotStarted when it would stop or take away a
+// machine and only one runs normally by now.
 func Guard(r fsm.Reader, j *schema.Job) error {
-	if j.Event == "" || !takesAway(j) || j.Sequence == fsm.SeqTakeOverMachine || j.Sequence == fsm.SeqRebootMachine {
+	if j.Event == "" {
+		return nil
+	}
+	if armed, d, where := fsm.ArmedState(r, j.Group); !armed {
+		return schema.Errorf(schema.KindCancelled, "job "+j.Id, "%s disarmed the %s at %s (%s), before it began", d.By, where, clock(d.Since.AsTime()), d.Reason).
+			WithHint("look at event %s, and start the job by hand if it is still needed", j.Event)
+	}
+	if !takesAway(j) || j.Sequence == fsm.SeqTakeOverMachine || j.Sequence == fsm.SeqRebootMachine {
 		return nil
 	}
 	g, ok := fsm.Groups.Get(r, j.Group)

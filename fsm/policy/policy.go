@@ -138,6 +138,10 @@ func (d *Decision) act(f *Facts, by string) {
 		}
 		d.Actions = append(d.Actions, a)
 	}
+	if f.Storm != "" && d.Decision == schema.DecisionActed && slices.ContainsFunc(f.Rule.Actions, acts) {
+		d.Decision = schema.DecisionBraked // whatever else speaks against it
+		d.Reason += " It is part of a " + f.Storm + "."
+	}
 	// The jobs of one event start in the rule's order, see After: those of
 	// different priorities would stand in each other's way.
 	top := int32(0)

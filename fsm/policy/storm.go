@@ -74,6 +74,7 @@ type hit struct {
 func begins(r fsm.Reader, s *schema.Settings, at time.Time) (*schema.Storm, bool) {
 	within, many := StormTime(s), or(s.StormMachines, schema.DefaultStormMachines)
 	var hits []hit
+	known := map[string]bool{} // whether a machine is excused
 	looked := 0
 	for e := range fsm.Events.ByBackward(r, fsm.ByInaccessible, fsm.Inaccessible) {
 		// An event is recorded after it was received: those before are older still.
@@ -82,7 +83,15 @@ func begins(r fsm.Reader, s *schema.Settings, at time.Time) (*schema.Storm, bool
 		}
 		t := Since(e)
 		ended := s.Storm.GetOver() != nil && t.Before(s.Storm.Last.AsTime().Add(within)) // of the last storm
-		if t.After(at.Add(-within)) && t.Before(at.Add(within)) && !ended && !excused(r, e) {
+		if !t.After(at.Add(-within)) || !t.Before(at.Add(within)) || ended {
+			continue
+		}
+		no, ok := known[e.Target]
+		if !ok {
+			no = excused(r, e)
+			known[e.Target] = no
+		}
+		if !no {
 			hits = append(hits, hit{t, victimOf(r, e)})
 		}
 	}
