@@ -304,7 +304,7 @@ func byHand(old, in *schema.Machine) string {
 		}
 	}
 	return fmt.Sprintf("machine %s (%s) was skipped: its %s is that of machine %s, which was entered by hand as %s; if they are one machine, "+
-		"remove machine %s and collect again, else correct what was entered", in.Name, in.Kind, what, old.Name, old.Kind, old.Name)
+		"take machine %s out of management (managed: false, bmc: null) and collect again, else correct what was entered", in.Name, in.Kind, what, old.Name, old.Kind, old.Name)
 }
 
 // stale tells whether a row may give way to a reported machine with the same

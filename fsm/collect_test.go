@@ -339,6 +339,44 @@ func TestDeclaredMachineIsRecognised(t *testing.T) {
 	}
 }
 
+// TestMachineEnteredByHandStays: one that was entered by hand and is managed
+// isn't merged with a reported one behind its operator's back.
+func TestMachineEnteredByHandStays(t *testing.T) {
+	for name, tt := range map[string]struct{ machine, spec, words string }{
+		"UUID": {"ph01", `'uuid':'00000000-0000-0000-0001-000000000001'`, "UUID 00000000-0000-0000-0001-000000000001 is that of machine ph01"},
+		"MAC":  {"ph01", `'nics':[{'mac':'52:54:00:00:09:01'},{'mac':'52:54:00:00:01:01'}]`, "address 52:54:00:00:01:01 is that of machine ph01"},
+		"name": {"esx01", `'tags':[]`, "name esx01 is that of machine esx01"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := bootstrapped(t)
+			apply(t, c, doc("Subsystem", "vc1", `{'address':'h'}`), doc("Machine", tt.machine, `{'kind':'physical','managed':true,`+tt.spec+`}`))
+			before := machine(t, c, tt.machine)
+			problems := collect(t, c, report())
+			if len(problems) != 1 || !strings.Contains(problems[0], tt.words) || !strings.Contains(problems[0], "entered by hand as physical") || !strings.Contains(problems[0], "take machine "+tt.machine+" out of management") {
+				t.Errorf("%q", problems)
+			}
+			if got := machine(t, c, tt.machine); !proto.Equal(got, before) {
+				t.Errorf("it became %v", got)
+			}
+			if _, ok := fsm.Machines.Get(c.Store().View(), "esx01"); ok && tt.machine != "esx01" {
+				t.Error("the reported one was added all the same")
+			}
+			// What the explanation says helps.
+			apply(t, c, doc("Machine", tt.machine, `{'managed':false}`))
+			if problems := collect(t, c, report()); len(problems) > 0 || machine(t, c, "esx01").Subsystem != "vc1" {
+				t.Errorf("%q", problems)
+			}
+		})
+	}
+	// And the other way round: what is entered clashes with what was collected.
+	c := demo(t)
+	for word, spec := range map[string]string{
+		"uuid": `{'kind':'physical','uuid':'00000000-0000-0000-0001-000000000001'}`, "mac": `{'kind':'physical','nics':[{'mac':'52-54-00-00-01-01'}]}`,
+	} {
+		refuse(t, c, schema.KindConflict, []string{"ph01", word, "esx01"}, doc("Machine", "ph01", spec))
+	}
+}
+
 func TestCompleteReportClearsTheError(t *testing.T) {
 	c := demo(t)
 	c.Do(func(tx *fsm.Tx) error {

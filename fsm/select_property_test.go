@@ -149,6 +149,11 @@ func TestSelectionFromPools(t *testing.T) {
 				rt.Fatalf("%s isn't named: %v", m.Name, err)
 			}
 		}
+		for _, m := range w.machines {
+			if m.Kind != schema.MachinePhysical && len(m.PoolGroups) == 0 && strings.Contains(err.Error(), m.Name) {
+				rt.Fatalf("%s is no candidate, and is named: %v", m.Name, err)
+			}
+		}
 		if !w.group.UseCommonPool && !strings.Contains(err.Error(), "doesn't permit") {
 			rt.Fatal(err)
 		}

@@ -63,7 +63,14 @@ func TestFeatureLevel(t *testing.T) {
 	if raise("a", "b"); level() != 0 {
 		t.Error("raised above what b speaks")
 	}
-	if raise("a", "c"); level() != 0 {
+	c.Do(func(tx *fsm.Tx) error {
+		s, _ := fsm.SettingsTable.Edit(tx, schema.SettingsKey)
+		s.Feature = 1
+		return fsm.SettingsTable.Put(tx, s)
+	})
+	// A manager of level 1 can't read this table, and would stop at the row.
+	refuse(t, c, schema.KindConflict, []string{"feature level 2", "upgrade all managers"}, doc("Vlan", "v", `{'id':1}`))
+	if raise("a", "c"); level() != 1 {
 		t.Error("raised although c hasn't told what it speaks")
 	}
 	if raise("a"); level() != fsm.MaxFeature {
