@@ -20,12 +20,12 @@ import (
 func newSimCmd() *cobra.Command {
 	cfg := sim.Config{
 		StateDir: sim.DemoStateDir, VCenterAddr: sim.DemoVCenterAddr, ControlAddr: sim.DemoControlAddr,
-		BMCAddr: sim.DemoBMCAddr, BMCPort: sim.DemoBMCPort, SwitchAddr: sim.DemoSwitchAddr,
+		BMCAddr: sim.DemoBMCAddr, BMCPort: sim.DemoBMCPort, SwitchAddr: sim.DemoSwitchAddr, BalancerAddr: sim.DemoBalancerAddr,
 	}
 	var world, passwordFile, bmcPasswordFile string
 	cmd := &cobra.Command{
 		Use:   "sim",
-		Short: "the simulated datacenter: a vCenter, BMCs, a switch, a ledger of effects, faults on demand",
+		Short: "the simulated datacenter: a vCenter, BMCs, a switch, a balancer, an array, a ledger of effects, faults on demand",
 		Long: `Serves a simulated datacenter on loopback addresses until it is interrupted.
 When everything answers, sim.json in the state directory says where it is.
 Passwords come from the files named by flags, else from PVMD_SIM_PASSWORD and
@@ -64,6 +64,7 @@ sim.password and sim.bmc-password.`,
 	f.StringVar(&cfg.BMCAddr, "bmc-address", cfg.BMCAddr, "address of the first BMC; the others follow, one address each")
 	f.IntVar(&cfg.BMCPort, "bmc-port", cfg.BMCPort, "port of every BMC")
 	f.StringVar(&cfg.SwitchAddr, "switch-address", cfg.SwitchAddr, "where the SNMP agent of the first switch listens, IP:PORT; the others follow, one port each")
+	f.StringVar(&cfg.BalancerAddr, "balancer-address", cfg.BalancerAddr, "where the stats socket of the first balancer listens, IP:PORT; the others follow, one port each")
 	f.StringVar(&cfg.SwitchCommunity, "switch-community", sim.DefaultCommunity, "SNMP community of the switches")
 	f.StringVar(&world, "world", "", "YAML file that describes the world (default: the demo world)")
 	f.StringVar(&cfg.Ledger, "ledger", "", "file that effects are appended to (default: sim.ledger.jsonl in the state directory)")
@@ -76,7 +77,7 @@ sim.password and sim.bmc-password.`,
 	f.StringVar(&cfg.CACertFile, "ca-cert", "", "CA that issues certificates (default: one made in the state directory)")
 	f.StringVar(&cfg.CAKeyFile, "ca-key", "", "key of that CA")
 	f.DurationVar(&cfg.BootTime, "boot-time", 1500*time.Millisecond, "how long a machine takes to boot")
-	cmd.AddCommand(newSimCtlCmd())
+	cmd.AddCommand(newSimCtlCmd(), newSimArrayCmd())
 	return cmd
 }
 
@@ -142,11 +143,11 @@ func newSimCtlCmd() *cobra.Command {
 	}
 
 	var bmcToo bool
-	sub("host-down NAME", "crash a machine: it hangs with its power on; a switch falls silent", 1,
+	sub("host-down NAME", "crash a machine: it hangs with its power on; a switch, balancer or array falls silent", 1,
 		func(cmd *cobra.Command, c *sim.Client, a []string) (string, error) {
 			return c.HostDown(cmd.Context(), a[0], bmcToo)
 		}).Flags().BoolVar(&bmcToo, "bmc-too", false, "its BMC doesn't answer either")
-	sub("host-up NAME", "repair a machine and wait until it is up, or a switch", 1,
+	sub("host-up NAME", "repair a machine and wait until it is up, or a switch, balancer or array", 1,
 		func(cmd *cobra.Command, c *sim.Client, a []string) (string, error) {
 			return c.HostUp(cmd.Context(), a[0])
 		})
@@ -193,6 +194,7 @@ func newSimCtlCmd() *cobra.Command {
 			}
 			var b strings.Builder
 			printSimStatus(&b, st)
+			printSimStorage(&b, st)
 			return strings.TrimSuffix(b.String(), "\n"), nil
 		}).Flags().StringVarP(&format, "output", "o", "table", "table or json")
 	return ctl

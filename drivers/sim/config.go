@@ -32,6 +32,10 @@ type Config struct {
 	// loopback; the others follow, one port each. Empty means ephemeral ports of
 	// 127.0.0.1 for all.
 	SwitchAddr string
+	// BalancerAddr is where the stats socket of the first load balancer listens,
+	// host:port on loopback; the others follow, one port each. Empty means
+	// ephemeral ports of 127.0.0.1 for all.
+	BalancerAddr string
 	// SwitchCommunity reads and writes at every switch; empty means private.
 	SwitchCommunity string
 	// CertFile and KeyFile are the vCenter's certificate; empty means that one
@@ -63,6 +67,7 @@ const (
 	DemoBMCAddr      = "127.0.0.31"
 	DemoBMCPort      = 8443
 	DemoSwitchAddr   = "127.0.0.21:10161"
+	DemoBalancerAddr = "127.0.0.21:19999"
 	DemoStateDir     = ".demo"
 	DefaultUser      = "administrator@vsphere.local"
 	DefaultBMCUser   = "admin"
@@ -76,7 +81,7 @@ func (c *Config) complete() (remove func(), err error) {
 		w := DemoWorld()
 		c.World = &w
 	}
-	for _, a := range []*string{&c.VCenterAddr, &c.ControlAddr, &c.SwitchAddr} {
+	for _, a := range []*string{&c.VCenterAddr, &c.ControlAddr, &c.SwitchAddr, &c.BalancerAddr} {
 		if *a == "" {
 			*a = "127.0.0.1:0"
 		}

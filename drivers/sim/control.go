@@ -31,6 +31,11 @@ type ctlRequest struct {
 	Delay   time.Duration `json:"delay,omitempty"`
 	Times   int           `json:"times,omitempty"`
 	Percent int           `json:"percent,omitempty"`
+
+	// of an array's tool
+	Volume    string `json:"volume,omitempty"`
+	Initiator string `json:"initiator,omitempty"`
+	Token     string `json:"token,omitempty"`
 }
 
 // ctlReply is the answer to every control call but status.
@@ -74,6 +79,13 @@ func startControl(s *Sim) (*control, error) {
 	post("fail", func(_ context.Context, q ctlRequest) (string, error) { return s.Fail(q.Op, q.Times) })
 	post("load", func(_ context.Context, q ctlRequest) (string, error) { return s.Load(q.Name, q.Percent) })
 	post("clear", func(ctx context.Context, _ ctlRequest) (string, error) { return s.Clear(ctx) })
+	post("array-list", func(_ context.Context, q ctlRequest) (string, error) { return s.ArrayList(q.Name) })
+	post("array-connect", func(_ context.Context, q ctlRequest) (string, error) {
+		return s.ArrayConnect(q.Name, q.Volume, q.Initiator, q.Token)
+	})
+	post("array-disconnect", func(_ context.Context, q ctlRequest) (string, error) {
+		return s.ArrayDisconnect(q.Name, q.Volume, q.Initiator, q.Token)
+	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Status()) })
 	c.srv, err = serve(s.cfg.ControlAddr, nil, c.authenticated(mux))
 	if err != nil {
@@ -149,6 +161,21 @@ func (c *Client) Delay(ctx context.Context, op string, d time.Duration) (string,
 // Fail makes the next calls of op fail.
 func (c *Client) Fail(ctx context.Context, op string, times int) (string, error) {
 	return c.post(ctx, "fail", ctlRequest{Op: op, Times: times})
+}
+
+// ArrayList is Sim.ArrayList over the wire.
+func (c *Client) ArrayList(ctx context.Context, array string) (string, error) {
+	return c.post(ctx, "array-list", ctlRequest{Name: array})
+}
+
+// ArrayConnect connects a volume to an initiator, ArrayDisconnect disconnects it.
+func (c *Client) ArrayConnect(ctx context.Context, array, volume, initiator, token string) (string, error) {
+	return c.post(ctx, "array-connect", ctlRequest{Name: array, Volume: volume, Initiator: initiator, Token: token})
+}
+
+// ArrayDisconnect disconnects a volume from an initiator.
+func (c *Client) ArrayDisconnect(ctx context.Context, array, volume, initiator, token string) (string, error) {
+	return c.post(ctx, "array-disconnect", ctlRequest{Name: array, Volume: volume, Initiator: initiator, Token: token})
 }
 
 // Load sets the load of a VM server or VM, in percent.

@@ -37,11 +37,12 @@ func shorten(names []string) string {
 
 // HostDown crashes a machine: its operating system or hypervisor is dead, and
 // so are the VMs on it, while the power stays on and the BMC says so. With
-// bmcToo the BMC doesn't answer any more either. A switch only falls silent.
+// bmcToo the BMC doesn't answer any more either. A switch, balancer or
+// array only falls silent.
 func (s *Sim) HostDown(name string, bmcToo bool) (string, error) {
-	if w := s.switchNamed(name); w != nil {
-		w.silence(true)
-		return name + " doesn't answer any more; its ports stay as they are", nil
+	if d := s.device(name); d != nil {
+		d.silence(true)
+		return name + " doesn't answer any more; what it does stays as it is", nil
 	}
 	m, err := s.find(name)
 	if err != nil {
@@ -68,9 +69,25 @@ func (s *Sim) HostDown(name string, bmcToo bool) (string, error) {
 	return msg, nil
 }
 
-func (s *Sim) switchNamed(name string) *netSwitch {
-	if i := slices.IndexFunc(s.switches, func(w *netSwitch) bool { return w.spec.Name == name }); i >= 0 {
-		return s.switches[i]
+// device is what isn't a machine and can fall silent.
+type device interface{ silence(on bool) }
+
+// device finds a switch, balancer or array; nil when there is none of that name.
+func (s *Sim) device(name string) device {
+	for _, w := range s.switches {
+		if w.spec.Name == name {
+			return w
+		}
+	}
+	for _, b := range s.balancers {
+		if b.name == name {
+			return b
+		}
+	}
+	for _, a := range s.arrays {
+		if a.name == name {
+			return a
+		}
 	}
 	return nil
 }
@@ -83,8 +100,8 @@ func (s *Sim) bmcOf(m *machine) *bmc {
 // that is off is switched on. It returns when the machine is up, for a VM
 // server that is when vCenter has it back.
 func (s *Sim) HostUp(ctx context.Context, name string) (string, error) {
-	if w := s.switchNamed(name); w != nil {
-		w.silence(false)
+	if d := s.device(name); d != nil {
+		d.silence(false)
 		return name + " answers", nil
 	}
 	m, err := s.find(name)
@@ -198,12 +215,18 @@ func (v *vcenter) vmNamed(ctx *simulator.Context, name string) *simulator.Virtua
 	return nil
 }
 
-// Clear ends all delays, failures and loads, makes every BMC and switch answer, and
+// Clear ends all delays, failures and loads, makes everything answer, and
 // restarts the machines that hang. A machine that is off stays off.
 func (s *Sim) Clear(ctx context.Context) (string, error) {
 	s.rules.clear()
 	for _, w := range s.switches {
 		w.silence(false)
+	}
+	for _, b := range s.balancers {
+		b.silence(false)
+	}
+	for _, a := range s.arrays {
+		a.silence(false)
 	}
 	s.mu.RLock()
 	s.vc.endLoads()
@@ -230,7 +253,7 @@ func (s *Sim) Clear(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("%s didn't come up; see `pvmd sim ctl status`", name)
 		}
 	}
-	return "no delays, failures or loads; all BMCs and switches answer", nil
+	return "no delays, failures or loads; everything answers", nil
 }
 
 // endLoads forgets all loads that were set; the alarms on them end.
@@ -287,7 +310,11 @@ type Status struct {
 	Machines []MachineStatus `json:"machines"`
 	VMs      []VMStatus      `json:"vms"`
 	Switches []SwitchStatus  `json:"switches"`
-	Rules    []Rule          `json:"rules"`
+
+	Balancers []BalancerStatus `json:"balancers"`
+	Arrays    []ArrayStatus    `json:"arrays"`
+
+	Rules []Rule `json:"rules"`
 }
 
 // Status tells how everything is.
@@ -298,6 +325,12 @@ func (s *Sim) Status() Status {
 	st := Status{Rules: s.rules.list()}
 	for _, w := range s.switches {
 		st.Switches = append(st.Switches, w.status())
+	}
+	for _, b := range s.balancers {
+		st.Balancers = append(st.Balancers, b.status())
+	}
+	for _, a := range s.arrays {
+		st.Arrays = append(st.Arrays, a.status())
 	}
 	running := map[string]int{}
 	for _, vm := range s.vc.vms() {

@@ -44,6 +44,12 @@ const (
 	OpHostStandby    Op = "host-standby"    // VM server, through vCenter
 	OpVLANAdd        Op = "vlan-add"        // "PORT VLAN-ID" of a switch
 	OpVLANRemove     Op = "vlan-remove"     // "PORT VLAN-ID" of a switch
+	OpLBAdd          Op = "lb-add"          // "POOL/MEMBER" of a balancer
+	OpLBDrain        Op = "lb-drain"        // "POOL/MEMBER" of a balancer
+	OpLBRemove       Op = "lb-remove"       // "POOL/MEMBER" of a balancer
+	OpConnect        Op = "connect"         // "VOLUME INITIATOR" of an array
+	// OpDisconnectVolume is about "VOLUME INITIATOR" of an array.
+	OpDisconnectVolume Op = "disconnect"
 )
 
 // allOps is every Op, in the order that help texts list them.
@@ -52,7 +58,7 @@ var allOps = []Op{
 	OpMigrate, OpMove, OpRegister, OpUnregister, OpClone, OpCreate, OpDestroy, OpReconfigure, OpRename,
 	OpMaintenanceOn, OpMaintenanceOff, OpDisconnect, OpReconnect,
 	OpHostPowerOn, OpHostPowerOff, OpHostShutdown, OpHostReboot, OpHostReset, OpHostStandby,
-	OpVLANAdd, OpVLANRemove,
+	OpVLANAdd, OpVLANRemove, OpLBAdd, OpLBDrain, OpLBRemove, OpConnect, OpDisconnectVolume,
 }
 
 // opRelocate is accepted where an Op is expected and stands for the three
@@ -84,7 +90,7 @@ type Entry struct {
 	Time   time.Time `json:"time"`
 	System string    `json:"system"` // vc1, bmc-esx02, ...
 	Op     Op        `json:"op"`
-	Object string    `json:"object"` // name of the VM or machine, or port and VLAN
+	Object string    `json:"object"` // name of the VM or machine, port and VLAN, pool and server, volume and initiator
 	Token  string    `json:"token"`  // what the caller sent to recognise the call by; may be empty
 	// Result is "ok" when the effect took place, "noop" when the wanted state
 	// was there already, "failed: REASON" when it was refused or failed and

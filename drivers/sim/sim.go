@@ -45,8 +45,10 @@ type Sim struct {
 	vc      *vcenter
 	bmcs    []*bmc
 	// switches have sockets of their own.
-	switches []*netSwitch
-	control  *control
+	switches  []*netSwitch
+	balancers []*balancer
+	arrays    []*diskArray
+	control   *control
 }
 
 // Start builds the world, listens and serves. It returns when everything
@@ -94,6 +96,10 @@ func (s *Sim) start(ctx context.Context) error {
 	if err = s.startSwitches(); err != nil {
 		return err
 	}
+	if err = s.startBalancers(); err != nil {
+		return err
+	}
+	s.buildArrays()
 	if s.control, err = startControl(s); err != nil {
 		return err
 	}
@@ -157,6 +163,9 @@ func (s *Sim) Close() error {
 		for _, w := range s.switches {
 			errs = append(errs, w.close())
 		}
+		for _, b := range s.balancers {
+			errs = append(errs, b.close())
+		}
 		if s.vc != nil {
 			errs = append(errs, s.vc.close())
 		}
@@ -187,6 +196,7 @@ type Endpoints struct {
 	Token       string            `json:"token"`        // file that holds the control endpoint's token
 	BMCs        map[string]string `json:"bmcs"`         // machine name to base URL
 	Switches    map[string]string `json:"switches"`     // switch name to HOST:PORT of its SNMP agent
+	Balancers   map[string]string `json:"balancers"`    // balancer name to HOST:PORT of its stats socket
 }
 
 // Files in the state directory.
@@ -215,6 +225,10 @@ func (s *Sim) Endpoints() Endpoints {
 		Token:       s.path(tokenFile),
 		BMCs:        map[string]string{},
 		Switches:    map[string]string{},
+		Balancers:   map[string]string{},
+	}
+	for _, b := range s.balancers {
+		e.Balancers[b.name] = b.address()
 	}
 	for _, w := range s.switches {
 		e.Switches[w.spec.Name] = w.address()

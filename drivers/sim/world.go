@@ -31,6 +31,10 @@ type World struct {
 	Machines []MachineSpec `yaml:"machines"`
 	// Switches are managed by SNMP.
 	Switches []SwitchSpec `yaml:"switches"`
+	// Balancers speak the runtime API of HAProxy.
+	Balancers []BalancerSpec `yaml:"balancers"`
+	// Arrays are managed by a tool, `pvmd sim array`.
+	Arrays []ArraySpec `yaml:"arrays"`
 	// VMs are spread over the VM servers in order, one after the other.
 	VMs []VMSpec `yaml:"vms"`
 }
@@ -60,8 +64,9 @@ type VMSpec struct {
 
 // DemoWorld is the world of `make demo`: esx01 to esx04 on shared01, three of
 // web01 to web12 on each, spare01 switched off and the template tmpl-web on
-// esx01, the physical machines ph01 to ph04, and the switch sw1, whose ports p1
-// to p4 lead to them.
+// esx01, the physical machines ph01 to ph04, the switch sw1, whose ports p1 to
+// p4 lead to them, the balancer lb1, whose pool db has db01 and db02, and the
+// array array1, where ph01 has db01-data, ph02 db02-data, and both shared-quorum.
 func DemoWorld() World {
 	return World{
 		VCenter:          "vc1",
@@ -71,6 +76,13 @@ func DemoWorld() World {
 		VMServers:        []MachineSpec{{Name: "esx%02d", Count: 4}},
 		Machines:         []MachineSpec{{Name: "ph%02d", Count: 4}},
 		Switches:         []SwitchSpec{{Name: "sw1", Ports: 16, Machines: []string{"ph01", "ph02", "ph03", "ph04"}}},
+		Balancers: []BalancerSpec{{Name: "lb1", Pools: []PoolSpec{{Name: "db", Servers: []PoolServerSpec{
+			{Name: "db01", Address: "192.0.2.51", Port: 5432}, {Name: "db02", Address: "192.0.2.52", Port: 5432},
+		}}}}},
+		Arrays: []ArraySpec{{Name: "array1", Volumes: []VolumeSpec{
+			{Name: "db01-data", Machines: []string{"ph01"}}, {Name: "db02-data", Machines: []string{"ph02"}},
+			{Name: "shared-quorum", Shared: true, Machines: []string{"ph01", "ph02"}},
+		}}},
 		VMs: []VMSpec{
 			{Name: "web%02d", Count: 12},
 			{Name: "spare01", Server: "esx01", Off: true},
@@ -159,6 +171,12 @@ func (w *World) layout() (*layout, error) {
 		return nil, err
 	}
 	if err = w.checkSwitches(l, claim); err != nil {
+		return nil, err
+	}
+	if err = w.checkBalancers(claim); err != nil {
+		return nil, err
+	}
+	if err = w.checkArrays(l, claim); err != nil {
 		return nil, err
 	}
 	if len(l.servers) == 0 {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,8 +33,9 @@ type errExit struct{ error }
 
 func (e errExit) Unwrap() error { return e.error }
 
-// run runs a command and returns what it printed.
-func (d *Driver) run(ctx context.Context, words []string) (string, error) {
+// run runs a command and returns what it printed. The token, if there is one,
+// is in its environment as STORAGE_TOKEN, for a tool that keeps a journal.
+func (d *Driver) run(ctx context.Context, token string, words []string) (string, error) {
 	name := words[0]
 	if d.bin != "" && !strings.ContainsRune(name, '/') {
 		name = filepath.Join(d.bin, name)
@@ -49,7 +51,7 @@ func (d *Driver) run(ctx context.Context, words []string) (string, error) {
 	defer cancel()
 	var out, diag bounded
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.Env = d.env
+	cmd.Env = append(slices.Clip(d.env), "STORAGE_TOKEN="+token)
 	cmd.Stdout, cmd.Stderr = &out, &diag
 	// A process group of its own, so that what the tool started ends with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -63,7 +63,7 @@ func (d *Driver) look(ctx context.Context, op, object string) (*array, error) {
 		if err != nil {
 			return nil, d.errorf(drivers.KindRefused, op, object, "%w", err)
 		}
-		output, err := d.run(ctx, words)
+		output, err := d.run(ctx, "", words)
 		if err != nil {
 			return nil, d.errorf(drivers.KindUnreachable, op, object, "%w", err)
 		}
@@ -198,7 +198,7 @@ func (d *Driver) change(
 		return fail(drivers.KindRefused, err)
 	}
 	for i, words := range lines {
-		_, err := d.run(ctx, words)
+		_, err := d.run(ctx, call.Token, words)
 		if start := (errStart{}); errors.As(err, &start) && i == 0 {
 			return fail(drivers.KindUnreachable, err)
 		}
@@ -214,7 +214,7 @@ func (d *Driver) change(
 			return fail(drivers.KindFailed, err)
 		}
 	}
-	if err := d.commit(ctx); err != nil {
+	if err := d.commit(ctx, call.Token); err != nil {
 		return fail(drivers.KindUnknown, err)
 	}
 	if len(lines) == 0 {
@@ -231,13 +231,13 @@ func (d *Driver) change(
 
 // commit makes the array act on what was changed, by this call or by one that
 // was cut off before it came to this.
-func (d *Driver) commit(ctx context.Context) error {
+func (d *Driver) commit(ctx context.Context, token string) error {
 	if d.Commit == "" {
 		return nil
 	}
 	words, err := d.words(d.Commit, nil)
 	if err == nil {
-		_, err = d.run(ctx, words)
+		_, err = d.run(ctx, token, words)
 	}
 	return err
 }
