@@ -54,7 +54,7 @@ func FuzzReadSnapshot(f *testing.F) {
 // an error of a kind, never with a defect, and what was applied can be shown and
 // applied again without a change.
 func FuzzApplyDocuments(f *testing.F) {
-	for _, d := range demoDocs() {
+	for _, d := range append(demoDocs(), physicalDocs()...) {
 		f.Add(d.Kind, d.Name, d.Spec)
 	}
 	f.Add("Policy", "p", []byte(`{"rules":[{"notifier":"SystemMonitorPerf","selector":"11000006","actions":["notify"]}]}`))
@@ -62,7 +62,10 @@ func FuzzApplyDocuments(f *testing.F) {
 	f.Add("Host", "web/web01", []byte(`{"nics":[{"addresses":[{"ip":"::ffff:10.1.1.1","prefix":24}]}],"volumes":[{"name":"v"}]}`))
 	f.Add("Settings", "cluster", []byte(`{"max_jobs":1e3}`))
 	f.Add("Software", "s", []byte(`{"kind":"script","content":"2026-01-02T03:04:05.123456789+09:00"}`))
+	f.Add("Subsystem", "sw2", []byte(`{"kind":"ovs","address":"unix:/s","options":{"bridge":null,"x":"\n"}}`))
+	f.Add("Machine", "ph03", []byte(`{"initiators":["0x50060B0000C26200"],"bmc":{"kind":"ipmi","address":"[::1]:623"}}`))
 	c := demo(f)
+	apply(f, c, physicalDocs()...)
 	f.Fuzz(func(t *testing.T, kind, name string, spec []byte) {
 		undo := errors.New("undo")
 		_, err := c.Try(func(tx *fsm.Tx) error {

@@ -60,6 +60,7 @@ func checkReferences(t interface{ Errorf(string, ...any) }, v *fsm.View) {
 			}
 		}
 	}
+	checkNetwork(t, v)
 	for token := range fsm.Tokens.All(v) {
 		if _, ok := fsm.Users.Get(v, token.User); !ok {
 			t.Errorf("a session is of %s, who isn't there", token.User)
@@ -67,9 +68,67 @@ func checkReferences(t interface{ Errorf(string, ...any) }, v *fsm.View) {
 	}
 }
 
+// checkNetwork holds VLANs, load-balancing groups, volumes and cables.
+func checkNetwork(t interface{ Errorf(string, ...any) }, v *fsm.View) {
+	subsystem := func(user, name string) {
+		if _, ok := fsm.Subsystems.Get(v, name); name != "" && !ok {
+			t.Errorf("%s names subsystem %s, which isn't there", user, name)
+		}
+	}
+	alone := map[string]string{} // volume that isn't shared: its host
+	for h := range fsm.Hosts.All(v) {
+		g, _ := fsm.Groups.Get(v, h.Group)
+		if _, err := fsm.PortVLANs(v, g, h); err != nil {
+			t.Errorf("host %s/%s: %v", h.Group, h.Name, err)
+		}
+		if g.GetKind() == schema.MachineVM && len(h.Volumes) > 0 {
+			t.Errorf("host %s/%s of VMs has volumes", h.Group, h.Name)
+		}
+		for _, vol := range h.Volumes {
+			subsystem("host "+h.Name, vol.Subsystem)
+			if other := alone[vol.Name]; other != "" && !vol.Shared {
+				t.Errorf("volume %s is of %s and %s", vol.Name, other, h.Name)
+			}
+			if !vol.Shared {
+				alone[vol.Name] = h.Name
+			}
+		}
+	}
+	for h := range fsm.Hosts.All(v) {
+		for _, vol := range h.Volumes {
+			if vol.Shared && alone[vol.Name] != "" {
+				t.Errorf("volume %s is shared at %s and not at %s", vol.Name, h.Name, alone[vol.Name])
+			}
+		}
+	}
+	for g := range fsm.Groups.All(v) {
+		if g.Kind == schema.MachineVM && len(g.Vlans) > 0 {
+			t.Errorf("group %s of VMs has VLANs", g.Name)
+		}
+		for _, name := range g.LoadBalancers {
+			if _, ok := fsm.LoadBalancers.Get(v, name); !ok {
+				t.Errorf("group %s has load-balancing group %s, which isn't there", g.Name, name)
+			}
+		}
+	}
+	for l := range fsm.LoadBalancers.All(v) {
+		subsystem("load-balancing group "+l.Name, l.Subsystem)
+	}
+	for m := range fsm.Machines.All(v) {
+		for _, n := range m.Nics {
+			if m.Kind == schema.MachinePhysical {
+				subsystem("machine "+m.Name, n.Network)
+			}
+		}
+	}
+}
+
 // smallWorld has what random verbs need to succeed often.
 func smallWorld() []fsm.Document {
-	docs := []fsm.Document{doc("Subsystem", "vc1", `{'address':'h'}`)}
+	docs := []fsm.Document{
+		doc("Subsystem", "vc1", `{'address':'h'}`), doc("Subsystem", "sw1", `{'kind':'qbridge','address':'h'}`), doc("Subsystem", "lb1", `{'kind':'haproxy','address':'h:1'}`),
+		doc("Subsystem", "tgt1", `{'kind':'tgt'}`), doc("Vlan", "v1", `{'id':1}`), doc("Vlan", "v2", `{'id':2,'kind':'management'}`), doc("LoadBalancer", "l1", `{'subsystem':'lb1','port':80}`),
+	}
 	for _, g := range []string{"g1", "g2"} {
 		docs = append(docs, doc("Group", g, `{'kind':'physical'}`), doc("Model", g+"/x", `{}`), doc("Host", g+"/h1", `{}`), doc("Host", g+"/h2", `{}`))
 	}
@@ -90,17 +149,24 @@ func randomVerb(rt *rapid.T) func(*fsm.Tx) error {
 	category := pick("category", "", "a", "a/b", "c")
 	fields := map[string]string{
 		"Category": fmt.Sprintf(`{'priority':%d}`, rapid.IntRange(-2, 2).Draw(rt, "priority")),
-		"Group":    `{'category':'` + category + `','policy':'` + pick("policy", "", "standard", "nothing") + `'}`,
-		"Model":    `{'kind':'` + kind + `'}`,
-		"Host":     `{'nics':[{'addresses':[{'ip':'` + ip + `'}]}]}`,
-		"Machine": `{'kind':'physical','managed':true,'group':` + pick("into", "null", "'g1'", "'g2'") + `,'host':'` + host + `','pool_groups':[` +
+		"Group": `{'category':'` + category + `','policy':'` + pick("policy", "", "standard", "nothing") + `','vlans':[` + pick("vlans", "", "'v1'", "'v1','v2'", "'v1','v2:2'", "'v1:2'") +
+			`],'load_balancers':[` + pick("balancers", "", "'l1'", "'l2'") + `]}`,
+		"Model": `{'kind':'` + kind + `'}`,
+		"Host": `{'nics':[{'vlan':'` + pick("vlan", "", "", "v1", "v2") + `','addresses':[{'ip':'` + ip + `'}]}],'volumes':[` +
+			pick("volumes", "", "{'subsystem':'tgt1','name':'d1'}", "{'subsystem':'tgt1','name':'d1','shared':true}", "{'subsystem':'sw1','name':'d1'}") + `]}`,
+		"Vlan":         fmt.Sprintf(`{'id':%d,'kind':'%s'}`, rapid.IntRange(1, 3).Draw(rt, "id"), pick("vlan's kind", "port", "management")),
+		"LoadBalancer": `{'port':80,'subsystem':'` + pick("balancer", "lb1", "lb2", "sw1") + `'}`,
+		"Subsystem":    `{'address':'h:1','kind':'` + pick("does", "qbridge", "haproxy", "tgt") + `'}`,
+		"Machine": `{'kind':'physical','managed':true,'nics':[{'mac':'52:54:00:00:00:0` + m[1:] + `'` + pick("port", "", ",'network':'sw1','port':'1'", ",'network':'sw1','port':'2'") + `}],'group':` + pick("into", "null", "'g1'", "'g2'") + `,'host':'` + host + `','pool_groups':[` +
 			pick("pool", "", "'g1'", "'g1','g2'") + `]}`,
 	}
 	names := map[string]string{
 		"Category": pick("path", "a", "a/b", "c", "a/b/c"), "Group": group, "Model": group + "/" + pick("model", "x", "y"), "Host": group + "/" + host, "Machine": m,
+		"Vlan": pick("name of a VLAN", "v1", "v2"), "LoadBalancer": pick("name of a balancer", "l1", "l2"), "Subsystem": pick("subsystem", "sw1", "lb1", "lb2", "tgt1"),
 	}
-	what := pick("what", "Category", "Group", "Model", "Host", "Machine")
-	switch pick("verb", "apply", "apply", "apply all", "unset", "activate", "standby", "release", "pool", "collect", "user", "arm", "retain") {
+	what := pick("what", "Category", "Group", "Model", "Host", "Machine", "Vlan", "LoadBalancer", "Subsystem")
+	other := pick("other machine", "m1", "m2", "m3", "m4")
+	switch pick("verb", "apply", "apply", "apply all", "unset", "activate", "standby", "release", "return", "take over", "pool", "collect", "user", "arm", "retain") {
 	case "apply":
 		return func(tx *fsm.Tx) error {
 			_, err := fsm.ApplyDocuments(tx, []fsm.Document{doc(what, names[what], fields[what])})
@@ -122,6 +188,10 @@ func randomVerb(rt *rapid.T) func(*fsm.Tx) error {
 		return func(tx *fsm.Tx) error { return fsm.StandBy(tx, m) }
 	case "release":
 		return func(tx *fsm.Tx) error { return fsm.Release(tx, m) }
+	case "return":
+		return func(tx *fsm.Tx) error { return fsm.ReturnToOrigin(tx, m) }
+	case "take over":
+		return func(tx *fsm.Tx) error { return fsm.TakeOver(tx, m, other, "") }
 	case "pool":
 		return func(tx *fsm.Tx) error { return fsm.AddToPool(tx, m, group) }
 	case "collect":
