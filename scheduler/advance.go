@@ -460,6 +460,10 @@ func (js *jobState) machineAfter(m *schema.Machine) (status, reason string) {
 	ended := "job " + j.Id + " (" + j.Sequence + ") "
 	switch {
 	case changed && m.Kind == schema.MachineVM && m.Group != "" && m.Power == schema.PowerOff && sequence.WasOn(js.steps, name):
+		if fsm.Resumable(j) {
+			return schema.StatusAbnormal, ended + "has failed and left it off on " + m.VmServer + ": " + firstOf(why, j.Error) + "; remove the cause and go on: pvmutl job resume " + j.Id +
+				", or take it back: pvmutl job rollback " + j.Id + ", or start it with: pvmutl poweron " + m.Group + " " + m.Host
+		}
 		return schema.StatusAbnormal, ended + "was " + j.State + " and has left it off on " + m.VmServer + "; start it with: pvmutl poweron " + m.Group + " " + m.Host
 	case why == "" && j.State == schema.JobCancelled:
 		return schema.StatusReady, ended + "was cancelled"

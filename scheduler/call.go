@@ -212,7 +212,7 @@ func (r *runner) confirm(ctx context.Context, answered bool) *outcome {
 		case told && r.def.Timeout > 0 && r.t.Clock.Now().Sub(begun) > r.def.Timeout:
 			return r.failed(ctx, schema.Errorf(schema.KindJobFailed, r.st.Target, "%s was asked for, and its effect wasn't seen within %s", r.st.Name, r.def.Timeout), false)
 		}
-		if o := r.sleep(ctx, r.def.Interruptible); o != nil {
+		if o := r.sleep(ctx, r.def.Interruptible || told && f.Free); o != nil {
 			return o
 		}
 	}

@@ -3,6 +3,7 @@ package scheduler_test
 import (
 	"testing"
 
+	"yagura/drivers"
 	"yagura/drivers/fake"
 	"yagura/fsm"
 	"yagura/fsm/schema"
@@ -96,7 +97,7 @@ func pooledVM(r *schedulertest.Rig) {
 
 // balancedWeb puts the VMs of web behind a balancer.
 func balancedWeb(r *schedulertest.Rig) {
-	r.World.AddPool(schedulertest.BalancerSystem, "www")
+	r.World.AddPool(schedulertest.BalancerSystem, "www", drivers.Member{Name: "web01", Address: "192.0.2.101", Port: 80})
 	r.Cluster.Do(func(tx *fsm.Tx) error {
 		if err := fsm.LoadBalancers.Put(tx, &schema.LoadBalancer{Name: "www", Subsystem: schedulertest.BalancerSystem, Port: 80}); err != nil {
 			return err

@@ -47,6 +47,7 @@ func (p *Plan) activateVM(r fsm.Reader, s side, c fsm.Choice) error {
 	} else {
 		p.add(nameStart, s.m.Name, machineArgs(s.m))
 	}
+	p.Steps[len(p.Steps)-1].Args[argVariant] = variantActivate
 	return p.balance(r, nameLBAdd, s)
 }
 

@@ -105,12 +105,11 @@ var lbRemove = &Step{
 			case m.Connections == 0 || !m.Up || e.running() >= time.Duration(drain)*time.Second:
 				return Finding{State: FoundPart, Part: partRemove}, nil
 			}
-			return Finding{State: FoundRunning}, nil
+			return Finding{State: FoundRunning, Free: true}, nil
 		},
 	},
-	Undo:          addMember,
-	Timeout:       2 * time.Hour, // of drain_seconds there may be 3600
-	Interruptible: true,
+	Undo:    addMember,
+	Timeout: 2 * time.Hour, // of drain_seconds there may be 3600
 }
 
 func probeNoMember(ctx context.Context, e *Env) (Finding, error) {

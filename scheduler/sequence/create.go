@@ -192,7 +192,7 @@ func planCreateAs(r fsm.Reader, j *schema.Job, model string, host *schema.Host) 
 	s := side{&schema.Machine{Name: vm, Kind: schema.MachineVM}, c.group, host, c.model.Name}
 	p.register(nameRegisterDPM, s)
 	p.distribute(r, fsm.PhaseRun, s.m, s.h, s.model, s.g.Name)
-	p.add(nameStart, vm, args(argWas, schema.PowerOff))
+	p.add(nameStart, vm, args(argWas, schema.PowerOff, argVariant, variantActivate))
 	return p, p.balance(r, nameLBAdd, s)
 }
 

@@ -34,7 +34,7 @@ var kinds = []*Sequence{
 
 // steps is THE list of steps, by the catalog's names where it has one.
 var steps = []*Step{
-	startVMServer, startMachine, shutdownStep, rebootStep, suspendStep, checkPower, updateConfiguration,
+	startVMServer, startMachine, startActivated, shutdownStep, rebootStep, suspendStep, checkPower, updateConfiguration,
 	migrate, move, failover, moveResult,
 	checkVMServer, planMigration, fenceVMServer, planFailover, failoverResult,
 	checkMoves, rearranged,

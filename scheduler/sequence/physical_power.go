@@ -68,6 +68,9 @@ var stopPhysical = &Act{
 			e.set(OutProof, "its management controller reads off")
 			return Finding{State: FoundDone}, nil
 		case e.arg(argForce) != "true" && e.part() == "" && e.running() >= grace(e):
+			if e.Job.Cancel { // it hasn't listened, and nobody wants it off any more
+				return Finding{State: FoundRunning, Free: true}, nil
+			}
 			return Finding{State: FoundPart, Part: partForce}, nil
 		}
 		return Finding{}, nil
@@ -127,8 +130,7 @@ var startPhysicalMachine = &Step{
 		}
 		return "" // with the host setting's name and addresses it must not
 	},
-	Timeout:       10 * time.Minute,
-	Interruptible: true,
+	Timeout: 10 * time.Minute, // and not to be given up: a start that comes late would bring up what was taken back
 }
 
 var shutdownPhysical = &Step{
@@ -187,8 +189,6 @@ var fenceMachine = &Step{
 	Timeout:     graceShutdown + 10*time.Minute,
 	CallTimeout: 5 * time.Second,
 	Patience:    6 * time.Second,
-	// It is waited for all the same: given up, nobody would know whether it is off.
-	Interruptible: true,
 }
 
 const proofIsolated = "isolated: "

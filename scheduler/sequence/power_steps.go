@@ -125,17 +125,21 @@ var startMachine = &Step{
 	Timeout: 5 * time.Minute,
 	// Given up, the machine is on or off; nothing else is left of it.
 	Interruptible: true,
-	// Only a VM that the job has made is switched off again, to be destroyed, or
-	// one that it has given the name and addresses of a host setting.
+	Undo:          powerAct(drivers.PowerOff, fixed(drivers.OpPowerOff)),
+	UndoCommit:    setRowPower(schema.PowerOff),
+	UndoSkip:      func(*Env) string { return "the machine may stay on" },
+}
+
+// startActivated starts a VM that the job has made, or given the name and
+// addresses of a host setting. It is switched off again when that is taken
+// back, and not given up on its way: it would come up late.
+var startActivated = &Step{
+	Name: nameStart, Variant: variantActivate,
+	Act:        powerAct(drivers.PowerOn, fixed(drivers.OpPowerOn)),
+	Commit:     setRowPower(schema.PowerOn),
+	Timeout:    5 * time.Minute,
 	Undo:       powerAct(drivers.PowerOff, fixed(drivers.OpPowerOff)),
 	UndoCommit: setRowPower(schema.PowerOff),
-	UndoSkip: func(e *Env) string {
-		switch e.Job.Sequence {
-		case fsm.SeqCreateMachineToGroup, fsm.SeqMoveFromPoolToGroup, fsm.SeqMoveFromManagedToGroup:
-			return ""
-		}
-		return "the machine may stay on"
-	},
 }
 
 // skipStart knows the flows in which a start depends on what came before.

@@ -171,6 +171,9 @@ type Finding struct {
 	State  FindingState
 	Handle string // FoundRunning: the task to wait for, if it has an id
 	Part   string // FoundPart: the part that is due now
+	// Free says that nothing that was asked for is still to come: the step may be
+	// given up now, when its job is cancelled.
+	Free bool
 }
 
 // FindingState is what a probe saw.

@@ -14,6 +14,7 @@ import (
 const (
 	variantPhysical = "physical" // the machine is a physical one
 	variantFence    = "fence"    // physical, and to be proven off: its volumes and addresses move
+	variantActivate = "activate" // a VM that has its name and addresses from the job
 	variantBind     = "bind"     // the machine exists, and is bound to its host setting at once
 )
 
