@@ -42,7 +42,7 @@ generate: ## generate the protobuf, gRPC, gateway and OpenAPI code
 	deploy/tools/generate.sh
 
 .PHONY: bench
-bench: bench-cluster bench-placement ## all benchmarks
+bench: bench-cluster bench-placement bench-jobs bench-events ## all benchmarks
 
 .PHONY: bench-cluster
 bench-cluster: build ## three managers side by side with etcd 3.4
@@ -53,6 +53,16 @@ bench-cluster: build ## three managers side by side with etcd 3.4
 bench-placement: ## the optimizer side by side with its peers (BENCH_DATA=DIR adds public data)
 	@deploy/tools/need.sh placement
 	BENCH_DATA='$(BENCH_DATA)' go run ./placement/placebench
+
+.PHONY: bench-jobs
+bench-jobs: ## what the controller costs a step: 100 replacements side by side
+	@deploy/tools/need.sh etcd
+	go run ./deploy/bench/jobs
+
+.PHONY: bench-events
+bench-events: build ## intake of SNMP notifications side by side with snmptrapd and etcd
+	@deploy/tools/need.sh events
+	go run ./deploy/bench/events -bin bin
 
 .PHONY: soak
 soak: build ## the long fault campaigns, against real processes

@@ -6,6 +6,7 @@ missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); }
 case "${1:-}" in
   etcd) need etcd etcd-server ;;
+  events) need etcd etcd-server; need snmptrapd snmptrapd ;;
   placement) need hbal ganeti-htools ;;
   soak) need snmpinform snmp; need ip iproute2; need iptables iptables ;;
   *)
