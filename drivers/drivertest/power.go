@@ -13,6 +13,10 @@ type PowerWorld struct {
 	// On and Off name machines that are in that state at the start; the
 	// operating system of On listens.
 	On, Off string
+	// NoController says that the machines have no management controller: nothing
+	// can force them or prove them off, one that doesn't answer is unreachable,
+	// and only one that this driver has shut down is known to be off.
+	NoController bool
 	// Crash kills the operating system of a machine; the power stays on.
 	Crash func(t *testing.T, machine string)
 	// Silence makes a machine's controller stop answering.
@@ -42,9 +46,20 @@ func RunPower(t *testing.T, world func(t *testing.T) PowerWorld) {
 			t.Cleanup(cancel)
 			p := &power{T: t, ctx: ctx, w: world(t)}
 			p.d = p.w.Open(t)
+			if instead := withoutController[c.name]; p.w.NoController && instead != nil {
+				c.run = instead
+			}
 			c.run(p)
 		})
 	}
+}
+
+// withoutController are the tests in place of those that need a management controller.
+var withoutController = map[string]func(*power){
+	"Converges":                testSoftOnOff,
+	"Restart":                  testSoftRestart,
+	"ForceEndsACrashedMachine": testSoftCrashed,
+	"Refusals":                 testSoftRefuses,
 }
 
 type power struct {
@@ -169,5 +184,72 @@ func testPowerSilent(p *power) {
 	}
 	_, err := p.d.SetPower(p.ctx, call("1"), p.w.On, drivers.OpPowerOff)
 	p.fails(drivers.KindUnreachable, "power-off through a silent controller", err)
+	p.effects(0, "", "")
+}
+
+func testSoftOnOff(p *power) {
+	p.becomes(p.w.On, drivers.PowerOn)
+	p.set(p.w.On, drivers.OpPowerOn, "1")
+	p.effects(0, "", "")
+	p.silent(p.w.Off)
+	p.set(p.w.Off, drivers.OpPowerOn, "2")
+	waitFor(p.T, p.ctx, "the machine to start", func() bool {
+		state, _ := p.d.PowerState(p.ctx, p.w.Off)
+		return state == drivers.PowerOn
+	})
+	p.set(p.w.Off, drivers.OpPowerOn, "2")
+	p.effects(1, "host-power-on", p.w.Off)
+	p.set(p.w.On, drivers.OpShutdown, "3")
+	p.becomes(p.w.On, drivers.PowerOff)
+	for _, op := range []drivers.PowerOp{drivers.OpShutdown, drivers.OpPowerOff} {
+		p.set(p.w.On, op, "4")
+	}
+	p.set(p.w.On, drivers.OpPowerOn, "5")
+	waitFor(p.T, p.ctx, "the machine to start again", func() bool {
+		state, _ := p.d.PowerState(p.ctx, p.w.On)
+		return state == drivers.PowerOn
+	})
+	p.effects(1, "host-shutdown", p.w.On)
+	p.effects(1, "host-power-on", p.w.On)
+}
+
+// silent holds that a machine that doesn't answer isn't taken for one that is off.
+func (p *power) silent(machine string) {
+	p.Helper()
+	for range 3 {
+		if state, err := p.d.PowerState(p.ctx, machine); state != drivers.PowerUnknown || drivers.KindOf(err) != drivers.KindUnreachable {
+			p.Fatalf("a machine that doesn't answer is %s, %v", state, err)
+		}
+	}
+}
+
+func testSoftRestart(p *power) {
+	p.set(p.w.On, drivers.OpReboot, "1")
+	waitFor(p.T, p.ctx, "the machine to restart", func() bool {
+		state, _ := p.d.PowerState(p.ctx, p.w.On)
+		return state == drivers.PowerOn && p.w.Effects(p.T, "host-reboot", p.w.On) == 1
+	})
+	p.effects(1, "", "")
+}
+
+func testSoftCrashed(p *power) {
+	p.w.Crash(p.T, p.w.On)
+	p.silent(p.w.On)
+	for _, op := range []drivers.PowerOp{drivers.OpPowerOff, drivers.OpReset} {
+		_, err := p.d.SetPower(p.ctx, call("1"), p.w.On, op)
+		p.fails(drivers.KindUnreachable, string(op)+" of a crashed machine", err)
+	}
+	p.effects(0, "", "")
+}
+
+func testSoftRefuses(p *power) {
+	_, err := p.d.PowerState(p.ctx, "nobody")
+	p.fails(drivers.KindNotFound, "the power of nobody", err)
+	_, err = p.d.SetPower(p.ctx, call("1"), "nobody", drivers.OpPowerOn)
+	p.fails(drivers.KindNotFound, "power-on of nobody", err)
+	for _, op := range []drivers.PowerOp{drivers.OpPowerOff, drivers.OpReset, drivers.OpSuspend} {
+		_, err = p.d.SetPower(p.ctx, call("2"), p.w.On, op)
+		p.fails(drivers.KindUnsupported, string(op)+" without a controller", err)
+	}
 	p.effects(0, "", "")
 }
