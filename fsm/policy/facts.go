@@ -131,7 +131,7 @@ var silencing = []string{
 	fsm.SeqStartupMachine, fsm.SeqShutdownMachine, fsm.SeqRebootMachine, fsm.SeqSuspendMachine, fsm.SeqMoveFromGroupToPool, fsm.SeqMoveFromGroupToManaged,
 	fsm.SeqMoveFromPoolToGroup, fsm.SeqMoveFromManagedToGroup, fsm.SeqMoveMasterMachineToGroup, fsm.SeqChangeServerGroup, fsm.SeqDeleteVirtualMachine,
 	fsm.SeqDistributeSoftwareToMachine, fsm.SeqDistributeSoftwareToMachinesInGroup, fsm.SeqDistributeSoftwareToGroupWithScenario,
-	fsm.SeqDistributeSoftwareToMachineWithScenario, fsm.SeqMoveMachine, fsm.SeqCreateMachineToGroup,
+	fsm.SeqDistributeSoftwareToMachineWithScenario, fsm.SeqMoveMachine, fsm.SeqCreateMachineToGroup, fsm.SeqTakeOverMachine,
 }
 
 // live takes a job that isn't over into account.
@@ -139,6 +139,9 @@ func (f *Facts) live(j *schema.Job) {
 	m := f.Machine
 	if j.Event != "" {
 		f.Running = append(f.Running, j)
+	}
+	if j.Started != nil && slices.Contains(silencing, j.Sequence) && slices.Contains(j.Targets, m.Name) {
+		f.WorkedOnBy = j.Id
 	}
 	server := j.Params[fsm.ParamVMServer]
 	switch {
@@ -150,8 +153,6 @@ func (f *Facts) live(j *schema.Job) {
 		if s, ok := fsm.Machines.Get(f.Rows, server); ok && s.Group == m.Group && s.Model == m.Model && m.Kind == schema.MachineVMServer {
 			f.PlacedBy = j.Id
 		}
-	case j.Started != nil && slices.Contains(silencing, j.Sequence) && slices.Contains(j.Targets, m.Name):
-		f.WorkedOnBy = j.Id
 	}
 }
 

@@ -126,15 +126,16 @@ func victimOf(r fsm.Reader, e *schema.Event) string {
 }
 
 // excused tells whether it is known why a machine doesn't answer, or nobody
-// minds: it ran in no group, it is in maintenance, a job works on it, or has
-// shut it down.
+// minds: it ran in no group, it is in maintenance, a person's job works on it, or
+// a job has shut it down. A job of automation is no excuse: it may be there
+// because the machine doesn't answer.
 func excused(r fsm.Reader, e *schema.Event) bool {
 	m, ok := fsm.Machines.Get(r, e.Target)
 	if !ok || e.Group == "" || m.Maintenance || e.Decision == schema.DecisionMaintenance {
 		return true
 	}
 	if holder := fsm.HeldBy(r, m.Name); holder != "" {
-		if j, err := fsm.JobRow(r, holder); err == nil && slices.Contains(silencing, j.Sequence) {
+		if j, err := fsm.JobRow(r, holder); err == nil && j.Event == "" && slices.Contains(silencing, j.Sequence) {
 			return true
 		}
 	}
