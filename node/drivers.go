@@ -16,7 +16,9 @@ import (
 	"yagura/drivers/redfish"
 	"yagura/drivers/storagecli"
 	"yagura/drivers/vcenter"
+	"yagura/drivers/wol"
 	"yagura/fsm"
+	"yagura/fsm/schema"
 	"yagura/scheduler/sequence"
 )
 
@@ -65,6 +67,14 @@ var powers = map[string]func(of func(machine string) (access, bool)) drivers.Pow
 			return ipmi.Machine{Address: a.url, User: a.user, Password: a.password, Suite: a.system}, ok
 		}, 0)
 	},
+	"wol": func(of func(string) (access, bool)) drivers.Power {
+		return wol.New("wol", func(name string) (wol.Machine, bool) {
+			a, ok := of(name)
+			return wol.Machine{
+				Address: a.url, User: a.user, Password: a.password, Key: a.key, HostKey: a.hostKey, MAC: a.mac, Broadcast: a.broadcast,
+			}, ok
+		}, 0)
+	},
 }
 
 // access is how to reach a system, with its password opened.
@@ -76,6 +86,7 @@ type access struct {
 	thumbprint                        string
 	insecure                          bool
 	options                           map[string]string
+	hostKey, mac, broadcast           string // wol
 }
 
 // same tells whether two accesses lead to one connection.
@@ -232,8 +243,12 @@ func (d *rowDrivers) bmc(machine string) (access, bool) {
 		return access{}, false
 	}
 	b := m.Bmc
-	a := access{name: machine, url: b.Address, user: b.User, system: b.System, ca: b.Ca, thumbprint: b.Thumbprint}
-	if b.Kind == "redfish" && !strings.Contains(a.url, "://") {
+	a := access{name: machine, url: b.Address, user: b.User, system: b.System, ca: b.Ca, thumbprint: b.Thumbprint,
+		hostKey: b.HostKey, mac: b.Mac, broadcast: b.Broadcast}
+	if a.mac == "" && len(m.Nics) > 0 {
+		a.mac = m.Nics[0].Mac
+	}
+	if b.Kind == schema.BMCRedfish && !strings.Contains(a.url, "://") {
 		a.url = "https://" + a.url
 	}
 	if err := d.prepare(&a, b.Password, b.Key); err != nil {
