@@ -197,9 +197,11 @@ func (t *Table[T]) Put(tx *Tx, row T) error {
 	if key == "" {
 		return schema.Errorf(schema.KindInvalid, t.name, "the name is empty")
 	}
-	if level := Settings(tx).Feature; level < t.since && level > 0 {
-		return schema.Errorf(schema.KindConflict, t.name+" "+key, "it needs feature level %d, the cluster has %d", t.since, level).
-			WithHint("upgrade all managers; the level rises by itself then")
+	if t.since > 0 {
+		if level := Settings(tx).Feature; level > 0 && level < t.since {
+			return schema.Errorf(schema.KindConflict, t.name+" "+key, "it needs feature level %d, the cluster has %d", t.since, level).
+				WithHint("upgrade all managers; the level rises by itself then")
+		}
 	}
 	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(row)
 	if err != nil {

@@ -68,6 +68,7 @@ func forgetReported(tx *Tx, subsystem string) error {
 func forgetMachine(tx *Tx, old *schema.Machine) error {
 	m := proto.Clone(old).(*schema.Machine)
 	m.Managed, m.Maintenance, m.Bmc, m.Capacity, m.Cost, m.Tags, m.Software, m.Description = false, false, nil, 0, 0, nil, nil, ""
+	m.Initiators, m.Address = nil, ""
 	if proto.Equal(m, old) {
 		return schema.Errorf(schema.KindConflict, "Machine "+m.Name, "it isn't managed, and subsystem %s still reports it", m.Subsystem).
 			WithHint("delete it there and collect; then it can be removed here")
