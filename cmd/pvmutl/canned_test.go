@@ -99,6 +99,7 @@ func groupJob() *api.JobInfo {
 	info.Job.Params = map[string]string{"group": "db"}
 	for i, s := range info.Steps {
 		s.Name, s.Target = "distribute-software", []string{"ph01", "ph01", "ph02", "ph03"}[i]
+		s.Args = map[string]string{"software": []string{"agent", "", "base", "base"}[i]}
 		s.Description = []string{"agent, registered for the group", "", "base, registered for the model", "base, registered for the model"}[i]
 	}
 	info.Steps[0].Ended, info.Steps[0].Tail = at(4), "PLAY [all] ***\nok: [ph01]\x1b[0m\r\n"

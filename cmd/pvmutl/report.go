@@ -58,6 +58,8 @@ func reportOf(info *api.JobInfo) []reportLine {
 		l.result = job.GetParked()
 	case job.GetError() != "":
 		l.result = job.GetError()
+	case !schema.JobEnded(job.GetState()) && job.GetWaiting() != "":
+		l.result = "waits for " + job.Waiting
 	}
 	return []reportLine{l}
 }
@@ -65,19 +67,31 @@ func reportOf(info *api.JobInfo) []reportLine {
 // machineLine is what became of a machine, by the steps on it: the first that
 // isn't done tells, else all is well.
 func machineLine(info *api.JobInfo, machine string) reportLine {
-	l := reportLine{job: info.GetJob(), targets: machine, state: schema.JobSucceeded}
+	l := reportLine{job: info.GetJob(), targets: machine, state: info.GetJob().GetState()}
+	var software []string
+	skipped := ""
 	for _, s := range info.GetSteps() {
-		switch {
-		case s.Target != machine, s.State == schema.StepDone, s.State == schema.StepSkipped:
+		if s.Target != machine {
 			continue
-		case s.State == schema.StepFailed:
-			l.state, l.result = schema.JobFailed, firstOf(s.Error, "step "+s.Name+" failed")
-		case s.State == schema.StepPending:
-			l.state, l.result = l.job.GetState(), "step "+s.Name+" wasn't reached"
-		default:
-			l.state, l.result = l.job.GetState(), "in step "+s.Name
 		}
-		return l
+		switch s.State {
+		case schema.StepDone:
+			software = append(software, s.Args["software"])
+		case schema.StepSkipped:
+			skipped = s.Skipped
+		case schema.StepFailed:
+			l.state, l.result = schema.JobFailed, firstOf(s.Error, "step "+s.Name+" failed")
+			return l
+		case schema.StepPending:
+			l.result = "step " + s.Name + " wasn't reached"
+			return l
+		default:
+			l.result = "in step " + s.Name
+			return l
+		}
+	}
+	if len(software) > 0 || skipped != "" {
+		l.state, l.result = schema.JobSucceeded, firstOf(strings.Join(software, ", "), skipped)
 	}
 	return l
 }

@@ -137,6 +137,9 @@ func nextStep(info *api.JobInfo) string {
 	job := info.GetJob()
 	switch job.GetState() {
 	case schema.JobParked:
+		if strings.Contains(job.Parked, "pvmutl job resume") { // it says how to answer
+			return fmt.Sprintf(`or undo it with "pvmutl job rollback %s"`, job.Id)
+		}
 		return fmt.Sprintf(`answer with "pvmutl job resume %s%s", or undo it with "pvmutl job rollback %s"`, job.Id, because(strings.Join(job.ResumeWords, "|"), " "), job.Id)
 	case schema.JobCancelled:
 		return "look at its machines before going on: pvmutl job show " + job.Id

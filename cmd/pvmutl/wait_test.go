@@ -23,6 +23,8 @@ func (f *fakeManager) startJobs(ids ...string) {
 func TestOutcomes(t *testing.T) {
 	parked := jobIn("7", schema.JobParked, 40, schema.StepStarted)
 	parked.Job.Parked, parked.Job.ResumeWords = "no BMC of esx02 answers", []string{"off", "wait"}
+	told := jobIn("7", schema.JobParked, 40, schema.StepStarted)
+	told.Job.Parked, told.Job.ResumeWords = "the script may have run; look, then: pvmutl job resume 7 {done|retry}", []string{"done", "retry"}
 	cancelled := jobIn("7", schema.JobCancelled, 40, schema.StepDone)
 	cancelled.Job.CancelBy = "tanaka"
 	for _, test := range []struct {
@@ -40,6 +42,7 @@ func TestOutcomes(t *testing.T) {
 		{"failed without reaching a step", failed(jobIn("7", schema.JobFailed, 0, schema.StepSkipped), schema.KindTooFewMachines, "pool db: it is empty"), 5, "failed: pool db: it is empty\n"},
 		{"failed without a kind", failed(jobIn("7", schema.JobFailed, 0), "", "unclear"), 7, "failed: unclear"},
 		{"cancelled", cancelled, 28, "cancelled by tanaka; look at its machines"},
+		{"parked with the answer", told, 29, `look, then: pvmutl job resume 7 {done|retry}; or undo it with "pvmutl job rollback 7"`},
 		{"parked", parked, 29, `parked: no BMC of esx02 answers; answer with "pvmutl job resume 7 off|wait", or undo it with "pvmutl job rollback 7"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
