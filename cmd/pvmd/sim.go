@@ -21,6 +21,7 @@ func newSimCmd() *cobra.Command {
 	cfg := sim.Config{
 		StateDir: sim.DemoStateDir, VCenterAddr: sim.DemoVCenterAddr, ControlAddr: sim.DemoControlAddr,
 		BMCAddr: sim.DemoBMCAddr, BMCPort: sim.DemoBMCPort, SwitchAddr: sim.DemoSwitchAddr, BalancerAddr: sim.DemoBalancerAddr,
+		ServiceAddr: sim.DemoServiceAddr,
 	}
 	var world, passwordFile, bmcPasswordFile string
 	cmd := &cobra.Command{
@@ -65,6 +66,7 @@ sim.password and sim.bmc-password.`,
 	f.IntVar(&cfg.BMCPort, "bmc-port", cfg.BMCPort, "port of every BMC")
 	f.StringVar(&cfg.SwitchAddr, "switch-address", cfg.SwitchAddr, "where the SNMP agent of the first switch listens, IP:PORT; the others follow, one port each")
 	f.StringVar(&cfg.BalancerAddr, "balancer-address", cfg.BalancerAddr, "where the stats socket of the first balancer listens, IP:PORT; the others follow, one port each")
+	f.StringVar(&cfg.ServiceAddr, "service-address", cfg.ServiceAddr, "where the first service of a host answers, IP:PORT; the others follow, one address each")
 	f.StringVar(&cfg.SwitchCommunity, "switch-community", sim.DefaultCommunity, "SNMP community of the switches")
 	f.StringVar(&world, "world", "", "YAML file that describes the world (default: the demo world)")
 	f.StringVar(&cfg.Ledger, "ledger", "", "file that effects are appended to (default: sim.ledger.jsonl in the state directory)")

@@ -36,6 +36,9 @@ type Config struct {
 	// host:port on loopback; the others follow, one port each. Empty means
 	// ephemeral ports of 127.0.0.1 for all.
 	BalancerAddr string
+	// ServiceAddr is where the first service answers, host:port on loopback; the
+	// others follow, one address each. Empty means that none does.
+	ServiceAddr string
 	// SwitchCommunity reads and writes at every switch; empty means private.
 	SwitchCommunity string
 	// CertFile and KeyFile are the vCenter's certificate; empty means that one
@@ -68,6 +71,7 @@ const (
 	DemoBMCPort      = 8443
 	DemoSwitchAddr   = "127.0.0.21:10161"
 	DemoBalancerAddr = "127.0.0.21:19999"
+	DemoServiceAddr  = "127.0.0.41:5432"
 	DemoStateDir     = ".demo"
 	DefaultUser      = "administrator@vsphere.local"
 	DefaultBMCUser   = "admin"
@@ -88,6 +92,9 @@ func (c *Config) complete() (remove func(), err error) {
 		if err := loopbackOnly(*a); err != nil {
 			return remove, err
 		}
+	}
+	if err := c.checkServiceAddr(); err != nil {
+		return remove, err
 	}
 	if c.BMCAddr != "" {
 		if err := loopbackOnly(net.JoinHostPort(c.BMCAddr, "0")); err != nil {

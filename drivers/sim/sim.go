@@ -100,6 +100,9 @@ func (s *Sim) start(ctx context.Context) error {
 		return err
 	}
 	s.buildArrays()
+	if err = s.startServices(); err != nil {
+		return err
+	}
 	if s.control, err = startControl(s); err != nil {
 		return err
 	}

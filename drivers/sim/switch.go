@@ -14,7 +14,19 @@ type SwitchSpec struct {
 	Name     string   `yaml:"name"`
 	Ports    int      `yaml:"ports"`    // 0 means 16
 	Machines []string `yaml:"machines"` // the first one is at p1, the next at p2, ...
+	// VLANs that it has at the start, beside the default one.
+	VLANs []SwitchVLANSpec `yaml:"vlans"`
 }
+
+// SwitchVLANSpec describes a port-based VLAN and the machines whose ports are in it.
+type SwitchVLANSpec struct {
+	Name     string   `yaml:"name"`
+	ID       int      `yaml:"id"`
+	Machines []string `yaml:"machines"`
+}
+
+// DemoVLAN is the VLAN of the demo's databases.
+const DemoVLAN = 120
 
 // maxSwitchPorts bounds a switch.
 const maxSwitchPorts = 512
@@ -41,6 +53,16 @@ func (w *World) checkSwitches(l *layout, claim func(kind, name string) error) er
 				return fmt.Errorf("switch %q: machine %q is not of this world", spec.Name, m)
 			}
 		}
+		for _, v := range spec.VLANs {
+			if v.ID <= defaultVLAN || v.ID > maxVLAN || v.Name == "" {
+				return fmt.Errorf("switch %q: VLAN %q: id %d; a name and an id of 2 to %d are possible", spec.Name, v.Name, v.ID, maxVLAN)
+			}
+			for _, m := range v.Machines {
+				if !slices.Contains(spec.Machines, m) {
+					return fmt.Errorf("switch %q: VLAN %q: machine %q is at none of its ports", spec.Name, v.Name, m)
+				}
+			}
+		}
 		l.switches = append(l.switches, spec)
 	}
 	return nil
@@ -64,7 +86,27 @@ type vlanEntry struct {
 	egress, forbidden, untagged []byte // PortLists
 }
 
-func newBridge(ports int) *bridge {
+// newBridge is a switch as its description has it.
+func newBridge(spec SwitchSpec) *bridge {
+	b := emptyBridge(spec.Ports)
+	for _, v := range spec.VLANs {
+		def, list := b.vlans[defaultVLAN], make([]byte, b.octets())
+		def.egress = bytes.Clone(def.egress)
+		for n, m := range spec.Machines {
+			if slices.Contains(v.Machines, m) {
+				list[n/8] |= 0x80 >> (n % 8)
+				def.egress[n/8] &^= 0x80 >> (n % 8)
+				b.pvid[n] = v.ID
+			}
+		}
+		def.untagged = def.egress
+		b.vlans[defaultVLAN], b.vlans[v.ID] = def, vlanEntry{name: v.Name, egress: list, untagged: list, forbidden: make([]byte, b.octets())}
+	}
+	return b
+}
+
+// emptyBridge is a switch with all ports in the default VLAN.
+func emptyBridge(ports int) *bridge {
 	b := &bridge{ports: ports, vlans: map[int]vlanEntry{}, pvid: make([]int, ports), serial: 1}
 	all := make([]byte, b.octets())
 	for n := range b.pvid {

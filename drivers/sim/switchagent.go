@@ -40,7 +40,7 @@ func (s *Sim) startSwitches() error {
 		if err != nil {
 			return fmt.Errorf("switch %s: listen on %s: %w", spec.Name, addr, err)
 		}
-		w := &netSwitch{sim: s, spec: spec, conn: conn, start: time.Now(), bridge: newBridge(spec.Ports), slots: make(chan struct{}, maxWaiting)}
+		w := &netSwitch{sim: s, spec: spec, conn: conn, start: time.Now(), bridge: newBridge(spec), slots: make(chan struct{}, maxWaiting)}
 		s.switches = append(s.switches, w)
 		s.spawn(w.serve)
 	}

@@ -35,6 +35,8 @@ type World struct {
 	Balancers []BalancerSpec `yaml:"balancers"`
 	// Arrays are managed by a tool, `pvmd sim array`.
 	Arrays []ArraySpec `yaml:"arrays"`
+	// Services are what hosts offer to the network.
+	Services []ServiceSpec `yaml:"services"`
 	// VMs are spread over the VM servers in order, one after the other.
 	VMs []VMSpec `yaml:"vms"`
 }
@@ -64,9 +66,11 @@ type VMSpec struct {
 
 // DemoWorld is the world of `make demo`: esx01 to esx04 on shared01, three of
 // web01 to web12 on each, spare01 switched off and the template tmpl-web on
-// esx01, the physical machines ph01 to ph04, the switch sw1, whose ports p1 to
-// p4 lead to them, the balancer lb1, whose pool db has db01 and db02, and the
-// array array1, where ph01 has db01-data, ph02 db02-data, and both shared-quorum.
+// esx01, the physical machines ph01 to ph04, of which ph01 and ph02 are on, the
+// switch sw1, whose ports p1 to p4 lead to them, with ph01 and ph02 in VLAN
+// shop-db, the balancer lb1, whose pool db has db01 and db02, and the array
+// array1, where ph01 has db01-data, ph02 db02-data, and both shared-quorum. Who
+// has such a volume is that host: it answers at the address of db01 or db02.
 func DemoWorld() World {
 	return World{
 		VCenter:          "vc1",
@@ -74,15 +78,21 @@ func DemoWorld() World {
 		SharedDatastores: []string{"shared01"},
 		LocalDatastores:  true,
 		VMServers:        []MachineSpec{{Name: "esx%02d", Count: 4}},
-		Machines:         []MachineSpec{{Name: "ph%02d", Count: 4}},
-		Switches:         []SwitchSpec{{Name: "sw1", Ports: 16, Machines: []string{"ph01", "ph02", "ph03", "ph04"}}},
+		Machines:         []MachineSpec{{Name: "ph01"}, {Name: "ph02"}, {Name: "ph03", Off: true}, {Name: "ph04", Off: true}},
+		Switches: []SwitchSpec{{
+			Name: "sw1", Ports: 16, Machines: []string{"ph01", "ph02", "ph03", "ph04"},
+			VLANs: []SwitchVLANSpec{{Name: "shop-db", ID: DemoVLAN, Machines: []string{"ph01", "ph02"}}},
+		}},
 		Balancers: []BalancerSpec{{Name: "lb1", Pools: []PoolSpec{{Name: "db", Servers: []PoolServerSpec{
-			{Name: "db01", Address: "192.0.2.51", Port: 5432}, {Name: "db02", Address: "192.0.2.52", Port: 5432},
+			{Name: "db01", Address: "127.0.0.41", Port: 5432}, {Name: "db02", Address: "127.0.0.42", Port: 5432},
 		}}}}},
 		Arrays: []ArraySpec{{Name: "array1", Volumes: []VolumeSpec{
 			{Name: "db01-data", Machines: []string{"ph01"}}, {Name: "db02-data", Machines: []string{"ph02"}},
 			{Name: "shared-quorum", Shared: true, Machines: []string{"ph01", "ph02"}},
 		}}},
+		Services: []ServiceSpec{
+			{Name: "db01", Array: "array1", Volume: "db01-data", VLAN: DemoVLAN}, {Name: "db02", Array: "array1", Volume: "db02-data", VLAN: DemoVLAN},
+		},
 		VMs: []VMSpec{
 			{Name: "web%02d", Count: 12},
 			{Name: "spare01", Server: "esx01", Off: true},
@@ -177,6 +187,9 @@ func (w *World) layout() (*layout, error) {
 		return nil, err
 	}
 	if err = w.checkArrays(l, claim); err != nil {
+		return nil, err
+	}
+	if err = w.checkServices(); err != nil {
 		return nil, err
 	}
 	if len(l.servers) == 0 {
