@@ -176,19 +176,20 @@ func (t *leadership) failUnstartable(ctx context.Context, id string, cause error
 	}
 }
 
-// whyWait says what a queued job waits for, as far as is known without a plan.
+// whyWait says what a queued job waits for, as far as is known without a plan:
+// what can be read behind "waits for".
 func (t *leadership) whyWait(r fsm.Reader, j *schema.Job, ahead reservations) string {
 	if mate := eventMate(r, j); mate != "" {
-		return "job " + mate + " of the same event goes first"
+		return "job " + mate + " of the same event, which goes first"
 	}
 	if object, holder, conflict := fsm.LockConflict(r, j.Id, j.Locks); conflict {
-		return object + " is held by job " + holder
+		return object + ", held by job " + holder
 	}
 	if object, first := ahead.conflict(j.Locks); first != "" {
-		return object + " is waited for by job " + first + " first"
+		return object + ", which job " + first + " gets first"
 	}
 	if t.running() >= t.MaxJobs {
-		return "too many jobs are running"
+		return "other jobs to end: as many as may are running"
 	}
 	return ""
 }
