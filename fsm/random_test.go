@@ -86,18 +86,19 @@ func checkNetwork(t interface{ Errorf(string, ...any) }, v *fsm.View) {
 		}
 		for _, vol := range h.Volumes {
 			subsystem("host "+h.Name, vol.Subsystem)
-			if other := alone[vol.Name]; other != "" && !vol.Shared {
-				t.Errorf("volume %s is of %s and %s", vol.Name, other, h.Name)
+			key := vol.Subsystem + "/" + vol.Name
+			if other := alone[key]; other != "" && !vol.Shared {
+				t.Errorf("volume %s is of %s and %s/%s", key, other, h.Group, h.Name)
 			}
 			if !vol.Shared {
-				alone[vol.Name] = h.Name
+				alone[key] = h.Group + "/" + h.Name
 			}
 		}
 	}
 	for h := range fsm.Hosts.All(v) {
 		for _, vol := range h.Volumes {
-			if vol.Shared && alone[vol.Name] != "" {
-				t.Errorf("volume %s is shared at %s and not at %s", vol.Name, h.Name, alone[vol.Name])
+			if other := alone[vol.Subsystem+"/"+vol.Name]; vol.Shared && other != "" {
+				t.Errorf("volume %s is shared at %s/%s and not at %s", vol.Name, h.Group, h.Name, other)
 			}
 		}
 	}
