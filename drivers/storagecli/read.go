@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/command"
 )
 
 // Facts that lines of output state.
@@ -63,7 +64,7 @@ func (a *array) read(lines []line, output string) error {
 				known[key] = placeholder.ReplaceAllStringFunc(v, func(p string) string { return known[p[1:len(p)-1]] })
 			}
 			if err := a.state(l.Fact, known); err != nil {
-				return fmt.Errorf("line %q: %w", clip(text), err)
+				return fmt.Errorf("line %q: %w", command.Clip(text), err)
 			}
 			break
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/command"
 )
 
 // DefaultTimeout bounds one command; some tools lock the array for a while.
@@ -30,8 +31,8 @@ type Config struct {
 
 // Driver drives one array. It keeps nothing between two calls.
 type Driver struct {
-	cfg Config
-	env []string
+	cfg  Config
+	tool command.Tool
 	*settings
 
 	tools sync.Mutex // held while tools run: they lock the array, and a check has to hold until its change
@@ -45,7 +46,7 @@ func Open(cfg Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{cfg: cfg, env: cfg.environment(), settings: s}, nil
+	return &Driver{cfg: cfg, tool: cfg.makeTool(s), settings: s}, nil
 }
 
 // Close implements drivers.Storage. There is no session to end.
@@ -159,7 +160,7 @@ func (d *Driver) Disconnect(ctx context.Context, call drivers.Call, volume strin
 // change brings a change about: todo says for which initiators the commands
 // have to run, done what is lacking afterwards.
 func (d *Driver) change(
-	ctx context.Context, call drivers.Call, op, command, volume string, initiators []string,
+	ctx context.Context, call drivers.Call, op, line, volume string, initiators []string,
 	todo func(*array, []string) ([]string, error), done func(*array) error,
 ) (drivers.Task, error) {
 	fail := func(k drivers.Kind, err error) (drivers.Task, error) {
@@ -193,13 +194,13 @@ func (d *Driver) change(
 	if err != nil {
 		return fail(drivers.KindRefused, err)
 	}
-	lines, err := d.plan(a, command, volume, missing)
+	lines, err := d.plan(a, line, volume, missing)
 	if err != nil {
 		return fail(drivers.KindRefused, err)
 	}
 	for i, words := range lines {
 		_, err := d.run(ctx, call.Token, words)
-		if start := (errStart{}); errors.As(err, &start) && i == 0 {
+		if never := (&command.NotStarted{}); errors.As(err, &never) && i == 0 {
 			return fail(drivers.KindUnreachable, err)
 		}
 		if err == nil {
@@ -207,7 +208,7 @@ func (d *Driver) change(
 		}
 		// What the failed tool left is read, and tells more than its words.
 		after, readErr := d.look(ctx, op, volume)
-		switch exit := (errExit{}); {
+		switch exit := (&command.Exit{}); {
 		case readErr != nil || !errors.As(err, &exit) || i > 0:
 			return fail(drivers.KindUnknown, err)
 		case done(after) != nil:
@@ -244,8 +245,8 @@ func (d *Driver) commit(ctx context.Context, token string) error {
 
 // plan makes the words of the command for each initiator, or, where the array
 // connects sets of initiators, for each set.
-func (d *Driver) plan(a *array, command, volume string, initiators []string) ([][]string, error) {
-	bySet := strings.Contains(command, "{set}")
+func (d *Driver) plan(a *array, line, volume string, initiators []string) ([][]string, error) {
+	bySet := strings.Contains(line, "{set}")
 	var lines [][]string
 	var seen []string
 	for _, i := range initiators {
@@ -267,7 +268,7 @@ func (d *Driver) plan(a *array, command, volume string, initiators []string) ([]
 			seen = append(seen, set)
 			call["set"] = set
 		}
-		words, err := d.words(command, call)
+		words, err := d.words(line, call)
 		if err != nil {
 			return nil, err
 		}
