@@ -1,6 +1,7 @@
 // Package redfish switches physical machines through their management
 // controllers (BMCs) by Redfish (DMTF DSP0266; ComputerSystem schema and its
-// Reset action in DSP0268). It implements drivers.Power.
+// Reset action in DSP0268), and reads what they are. It implements drivers.Power
+// and drivers.Hardware.
 //
 // Each call is one short conversation with basic authentication: it reads the
 // system, sends at most one Reset, and reads the power back. There is no

@@ -17,43 +17,51 @@ import (
 	"yagura/drivers/sim"
 )
 
+// simulated starts a world of simulated BMCs, ph01 on and ph02 off.
+func simulated(t *testing.T) (*sim.Sim, func(name string) (Machine, bool)) {
+	t.Helper()
+	w := sim.World{
+		SharedDatastores: []string{"shared01"}, VMServers: []sim.MachineSpec{{Name: "esx01"}},
+		Machines: []sim.MachineSpec{{Name: "ph01"}, {Name: "ph02", Off: true}},
+	}
+	dir := t.TempDir()
+	s, err := sim.Start(context.Background(), sim.Config{
+		World: &w, StateDir: dir, BootTime: 20 * time.Millisecond, StopTime: 10 * time.Millisecond, GuestTime: time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	ca := filepath.Join(dir, "trusted.pem")
+	if err := os.WriteFile(ca, s.CAPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	user, password := s.BMCCredentials()
+	return s, func(name string) (Machine, bool) {
+		u := s.BMCURL(name)
+		return Machine{URL: u, User: user, Password: password, CAFile: ca}, u != ""
+	}
+}
+
+// down crashes a machine, or takes all power from it.
+func down(s *sim.Sim, bmcToo bool) func(t *testing.T, machine string) {
+	return func(t *testing.T, machine string) {
+		if _, err := s.HostDown(machine, bmcToo); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestPowerConformance(t *testing.T) {
 	drivertest.RunPower(t, func(t *testing.T) drivertest.PowerWorld {
-		w := sim.World{
-			SharedDatastores: []string{"shared01"}, VMServers: []sim.MachineSpec{{Name: "esx01"}},
-			Machines: []sim.MachineSpec{{Name: "ph01"}, {Name: "ph02", Off: true}},
-		}
-		dir := t.TempDir()
-		s, err := sim.Start(context.Background(), sim.Config{
-			World: &w, StateDir: dir, BootTime: 20 * time.Millisecond, StopTime: 10 * time.Millisecond, GuestTime: time.Millisecond,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		ca := filepath.Join(dir, "trusted.pem")
-		if err := os.WriteFile(ca, s.CAPEM(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		user, password := s.BMCCredentials()
-		machine := func(name string) (Machine, bool) {
-			u := s.BMCURL(name)
-			return Machine{URL: u, User: user, Password: password, CAFile: ca}, u != ""
-		}
-		down := func(bmcToo bool) func(t *testing.T, machine string) {
-			return func(t *testing.T, machine string) {
-				if _, err := s.HostDown(machine, bmcToo); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
+		s, machine := simulated(t)
 		return drivertest.PowerWorld{
 			Open: func(*testing.T) drivers.Power { return New("bmc", machine, time.Second) },
-			On:   "ph01", Off: "ph02", Crash: down(false), Silence: down(true),
+			On:   "ph01", Off: "ph02", Crash: down(s, false), Silence: down(s, true),
 			Effects: func(t *testing.T, op, machine string) int {
 				entries, err := s.Ledger()
 				if err != nil {

@@ -26,6 +26,7 @@ type bmc struct {
 const (
 	rfRoot     = "/redfish/v1/"
 	rfSystem   = "/redfish/v1/Systems/1"
+	rfNICs     = rfSystem + "/EthernetInterfaces"
 	rfReset    = rfSystem + "/Actions/ComputerSystem.Reset"
 	rfChassis  = "/redfish/v1/Chassis/1"
 	rfManager  = "/redfish/v1/Managers/1"
@@ -86,6 +87,8 @@ func (b *bmc) routes() http.Handler {
 	auth("GET /redfish/v1/Systems", collection("ComputerSystemCollection", "/redfish/v1/Systems", "Computer systems", rfSystem))
 	auth("GET "+rfSystem, b.computerSystem)
 	auth("GET "+rfSystem+"/ResetActionInfo", b.resetInfo)
+	auth("GET "+rfNICs, collection("EthernetInterfaceCollection", rfNICs, "Network interfaces", rfNICs+"/1"))
+	auth("GET "+rfNICs+"/1", b.networkInterface)
 	auth("POST "+rfReset, b.resetAction)
 	auth("GET /redfish/v1/Chassis", collection("ChassisCollection", "/redfish/v1/Chassis", "Chassis", rfChassis))
 	auth("GET "+rfChassis, b.chassis)
@@ -179,6 +182,7 @@ var metadataDoc = func() string {
 	for _, s := range []string{
 		"ServiceRoot", "ComputerSystemCollection", "ComputerSystem", "ChassisCollection", "Chassis",
 		"ManagerCollection", "Manager", "SessionService", "SessionCollection", "Session", "ActionInfo",
+		"EthernetInterfaceCollection", "EthernetInterface",
 	} {
 		fmt.Fprintf(&b, `  <edmx:Reference Uri="http://redfish.dmtf.org/schemas/v1/%[1]s_v1.xml"><edmx:Include Namespace="%[1]s"/></edmx:Reference>`+"\n", s)
 	}
@@ -218,8 +222,9 @@ func (b *bmc) computerSystem(w http.ResponseWriter, _ *http.Request) {
 			"BootSourceOverrideTarget@Redfish.AllowableValues": []string{"None"},
 		},
 		"ProcessorSummary": obj{"Count": 2, "CoreCount": spec.CPUs, "Status": obj{"State": "Enabled", "Health": "OK"}},
-		"MemorySummary":    obj{"TotalSystemMemoryGiB": spec.MemoryGiB, "Status": obj{"State": "Enabled", "Health": "OK"}},
-		"Links":            obj{"Chassis": []obj{link(rfChassis)}, "ManagedBy": []obj{link(rfManager)}},
+		"BiosVersion":      "1.0", "EthernetInterfaces": link(rfNICs),
+		"MemorySummary": obj{"TotalSystemMemoryGiB": spec.MemoryGiB, "Status": obj{"State": "Enabled", "Health": "OK"}},
+		"Links":         obj{"Chassis": []obj{link(rfChassis)}, "ManagedBy": []obj{link(rfManager)}},
 		"Actions": obj{"#ComputerSystem.Reset": obj{
 			"target":                            rfReset,
 			"@Redfish.ActionInfo":               rfSystem + "/ResetActionInfo",
@@ -233,6 +238,18 @@ func (b *bmc) resetInfo(w http.ResponseWriter, _ *http.Request) {
 		"@odata.type": "#ActionInfo.v1_1_2.ActionInfo", "@odata.id": rfSystem + "/ResetActionInfo",
 		"Id": "ResetActionInfo", "Name": "Reset Action Info",
 		"Parameters": []obj{{"Name": "ResetType", "Required": true, "DataType": "String", "AllowableValues": resetTypes}},
+	})
+}
+
+// networkInterface is the primary NIC, with the address that vCenter shows of a
+// VM server's.
+func (b *bmc) networkInterface(w http.ResponseWriter, _ *http.Request) {
+	mac := nameMAC("machine", b.m.name, 0)
+	reply(w, 200, obj{
+		"@odata.type": "#EthernetInterface.v1_6_0.EthernetInterface", "@odata.id": rfNICs + "/1",
+		"@odata.context": "/redfish/v1/$metadata#EthernetInterface.EthernetInterface",
+		"Id":             "1", "Name": "NIC 1", "MACAddress": mac, "PermanentMACAddress": mac, "InterfaceEnabled": true,
+		"Status": obj{"State": "Enabled", "Health": "OK"},
 	})
 }
 
