@@ -13,6 +13,8 @@ import (
 	"yagura/drivers"
 	"yagura/drivers/haproxy"
 	"yagura/drivers/ipmi"
+	"yagura/drivers/ovs"
+	"yagura/drivers/qbridge"
 	"yagura/drivers/redfish"
 	"yagura/drivers/storagecli"
 	"yagura/drivers/vcenter"
@@ -35,6 +37,14 @@ var subsystems = map[string]func(access) (subsystemDriver, error){
 	"vcenter": func(a access) (subsystemDriver, error) {
 		return vcenter.Open(vcenter.Config{
 			Name: a.name, URL: a.url, User: a.user, Password: a.password, CAs: a.cas, Thumbprint: a.thumbprint, Insecure: a.insecure,
+		})
+	},
+	"qbridge": func(a access) (subsystemDriver, error) {
+		return qbridge.Open(qbridge.Config{Name: a.name, Address: a.url, User: a.user, Password: a.password, Options: a.options})
+	},
+	"ovs": func(a access) (subsystemDriver, error) {
+		return ovs.Open(ovs.Config{
+			Name: a.name, Address: a.url, CAs: a.cas, Thumbprint: a.thumbprint, Insecure: a.insecure, Key: a.key, Options: a.options,
 		})
 	},
 	"haproxy": func(a access) (subsystemDriver, error) {
