@@ -1,10 +1,6 @@
 package fsm
 
-import (
-	"slices"
-
-	"yagura/fsm/schema"
-)
+import "yagura/fsm/schema"
 
 // ReturnToOrigin takes a running machine out of its group, back to where it
 // came from: to the group's pool, or to the common pool when it came from there
@@ -21,11 +17,21 @@ func ReturnToOrigin(tx *Tx, machine string) error {
 	return Release(tx, machine)
 }
 
+// SubstituteModel is the model that a machine becomes in the place of a running
+// one: the old machine's if it is of it, else the group's first that it is of.
+// KindConflict when it is of none.
+func SubstituteModel(r Reader, old, new *schema.Machine) (*schema.Model, error) {
+	models := substituteModels(r, old)
+	if model := fittingModel(models, new); model != nil {
+		return model, nil
+	}
+	return nil, schema.Errorf(schema.KindConflict, "machine "+new.Name, "it can't take the place of %s: %s", old.Name, mismatches(old.Group, models, new))
+}
+
 // TakeOver lets a waiting machine take the place of a running one in one batch
 // [1.11.4]: the host setting passes from old to new, and old returns to where it
-// came from and keeps its status. model is the model that new becomes; empty: the
-// old machine's if new is of it, else the group's first that it is of. Called with
-// the two exchanged and the old model it undoes itself. KindMachineNotFound,
+// came from and keeps its status. model is the model that new becomes; empty: that
+// of SubstituteModel. Called with the two exchanged and the old model it undoes itself. KindMachineNotFound,
 // KindGroupUnusable (old can't be replaced), KindInGroup (new runs somewhere),
 // KindConflict (new isn't managed, or not of the model).
 func TakeOver(tx *Tx, old, new, model string) error {
@@ -45,12 +51,11 @@ func TakeOver(tx *Tx, old, new, model string) error {
 		return err
 	}
 	if model == "" {
-		models := substituteModels(tx, o)
-		i := slices.IndexFunc(models, func(m *schema.Model) bool { return modelMismatch(m, n) == "" })
-		if i < 0 {
-			return schema.Errorf(schema.KindConflict, "machine "+new, "it can't take the place of %s: %s", old, mismatches(g, models, n))
+		m, err := SubstituteModel(tx, o, n)
+		if err != nil {
+			return err
 		}
-		model = models[i].Name
+		model = m.Name
 	}
 	if err := ReturnToOrigin(tx, old); err != nil {
 		return err

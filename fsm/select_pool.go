@@ -217,7 +217,7 @@ func (p *picker) fromPool(g *schema.Group, models []*schema.Model, named string,
 			continue
 		}
 		if fittingModel(models, m) == nil {
-			no.add(m.Name, mismatches(g, models, m))
+			no.add(m.Name, mismatches(g.Name, models, m))
 			continue
 		}
 		usable = append(usable, m)
@@ -247,13 +247,13 @@ func whyChosen(m *schema.Machine, where string, usable int) string {
 	return s + fmt.Sprintf(", and it comes first of %d that can be used", usable)
 }
 
-func mismatches(g *schema.Group, models []*schema.Model, m *schema.Machine) string {
+func mismatches(group string, models []*schema.Model, m *schema.Machine) string {
 	var out []string
 	for _, model := range models {
 		out = append(out, modelMismatch(model, m))
 	}
 	if len(out) == 0 {
-		return "group " + g.Name + " has no model"
+		return "group " + group + " has no model"
 	}
 	return strings.Join(out, ", ")
 }
@@ -356,7 +356,7 @@ func PickMaster(r Reader, ref GroupRef, machine, netinfo string) (Choice, error)
 		if model := fittingModel(s.models, m); model != nil {
 			return s.under(Choice{Machine: m, Model: model, Common: true, Why: m.Name + " was named as a master machine"}), nil
 		}
-		no.add("group "+s.group.Name, mismatches(s.group, s.models, m))
+		no.add("group "+s.group.Name, mismatches(s.group.Name, s.models, m))
 	}
 	return Choice{}, schema.Errorf(schema.KindTooFewMachines, o, "it can't run in %s (%s)", ref, no)
 }

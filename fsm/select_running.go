@@ -84,7 +84,7 @@ func (p *picker) unchangeable(m *schema.Machine, sites []site, named bool) (inPo
 		if fittingModel(s.models, m) != nil {
 			fits = true
 		} else {
-			no = cmp.Or(no, mismatches(s.group, s.models, m))
+			no = cmp.Or(no, mismatches(s.group.Name, s.models, m))
 		}
 	}
 	switch {

@@ -35,7 +35,11 @@ func planTakeOver(r fsm.Reader, j *schema.Job) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	to := side{sub, from.g, from.h, ""}
+	model, err := fsm.SubstituteModel(r, old, sub)
+	if err != nil {
+		return nil, err
+	}
+	to := side{sub, from.g, from.h, model.Name} // its model's software is distributed, too
 	p := &Plan{Group: old.Group}
 	p.lock(from)
 	p.lock(to)
@@ -128,7 +132,7 @@ var swapMachine = &Step{
 		if fsm.GroupKey(old.Group, old.Host) != e.arg(argHost) {
 			return schema.Errorf(schema.KindConflict, "machine "+old.Name, "it doesn't run as host %s any more", e.arg(argHost))
 		}
-		if err := fsm.TakeOver(tx, old.Name, e.Step.Target, ""); err != nil {
+		if err := fsm.TakeOver(tx, old.Name, e.Step.Target, e.arg(argModel)); err != nil {
 			return err
 		}
 		return warnNICs(tx, e)
