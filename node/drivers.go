@@ -17,6 +17,7 @@ import (
 	"yagura/drivers/qbridge"
 	"yagura/drivers/redfish"
 	"yagura/drivers/storagecli"
+	"yagura/drivers/tgt"
 	"yagura/drivers/vcenter"
 	"yagura/drivers/wol"
 	"yagura/fsm"
@@ -49,6 +50,9 @@ var subsystems = map[string]func(access) (subsystemDriver, error){
 	},
 	"haproxy": func(a access) (subsystemDriver, error) {
 		return haproxy.Open(haproxy.Config{Name: a.name, Address: a.url, Options: a.options})
+	},
+	"tgt": func(a access) (subsystemDriver, error) {
+		return tgt.Open(tgt.Config{Name: a.name, Address: a.url, Options: a.options})
 	},
 	"storage-cli": func(a access) (subsystemDriver, error) {
 		return storagecli.Open(storagecli.Config{Name: a.name, User: a.user, Password: a.password, Options: a.options})
