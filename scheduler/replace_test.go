@@ -14,8 +14,8 @@ import (
 
 // replacing puts a copy of the standard policy into force for group db, which
 // replaces a machine that doesn't answer.
-func replacing(t *testing.T, r *schedulertest.Rig) {
-	t.Helper()
+func replacing(r *schedulertest.Rig) {
+	r.T.Helper()
 	row := &schema.Policy{Name: "standard-replace"}
 	for _, p := range catalog.Policies() {
 		if p.Name != "standard" {
@@ -60,7 +60,7 @@ func TestReplacementByATrap(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := schedulertest.New(t)
-			replacing(t, r)
+			replacing(r)
 			r.Cluster.Do(func(tx *fsm.Tx) error { // long, since the rig's clock runs ahead while jobs wait
 				s, _ := fsm.SettingsTable.Edit(tx, schema.SettingsKey)
 				s.ReplaceHoldSeconds = 86400
@@ -125,7 +125,7 @@ func hitHost(r *schedulertest.Rig, machine, host string, at time.Time) {
 // Without a substitute nothing is begun, and the record says what each machine lacks.
 func TestReplacementWithoutASubstitute(t *testing.T) {
 	r := schedulertest.New(t)
-	replacing(t, r)
+	replacing(r)
 	for _, m := range []string{"ph03", "ph04"} {
 		edit(r, m, func(m *schema.Machine) { m.HardwareStatus = schema.HardwareFailed })
 	}
@@ -145,7 +145,7 @@ func TestReplacementWithoutASubstitute(t *testing.T) {
 // Two machines of one group at once: the first is replaced, the second waits for a person.
 func TestOneReplacementAtATime(t *testing.T) {
 	r := schedulertest.New(t)
-	replacing(t, r)
+	replacing(r)
 	r.World.HostDown("ph01", false)
 	r.World.HostDown("ph02", false)
 	record(t, r, "node1", trap(1, inaccessible, "db01", r.Clock.Now()), trap(2, inaccessible, "db02", r.Clock.Now()))
@@ -164,7 +164,7 @@ func TestOneReplacementAtATime(t *testing.T) {
 // of it is decided on when the job is over.
 func TestSilenceDuringAJob(t *testing.T) {
 	r := schedulertest.New(t)
-	replacing(t, r)
+	replacing(r)
 	r.World.HostDown("ph01", true) // the job waits for its controller until it parks
 	r.Start()
 	id := r.Queue(func(tx *fsm.Tx) ([]string, error) { return fsm.RequestPower(tx, "reboot", "db", []string{"db01"}) })[0]
@@ -179,4 +179,36 @@ func TestSilenceDuringAJob(t *testing.T) {
 	if es := awaitEvents(r); es[0].Decision != schema.DecisionRecovered {
 		t.Errorf("%s: %s", es[0].Decision, es[0].Reason)
 	}
+}
+
+// TestEventsCrashEverywhere kills the leader around each commit and call from
+// the trap to the end of what it leads to: each job exists once, whoever decides.
+func TestEventsCrashEverywhere(t *testing.T) {
+	trapped := func(target string, jobs ...string) func(tx *fsm.Tx) ([]string, error) {
+		return func(tx *fsm.Tx) ([]string, error) {
+			_, err := fsm.RecordEvents(tx, "node1", []*schema.Event{trap(1, inaccessible, target, tx.Now())})
+			return jobs, err // the ids that they will have
+		}
+	}
+	crashEverywhere(t, map[string]schedulertest.Case{
+		"replacement by a trap": {
+			Setup: func(r *schedulertest.Rig) {
+				replacing(r)
+				r.World.HostDown("ph01", true)
+			},
+			Request: trapped("db01", "00001"),
+		},
+		"several actions": {
+			Setup: func(r *schedulertest.Rig) {
+				r.Cluster.Do(func(tx *fsm.Tx) error {
+					rule := &schema.PolicyRule{Name: "r", Notifier: schema.NotifierESMPRO, Selector: "category:machine-inaccessible", Actions: []string{"notify", "group-shutdown-machine", "start-machine"}}
+					if err := fsm.Policies.Put(tx, &schema.Policy{Name: "web", Rules: []*schema.PolicyRule{rule}}); err != nil {
+						return err
+					}
+					return fsm.SetPolicy(tx, "shop/web", "web")
+				})
+			},
+			Request: trapped("web01", "00001", "00002"),
+		},
+	})
 }
