@@ -55,7 +55,7 @@ var subsystems = map[string]func(access) (subsystemDriver, error){
 		return tgt.Open(tgt.Config{Name: a.name, Address: a.url, Options: a.options})
 	},
 	"storage-cli": func(a access) (subsystemDriver, error) {
-		return storagecli.Open(storagecli.Config{Name: a.name, User: a.user, Password: a.password, Options: a.options})
+		return storagecli.Open(storagecli.Config{Name: a.name, Address: a.url, User: a.user, Password: a.password, Options: a.options})
 	},
 }
 

@@ -70,6 +70,9 @@ type settings struct {
 }
 
 func (c Config) settings() (*settings, error) {
+	if c.Address != "" {
+		return nil, fmt.Errorf("address %q: leave it out; the options of the family say where the array is", c.Address)
+	}
 	all, err := families()
 	if err != nil {
 		return nil, err

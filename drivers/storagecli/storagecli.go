@@ -20,6 +20,8 @@ const DefaultTimeout = time.Minute
 type Config struct {
 	// Name is the subsystem's, for errors.
 	Name string
+	// Address has to be empty: the family's options say where the array is.
+	Address string
 	// User and Password are in the environment of the tools, as STORAGE_USER
 	// and STORAGE_PASSWORD.
 	User, Password string

@@ -257,6 +257,9 @@ func TestBadSettings(t *testing.T) {
 	if _, err := Open(Config{Options: with("via", "ssh admin@array")}); err != nil {
 		t.Error(err)
 	}
+	if _, err := Open(Config{Address: "array:443", Options: ok}); err == nil {
+		t.Error("an address is taken")
+	}
 	for _, bad := range []map[string]string{
 		nil, {"family": "unheard-of"}, {"family": "symmetrix"}, {"family": "clarix", "sp": "1"}, {"family": "custom", "list": "a"},
 		with("lists", "x"), with("timeout", "0"), with("timeout", "x"), with("match_volume", "("), with("match_volume", "(.*)"),
