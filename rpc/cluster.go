@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"yagura/fsm"
+	"yagura/fsm/policy"
 	"yagura/fsm/schema"
 	"yagura/rpc/api"
 )
@@ -73,9 +74,13 @@ func (c clusterService) Status(ctx context.Context, _ *api.Empty) (*api.StatusRe
 	if err != nil {
 		return nil, err
 	}
+	settings := fsm.Settings(c.s.view(ctx))
 	st.Automation = "armed"
-	if d := fsm.Settings(c.s.view(ctx)).Disarm; d != nil {
-		st.Automation = disarmed(d)
+	switch over, until := policy.StormOver(settings, c.s.cfg.Now()); {
+	case settings.Disarm != nil:
+		st.Automation = disarmed(settings.Disarm)
+	case !over && !until.IsZero():
+		st.Automation = "held by a " + policy.DescribeStorm(settings)
 	}
 	return st, nil
 }

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"yagura/fsm"
 	"yagura/fsm/schema"
@@ -325,5 +328,64 @@ func TestSecondReplacementIsntStarted(t *testing.T) {
 	_, err = o.ReplaceMachine(t.Context(), &api.ReplaceMachineRequest{Group: "db", Host: "db01"})
 	if apierr.ExitCode(err) != 6 || !strings.Contains(err.Error(), jobs[0].Id) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestPreviewPolicy holds that a preview tells what a policy would do, and for
+// what there is none; that it changes nothing; and that it refuses what is no event.
+func TestPreviewPolicy(t *testing.T) {
+	c := start(t, 1)
+	center(t, c)
+	adm := c.as(admin)
+	_, err := adm.Inventory.Apply(t.Context(), &api.ApplyRequest{Documents: []*api.Document{
+		doc(t, "Policy", "n+1", map[string]any{"rules": []any{map[string]any{
+			"name": "down", "notifier": "SystemMonitorEvent", "selector": "ESMDSVNT[0xC0000002]", "actions": []any{"notify", "set-status-failed", "replace-machine"}}}}),
+		doc(t, "Group", "db", map[string]any{"policy": "n+1"}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := c.as(observer).Inventory
+	reply, err := in.PreviewPolicy(t.Context(), &api.PreviewPolicyRequest{Event: "ESMDSVNT[0xC0000002]", Group: "shop/db", Host: "db01"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := reply.Cases[0].Decision
+	if len(reply.Cases) != 1 || reply.Cases[0].Machine != "ph01" || reply.Cases[0].Host != "db01" || d.Decision != schema.DecisionActed || d.Policy != "n+1" || d.Rule != "down" {
+		t.Fatalf("got %v", reply)
+	}
+	if len(d.Actions) != 3 || !d.Actions[0].CarriedOut || d.Actions[1].Effect != "sets the hardware status to failed" ||
+		d.Actions[2].Sequence != fsm.SeqTakeOverMachine || d.Actions[2].Params[fsm.ParamMachine] != "ph01" {
+		t.Errorf("got the actions %v", d.Actions)
+	}
+	reply, err = in.PreviewPolicy(t.Context(), &api.PreviewPolicyRequest{Event: "category:machine-inaccessible", Group: "lab"})
+	if err != nil || len(reply.Cases) != 1 || reply.Cases[0].Decision.Decision != schema.DecisionIgnored || len(reply.Cases[0].Decision.Actions) > 0 {
+		t.Errorf("got %v, %v", reply, err)
+	}
+	_, err = in.PreviewPolicy(t.Context(), &api.PreviewPolicyRequest{Event: "category:nothing", Group: "lab"})
+	wantKind(t, err, schema.KindInvalid)
+	_, err = in.PreviewPolicy(t.Context(), &api.PreviewPolicyRequest{Event: "category:machine-inaccessible", Group: "nope"})
+	wantKind(t, err, schema.KindGroupNotFound)
+	if v := c.nodes[0].store.View(); len(fsm.LiveJobs(v)) > 0 || fsm.Events.Len(v) > 0 {
+		t.Error("a preview left something behind")
+	}
+}
+
+// TestStatusTellsOfAStorm holds that automation that a storm holds isn't shown as armed.
+func TestStatusTellsOfAStorm(t *testing.T) {
+	c := start(t, 1)
+	for _, test := range []struct {
+		last time.Duration // ago
+		want string
+	}{{time.Second, "held by a storm: 12 machines"}, {time.Hour, "armed"}} {
+		c.log.Do(func(tx *fsm.Tx) error {
+			s, _ := fsm.SettingsTable.Edit(tx, schema.SettingsKey)
+			s.Storm = &schema.Storm{Since: timestamppb.New(tx.Now().Add(-2 * time.Hour)), Last: timestamppb.New(tx.Now().Add(-test.last)), Machines: []string{"ph01"}, Count: 12}
+			return fsm.SettingsTable.Put(tx, s)
+		})
+		st, err := c.as(observer).Cluster.Status(t.Context(), &api.Empty{})
+		if err != nil || !strings.HasPrefix(st.Automation, test.want) {
+			t.Errorf("got %q, %v", st.GetAutomation(), err)
+		}
 	}
 }

@@ -205,6 +205,15 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 			Settings: []*api.PolicySetting{{Group: "web", Policy: "standard-vm", Models: []*api.PolicySetting{{Group: "web-vm"}}}},
 			Policies: []*schema.Policy{standard},
 		},
+		"PreviewPolicy": &api.PreviewPolicyReply{Cases: []*api.PolicyCase{
+			{Machine: "ph01", Host: "db01", Group: "db",
+				Decision: &api.PolicyDecision{Decision: "suppressed", Reason: "policy standard of group db, rule \"down\" waits 1m0s for a recovery.", Policy: "standard", Rule: "down", WaitSeconds: 60},
+				Then: &api.PolicyDecision{Decision: "acted", Reason: "policy standard of group db, rule \"down\": notify, replace-machine.", Policy: "standard", Rule: "down", Actions: []*api.PolicyAction{
+					{Action: "notify", Effect: "writes it to the event log", CarriedOut: true},
+					{Action: "replace-machine", Effect: "starts TakeOverMachine: ph03 is the only one", Sequence: "TakeOverMachine", Params: map[string]string{"host": "db01"}, CarriedOut: true},
+				}}},
+			{Machine: "vm1", Decision: &api.PolicyDecision{Decision: "ignored", Reason: "no policy is set.", Actions: []*api.PolicyAction{{Action: "replace-machine", Effect: "it is a vm"}}}},
+		}},
 		"SetPolicy": &api.Empty{},
 		"Arm":       &api.ArmReply{State: "disarmed below shop"},
 

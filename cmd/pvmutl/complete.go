@@ -258,6 +258,7 @@ var completions = map[string][]source{
 	"maintenance":       {switchWords, groupWords, hostWords(1), noWords},
 	"policy show":       {groupWords, noWords},
 	"policy set":        {groupWords, policyWords, noWords},
+	"policy preview":    {noWords, groupWords, hostWords(1), noWords},
 	"ascancel":          {jobWords, noWords},
 	"get":               {kindWords, nameWords, noWords},
 	"unset":             {kindWords, nameWords, noWords},

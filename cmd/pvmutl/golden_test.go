@@ -78,6 +78,8 @@ var goldens = []struct {
 	{file: "policy_set_batch", args: "policy set web standard-vm"},
 	{file: "policy_set_asked", args: "policy set web", tty: true, stdin: "y\n"},
 	{file: "policy_set_refused", args: "policy set web", tty: true, stdin: "\n"},
+	{file: "policy_preview", args: "policy preview ESMDSVNT[0xC0000002] shop/db db01"},
+	{file: "policy_preview_json", args: "policy preview category:machine-inaccessible shop/db -o json"},
 	{file: "asjob", args: "asjob"},
 	{file: "asjob_steps", args: "asjob -s"},
 	{file: "asjob_details", args: "asjob /d"},

@@ -1500,6 +1500,346 @@ func (x *SetPolicyRequest) GetPolicy() string {
 	return ""
 }
 
+type PreviewPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Event         string                 `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"` // as in a policy's rule: SOURCE[ID], the id of a performance event, an alarm's text, or category:NAME
+	Group         string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"` // category, group or model: of each machine that runs below it
+	Host          string                 `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`   // of one host of the group
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewPolicyRequest) Reset() {
+	*x = PreviewPolicyRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewPolicyRequest) ProtoMessage() {}
+
+func (x *PreviewPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewPolicyRequest.ProtoReflect.Descriptor instead.
+func (*PreviewPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PreviewPolicyRequest) GetEvent() string {
+	if x != nil {
+		return x.Event
+	}
+	return ""
+}
+
+func (x *PreviewPolicyRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *PreviewPolicyRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+type PreviewPolicyReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cases         []*PolicyCase          `protobuf:"bytes,1,rep,name=cases,proto3" json:"cases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewPolicyReply) Reset() {
+	*x = PreviewPolicyReply{}
+	mi := &file_rpc_api_api_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewPolicyReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewPolicyReply) ProtoMessage() {}
+
+func (x *PreviewPolicyReply) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewPolicyReply.ProtoReflect.Descriptor instead.
+func (*PreviewPolicyReply) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PreviewPolicyReply) GetCases() []*PolicyCase {
+	if x != nil {
+		return x.Cases
+	}
+	return nil
+}
+
+type PolicyCase struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Machine       string                 `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	Host          string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Group         string                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	Decision      *PolicyDecision        `protobuf:"bytes,4,opt,name=decision,proto3" json:"decision,omitempty"`
+	Then          *PolicyDecision        `protobuf:"bytes,5,opt,name=then,proto3" json:"then,omitempty"` // after the time for which the event waits for a recovery, if none comes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyCase) Reset() {
+	*x = PolicyCase{}
+	mi := &file_rpc_api_api_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyCase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyCase) ProtoMessage() {}
+
+func (x *PolicyCase) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyCase.ProtoReflect.Descriptor instead.
+func (*PolicyCase) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PolicyCase) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *PolicyCase) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *PolicyCase) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *PolicyCase) GetDecision() *PolicyDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+func (x *PolicyCase) GetThen() *PolicyDecision {
+	if x != nil {
+		return x.Then
+	}
+	return nil
+}
+
+type PolicyDecision struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Decision      string                 `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"` // as Event.decision
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Policy        string                 `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
+	Rule          string                 `protobuf:"bytes,4,opt,name=rule,proto3" json:"rule,omitempty"`
+	Actions       []*PolicyAction        `protobuf:"bytes,5,rep,name=actions,proto3" json:"actions,omitempty"`
+	WaitSeconds   int64                  `protobuf:"varint,6,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"` // so long the event waits for a recovery
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyDecision) Reset() {
+	*x = PolicyDecision{}
+	mi := &file_rpc_api_api_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyDecision) ProtoMessage() {}
+
+func (x *PolicyDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyDecision.ProtoReflect.Descriptor instead.
+func (*PolicyDecision) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *PolicyDecision) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *PolicyDecision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PolicyDecision) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *PolicyDecision) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *PolicyDecision) GetActions() []*PolicyAction {
+	if x != nil {
+		return x.Actions
+	}
+	return nil
+}
+
+func (x *PolicyDecision) GetWaitSeconds() int64 {
+	if x != nil {
+		return x.WaitSeconds
+	}
+	return 0
+}
+
+type PolicyAction struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Action        string                 `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"`                                                                           // as in the policy's rule
+	Effect        string                 `protobuf:"bytes,2,opt,name=effect,proto3" json:"effect,omitempty"`                                                                           // what is done, in a sentence, or why nothing is
+	Sequence      string                 `protobuf:"bytes,3,opt,name=sequence,proto3" json:"sequence,omitempty"`                                                                       // action sequence of the job that starts
+	Params        map[string]string      `protobuf:"bytes,4,rep,name=params,proto3" json:"params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // of that job
+	CarriedOut    bool                   `protobuf:"varint,5,opt,name=carried_out,json=carriedOut,proto3" json:"carried_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyAction) Reset() {
+	*x = PolicyAction{}
+	mi := &file_rpc_api_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyAction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyAction) ProtoMessage() {}
+
+func (x *PolicyAction) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyAction.ProtoReflect.Descriptor instead.
+func (*PolicyAction) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *PolicyAction) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *PolicyAction) GetEffect() string {
+	if x != nil {
+		return x.Effect
+	}
+	return ""
+}
+
+func (x *PolicyAction) GetSequence() string {
+	if x != nil {
+		return x.Sequence
+	}
+	return ""
+}
+
+func (x *PolicyAction) GetParams() map[string]string {
+	if x != nil {
+		return x.Params
+	}
+	return nil
+}
+
+func (x *PolicyAction) GetCarriedOut() bool {
+	if x != nil {
+		return x.CarriedOut
+	}
+	return false
+}
+
 type ArmRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Disarm        bool                   `protobuf:"varint,1,opt,name=disarm,proto3" json:"disarm,omitempty"`
@@ -1510,7 +1850,7 @@ type ArmRequest struct {
 
 func (x *ArmRequest) Reset() {
 	*x = ArmRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[26]
+	mi := &file_rpc_api_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1522,7 +1862,7 @@ func (x *ArmRequest) String() string {
 func (*ArmRequest) ProtoMessage() {}
 
 func (x *ArmRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[26]
+	mi := &file_rpc_api_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1535,7 +1875,7 @@ func (x *ArmRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArmRequest.ProtoReflect.Descriptor instead.
 func (*ArmRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{26}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ArmRequest) GetDisarm() bool {
@@ -1561,7 +1901,7 @@ type ArmReply struct {
 
 func (x *ArmReply) Reset() {
 	*x = ArmReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[27]
+	mi := &file_rpc_api_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1913,7 @@ func (x *ArmReply) String() string {
 func (*ArmReply) ProtoMessage() {}
 
 func (x *ArmReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[27]
+	mi := &file_rpc_api_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1926,7 @@ func (x *ArmReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArmReply.ProtoReflect.Descriptor instead.
 func (*ArmReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{27}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ArmReply) GetState() string {
@@ -1607,7 +1947,7 @@ type PowerRequest struct {
 
 func (x *PowerRequest) Reset() {
 	*x = PowerRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[28]
+	mi := &file_rpc_api_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +1959,7 @@ func (x *PowerRequest) String() string {
 func (*PowerRequest) ProtoMessage() {}
 
 func (x *PowerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[28]
+	mi := &file_rpc_api_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +1972,7 @@ func (x *PowerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PowerRequest.ProtoReflect.Descriptor instead.
 func (*PowerRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{28}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PowerRequest) GetOp() string {
@@ -1670,7 +2010,7 @@ type AddVMRequest struct {
 
 func (x *AddVMRequest) Reset() {
 	*x = AddVMRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[29]
+	mi := &file_rpc_api_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +2022,7 @@ func (x *AddVMRequest) String() string {
 func (*AddVMRequest) ProtoMessage() {}
 
 func (x *AddVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[29]
+	mi := &file_rpc_api_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +2035,7 @@ func (x *AddVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddVMRequest.ProtoReflect.Descriptor instead.
 func (*AddVMRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{29}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AddVMRequest) GetGroup() string {
@@ -1751,7 +2091,7 @@ type DeleteVMRequest struct {
 
 func (x *DeleteVMRequest) Reset() {
 	*x = DeleteVMRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[30]
+	mi := &file_rpc_api_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1763,7 +2103,7 @@ func (x *DeleteVMRequest) String() string {
 func (*DeleteVMRequest) ProtoMessage() {}
 
 func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[30]
+	mi := &file_rpc_api_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1776,7 +2116,7 @@ func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVMRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{30}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DeleteVMRequest) GetGroup() string {
@@ -1813,7 +2153,7 @@ type MigrateVMRequest struct {
 
 func (x *MigrateVMRequest) Reset() {
 	*x = MigrateVMRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[31]
+	mi := &file_rpc_api_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1825,7 +2165,7 @@ func (x *MigrateVMRequest) String() string {
 func (*MigrateVMRequest) ProtoMessage() {}
 
 func (x *MigrateVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[31]
+	mi := &file_rpc_api_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +2178,7 @@ func (x *MigrateVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateVMRequest.ProtoReflect.Descriptor instead.
 func (*MigrateVMRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{31}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *MigrateVMRequest) GetGroup() string {
@@ -1886,7 +2226,7 @@ type EvacuateRequest struct {
 
 func (x *EvacuateRequest) Reset() {
 	*x = EvacuateRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[32]
+	mi := &file_rpc_api_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1898,7 +2238,7 @@ func (x *EvacuateRequest) String() string {
 func (*EvacuateRequest) ProtoMessage() {}
 
 func (x *EvacuateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[32]
+	mi := &file_rpc_api_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1911,7 +2251,7 @@ func (x *EvacuateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvacuateRequest.ProtoReflect.Descriptor instead.
 func (*EvacuateRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{32}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *EvacuateRequest) GetVmServer() string {
@@ -1940,7 +2280,7 @@ type ChangeUseRequest struct {
 
 func (x *ChangeUseRequest) Reset() {
 	*x = ChangeUseRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[33]
+	mi := &file_rpc_api_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2292,7 @@ func (x *ChangeUseRequest) String() string {
 func (*ChangeUseRequest) ProtoMessage() {}
 
 func (x *ChangeUseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[33]
+	mi := &file_rpc_api_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2305,7 @@ func (x *ChangeUseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeUseRequest.ProtoReflect.Descriptor instead.
 func (*ChangeUseRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{33}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ChangeUseRequest) GetGroup() string {
@@ -2006,7 +2346,7 @@ type ReplaceMachineRequest struct {
 
 func (x *ReplaceMachineRequest) Reset() {
 	*x = ReplaceMachineRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[34]
+	mi := &file_rpc_api_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +2358,7 @@ func (x *ReplaceMachineRequest) String() string {
 func (*ReplaceMachineRequest) ProtoMessage() {}
 
 func (x *ReplaceMachineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[34]
+	mi := &file_rpc_api_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +2371,7 @@ func (x *ReplaceMachineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceMachineRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceMachineRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{34}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ReplaceMachineRequest) GetGroup() string {
@@ -2061,7 +2401,7 @@ type AddMachinesRequest struct {
 
 func (x *AddMachinesRequest) Reset() {
 	*x = AddMachinesRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[35]
+	mi := &file_rpc_api_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2413,7 @@ func (x *AddMachinesRequest) String() string {
 func (*AddMachinesRequest) ProtoMessage() {}
 
 func (x *AddMachinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[35]
+	mi := &file_rpc_api_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2426,7 @@ func (x *AddMachinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddMachinesRequest.ProtoReflect.Descriptor instead.
 func (*AddMachinesRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{35}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *AddMachinesRequest) GetGroup() string {
@@ -2135,7 +2475,7 @@ type RemoveMachinesRequest struct {
 
 func (x *RemoveMachinesRequest) Reset() {
 	*x = RemoveMachinesRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[36]
+	mi := &file_rpc_api_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2147,7 +2487,7 @@ func (x *RemoveMachinesRequest) String() string {
 func (*RemoveMachinesRequest) ProtoMessage() {}
 
 func (x *RemoveMachinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[36]
+	mi := &file_rpc_api_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2160,7 +2500,7 @@ func (x *RemoveMachinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMachinesRequest.ProtoReflect.Descriptor instead.
 func (*RemoveMachinesRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{36}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RemoveMachinesRequest) GetGroup() string {
@@ -2199,7 +2539,7 @@ type DeployRequest struct {
 
 func (x *DeployRequest) Reset() {
 	*x = DeployRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[37]
+	mi := &file_rpc_api_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2211,7 +2551,7 @@ func (x *DeployRequest) String() string {
 func (*DeployRequest) ProtoMessage() {}
 
 func (x *DeployRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[37]
+	mi := &file_rpc_api_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2224,7 +2564,7 @@ func (x *DeployRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployRequest.ProtoReflect.Descriptor instead.
 func (*DeployRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{37}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DeployRequest) GetGroup() string {
@@ -2287,7 +2627,7 @@ type ChangePoolRequest struct {
 
 func (x *ChangePoolRequest) Reset() {
 	*x = ChangePoolRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[38]
+	mi := &file_rpc_api_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2299,7 +2639,7 @@ func (x *ChangePoolRequest) String() string {
 func (*ChangePoolRequest) ProtoMessage() {}
 
 func (x *ChangePoolRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[38]
+	mi := &file_rpc_api_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2652,7 @@ func (x *ChangePoolRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePoolRequest.ProtoReflect.Descriptor instead.
 func (*ChangePoolRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{38}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ChangePoolRequest) GetGroup() string {
@@ -2345,7 +2685,7 @@ type DestroyVMRequest struct {
 
 func (x *DestroyVMRequest) Reset() {
 	*x = DestroyVMRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[39]
+	mi := &file_rpc_api_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2357,7 +2697,7 @@ func (x *DestroyVMRequest) String() string {
 func (*DestroyVMRequest) ProtoMessage() {}
 
 func (x *DestroyVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[39]
+	mi := &file_rpc_api_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2370,7 +2710,7 @@ func (x *DestroyVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyVMRequest.ProtoReflect.Descriptor instead.
 func (*DestroyVMRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{39}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DestroyVMRequest) GetVm() string {
@@ -2393,7 +2733,7 @@ type PlacementRequest struct {
 
 func (x *PlacementRequest) Reset() {
 	*x = PlacementRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[40]
+	mi := &file_rpc_api_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2405,7 +2745,7 @@ func (x *PlacementRequest) String() string {
 func (*PlacementRequest) ProtoMessage() {}
 
 func (x *PlacementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[40]
+	mi := &file_rpc_api_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2418,7 +2758,7 @@ func (x *PlacementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementRequest.ProtoReflect.Descriptor instead.
 func (*PlacementRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{40}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PlacementRequest) GetObjective() string {
@@ -2481,7 +2821,7 @@ type PlacementPlan struct {
 
 func (x *PlacementPlan) Reset() {
 	*x = PlacementPlan{}
-	mi := &file_rpc_api_api_proto_msgTypes[41]
+	mi := &file_rpc_api_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +2833,7 @@ func (x *PlacementPlan) String() string {
 func (*PlacementPlan) ProtoMessage() {}
 
 func (x *PlacementPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[41]
+	mi := &file_rpc_api_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +2846,7 @@ func (x *PlacementPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementPlan.ProtoReflect.Descriptor instead.
 func (*PlacementPlan) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{41}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PlacementPlan) GetObjective() string {
@@ -2638,7 +2978,7 @@ type PlacementAction struct {
 
 func (x *PlacementAction) Reset() {
 	*x = PlacementAction{}
-	mi := &file_rpc_api_api_proto_msgTypes[42]
+	mi := &file_rpc_api_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2650,7 +2990,7 @@ func (x *PlacementAction) String() string {
 func (*PlacementAction) ProtoMessage() {}
 
 func (x *PlacementAction) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[42]
+	mi := &file_rpc_api_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2663,7 +3003,7 @@ func (x *PlacementAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementAction.ProtoReflect.Descriptor instead.
 func (*PlacementAction) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{42}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PlacementAction) GetVmServer() string {
@@ -2694,7 +3034,7 @@ type PlacementMove struct {
 
 func (x *PlacementMove) Reset() {
 	*x = PlacementMove{}
-	mi := &file_rpc_api_api_proto_msgTypes[43]
+	mi := &file_rpc_api_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2706,7 +3046,7 @@ func (x *PlacementMove) String() string {
 func (*PlacementMove) ProtoMessage() {}
 
 func (x *PlacementMove) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[43]
+	mi := &file_rpc_api_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2719,7 +3059,7 @@ func (x *PlacementMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementMove.ProtoReflect.Descriptor instead.
 func (*PlacementMove) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{43}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PlacementMove) GetVm() string {
@@ -2776,7 +3116,7 @@ type PlacementRejection struct {
 
 func (x *PlacementRejection) Reset() {
 	*x = PlacementRejection{}
-	mi := &file_rpc_api_api_proto_msgTypes[44]
+	mi := &file_rpc_api_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +3128,7 @@ func (x *PlacementRejection) String() string {
 func (*PlacementRejection) ProtoMessage() {}
 
 func (x *PlacementRejection) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[44]
+	mi := &file_rpc_api_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +3141,7 @@ func (x *PlacementRejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementRejection.ProtoReflect.Descriptor instead.
 func (*PlacementRejection) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{44}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *PlacementRejection) GetVm() string {
@@ -2842,7 +3182,7 @@ type PlacementUnplaced struct {
 
 func (x *PlacementUnplaced) Reset() {
 	*x = PlacementUnplaced{}
-	mi := &file_rpc_api_api_proto_msgTypes[45]
+	mi := &file_rpc_api_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2854,7 +3194,7 @@ func (x *PlacementUnplaced) String() string {
 func (*PlacementUnplaced) ProtoMessage() {}
 
 func (x *PlacementUnplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[45]
+	mi := &file_rpc_api_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2867,7 +3207,7 @@ func (x *PlacementUnplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementUnplaced.ProtoReflect.Descriptor instead.
 func (*PlacementUnplaced) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{45}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *PlacementUnplaced) GetVm() string {
@@ -2902,7 +3242,7 @@ type PlacementLoad struct {
 
 func (x *PlacementLoad) Reset() {
 	*x = PlacementLoad{}
-	mi := &file_rpc_api_api_proto_msgTypes[46]
+	mi := &file_rpc_api_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2914,7 +3254,7 @@ func (x *PlacementLoad) String() string {
 func (*PlacementLoad) ProtoMessage() {}
 
 func (x *PlacementLoad) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[46]
+	mi := &file_rpc_api_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2927,7 +3267,7 @@ func (x *PlacementLoad) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementLoad.ProtoReflect.Descriptor instead.
 func (*PlacementLoad) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{46}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *PlacementLoad) GetVmServer() string {
@@ -3013,7 +3353,7 @@ type PlacementTotals struct {
 
 func (x *PlacementTotals) Reset() {
 	*x = PlacementTotals{}
-	mi := &file_rpc_api_api_proto_msgTypes[47]
+	mi := &file_rpc_api_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3025,7 +3365,7 @@ func (x *PlacementTotals) String() string {
 func (*PlacementTotals) ProtoMessage() {}
 
 func (x *PlacementTotals) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[47]
+	mi := &file_rpc_api_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3038,7 +3378,7 @@ func (x *PlacementTotals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementTotals.ProtoReflect.Descriptor instead.
 func (*PlacementTotals) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{47}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *PlacementTotals) GetVmServersOn() int32 {
@@ -3087,7 +3427,7 @@ type PlacementFailure struct {
 
 func (x *PlacementFailure) Reset() {
 	*x = PlacementFailure{}
-	mi := &file_rpc_api_api_proto_msgTypes[48]
+	mi := &file_rpc_api_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3099,7 +3439,7 @@ func (x *PlacementFailure) String() string {
 func (*PlacementFailure) ProtoMessage() {}
 
 func (x *PlacementFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[48]
+	mi := &file_rpc_api_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3112,7 +3452,7 @@ func (x *PlacementFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementFailure.ProtoReflect.Descriptor instead.
 func (*PlacementFailure) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{48}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *PlacementFailure) GetVmServer() string {
@@ -3148,7 +3488,7 @@ type PlacementRoom struct {
 
 func (x *PlacementRoom) Reset() {
 	*x = PlacementRoom{}
-	mi := &file_rpc_api_api_proto_msgTypes[49]
+	mi := &file_rpc_api_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3160,7 +3500,7 @@ func (x *PlacementRoom) String() string {
 func (*PlacementRoom) ProtoMessage() {}
 
 func (x *PlacementRoom) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[49]
+	mi := &file_rpc_api_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3173,7 +3513,7 @@ func (x *PlacementRoom) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementRoom.ProtoReflect.Descriptor instead.
 func (*PlacementRoom) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{49}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *PlacementRoom) GetVmServer() string {
@@ -3217,7 +3557,7 @@ type PlacementChoice struct {
 
 func (x *PlacementChoice) Reset() {
 	*x = PlacementChoice{}
-	mi := &file_rpc_api_api_proto_msgTypes[50]
+	mi := &file_rpc_api_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3229,7 +3569,7 @@ func (x *PlacementChoice) String() string {
 func (*PlacementChoice) ProtoMessage() {}
 
 func (x *PlacementChoice) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[50]
+	mi := &file_rpc_api_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3242,7 +3582,7 @@ func (x *PlacementChoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementChoice.ProtoReflect.Descriptor instead.
 func (*PlacementChoice) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{50}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *PlacementChoice) GetVmServer() string {
@@ -3295,7 +3635,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_rpc_api_api_proto_msgTypes[51]
+	mi := &file_rpc_api_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3307,7 +3647,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[51]
+	mi := &file_rpc_api_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3320,7 +3660,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{51}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Explanation) GetName() string {
@@ -3383,7 +3723,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[52]
+	mi := &file_rpc_api_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3395,7 +3735,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[52]
+	mi := &file_rpc_api_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3408,7 +3748,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{52}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListJobsRequest) GetAll() bool {
@@ -3441,7 +3781,7 @@ type ListJobsReply struct {
 
 func (x *ListJobsReply) Reset() {
 	*x = ListJobsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[53]
+	mi := &file_rpc_api_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3453,7 +3793,7 @@ func (x *ListJobsReply) String() string {
 func (*ListJobsReply) ProtoMessage() {}
 
 func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[53]
+	mi := &file_rpc_api_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3466,7 +3806,7 @@ func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsReply.ProtoReflect.Descriptor instead.
 func (*ListJobsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{53}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListJobsReply) GetJobs() []*JobInfo {
@@ -3485,7 +3825,7 @@ type JobRequest struct {
 
 func (x *JobRequest) Reset() {
 	*x = JobRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[54]
+	mi := &file_rpc_api_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3497,7 +3837,7 @@ func (x *JobRequest) String() string {
 func (*JobRequest) ProtoMessage() {}
 
 func (x *JobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[54]
+	mi := &file_rpc_api_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3510,7 +3850,7 @@ func (x *JobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
 func (*JobRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{54}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *JobRequest) GetId() string {
@@ -3530,7 +3870,7 @@ type ResumeJobRequest struct {
 
 func (x *ResumeJobRequest) Reset() {
 	*x = ResumeJobRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[55]
+	mi := &file_rpc_api_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3542,7 +3882,7 @@ func (x *ResumeJobRequest) String() string {
 func (*ResumeJobRequest) ProtoMessage() {}
 
 func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[55]
+	mi := &file_rpc_api_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3555,7 +3895,7 @@ func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeJobRequest.ProtoReflect.Descriptor instead.
 func (*ResumeJobRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{55}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ResumeJobRequest) GetId() string {
@@ -3583,7 +3923,7 @@ type JobInfo struct {
 
 func (x *JobInfo) Reset() {
 	*x = JobInfo{}
-	mi := &file_rpc_api_api_proto_msgTypes[56]
+	mi := &file_rpc_api_api_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3595,7 +3935,7 @@ func (x *JobInfo) String() string {
 func (*JobInfo) ProtoMessage() {}
 
 func (x *JobInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[56]
+	mi := &file_rpc_api_api_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3608,7 +3948,7 @@ func (x *JobInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobInfo.ProtoReflect.Descriptor instead.
 func (*JobInfo) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{56}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *JobInfo) GetJob() *schema.Job {
@@ -3635,7 +3975,7 @@ type ListLocksReply struct {
 
 func (x *ListLocksReply) Reset() {
 	*x = ListLocksReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[57]
+	mi := &file_rpc_api_api_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3647,7 +3987,7 @@ func (x *ListLocksReply) String() string {
 func (*ListLocksReply) ProtoMessage() {}
 
 func (x *ListLocksReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[57]
+	mi := &file_rpc_api_api_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3660,7 +4000,7 @@ func (x *ListLocksReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLocksReply.ProtoReflect.Descriptor instead.
 func (*ListLocksReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{57}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListLocksReply) GetLocks() []*schema.Lock {
@@ -3691,7 +4031,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[58]
+	mi := &file_rpc_api_api_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3703,7 +4043,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[58]
+	mi := &file_rpc_api_api_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3716,7 +4056,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{58}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListEventsRequest) GetAfter() string {
@@ -3770,7 +4110,7 @@ type ListEventsReply struct {
 
 func (x *ListEventsReply) Reset() {
 	*x = ListEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[59]
+	mi := &file_rpc_api_api_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3782,7 +4122,7 @@ func (x *ListEventsReply) String() string {
 func (*ListEventsReply) ProtoMessage() {}
 
 func (x *ListEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[59]
+	mi := &file_rpc_api_api_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3795,7 +4135,7 @@ func (x *ListEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsReply.ProtoReflect.Descriptor instead.
 func (*ListEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{59}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListEventsReply) GetEvents() []*schema.Event {
@@ -3814,7 +4154,7 @@ type EventRequest struct {
 
 func (x *EventRequest) Reset() {
 	*x = EventRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[60]
+	mi := &file_rpc_api_api_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3826,7 +4166,7 @@ func (x *EventRequest) String() string {
 func (*EventRequest) ProtoMessage() {}
 
 func (x *EventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[60]
+	mi := &file_rpc_api_api_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3839,7 +4179,7 @@ func (x *EventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventRequest.ProtoReflect.Descriptor instead.
 func (*EventRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{60}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *EventRequest) GetId() string {
@@ -3860,7 +4200,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[61]
+	mi := &file_rpc_api_api_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3872,7 +4212,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[61]
+	mi := &file_rpc_api_api_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3885,7 +4225,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{61}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListAuditRequest) GetAfter() string {
@@ -3918,7 +4258,7 @@ type ListAuditReply struct {
 
 func (x *ListAuditReply) Reset() {
 	*x = ListAuditReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[62]
+	mi := &file_rpc_api_api_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3930,7 +4270,7 @@ func (x *ListAuditReply) String() string {
 func (*ListAuditReply) ProtoMessage() {}
 
 func (x *ListAuditReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[62]
+	mi := &file_rpc_api_api_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3943,7 +4283,7 @@ func (x *ListAuditReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditReply.ProtoReflect.Descriptor instead.
 func (*ListAuditReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{62}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListAuditReply) GetAudit() []*schema.Audit {
@@ -3962,7 +4302,7 @@ type NodeRequest struct {
 
 func (x *NodeRequest) Reset() {
 	*x = NodeRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[63]
+	mi := &file_rpc_api_api_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3974,7 +4314,7 @@ func (x *NodeRequest) String() string {
 func (*NodeRequest) ProtoMessage() {}
 
 func (x *NodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[63]
+	mi := &file_rpc_api_api_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3987,7 +4327,7 @@ func (x *NodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRequest.ProtoReflect.Descriptor instead.
 func (*NodeRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{63}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *NodeRequest) GetId() string {
@@ -4017,7 +4357,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_rpc_api_api_proto_msgTypes[64]
+	mi := &file_rpc_api_api_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4029,7 +4369,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[64]
+	mi := &file_rpc_api_api_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4042,7 +4382,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{64}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Node) GetId() string {
@@ -4138,7 +4478,7 @@ type ListNodesReply struct {
 
 func (x *ListNodesReply) Reset() {
 	*x = ListNodesReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[65]
+	mi := &file_rpc_api_api_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4150,7 +4490,7 @@ func (x *ListNodesReply) String() string {
 func (*ListNodesReply) ProtoMessage() {}
 
 func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[65]
+	mi := &file_rpc_api_api_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4163,7 +4503,7 @@ func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesReply.ProtoReflect.Descriptor instead.
 func (*ListNodesReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{65}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListNodesReply) GetNodes() []*Node {
@@ -4184,14 +4524,14 @@ type StatusReply struct {
 	Term          uint64                 `protobuf:"varint,7,opt,name=term,proto3" json:"term,omitempty"`
 	TrapsReceived uint64                 `protobuf:"varint,8,opt,name=traps_received,json=trapsReceived,proto3" json:"traps_received,omitempty"`
 	TrapsDropped  map[string]uint64      `protobuf:"bytes,9,rep,name=traps_dropped,json=trapsDropped,proto3" json:"traps_dropped,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	Automation    string                 `protobuf:"bytes,10,opt,name=automation,proto3" json:"automation,omitempty"` // armed, or why not
+	Automation    string                 `protobuf:"bytes,10,opt,name=automation,proto3" json:"automation,omitempty"` // armed, or why not: disarmed, or held by a storm of faults
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[66]
+	mi := &file_rpc_api_api_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4203,7 +4543,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[66]
+	mi := &file_rpc_api_api_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4216,7 +4556,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{66}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *StatusReply) GetNode() string {
@@ -4298,7 +4638,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_rpc_api_api_proto_msgTypes[67]
+	mi := &file_rpc_api_api_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4310,7 +4650,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[67]
+	mi := &file_rpc_api_api_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4323,7 +4663,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{67}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *Chunk) GetData() []byte {
@@ -4343,7 +4683,7 @@ type RecordEventsRequest struct {
 
 func (x *RecordEventsRequest) Reset() {
 	*x = RecordEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[68]
+	mi := &file_rpc_api_api_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4355,7 +4695,7 @@ func (x *RecordEventsRequest) String() string {
 func (*RecordEventsRequest) ProtoMessage() {}
 
 func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[68]
+	mi := &file_rpc_api_api_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4368,7 +4708,7 @@ func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{68}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RecordEventsRequest) GetNode() string {
@@ -4394,7 +4734,7 @@ type RecordEventsReply struct {
 
 func (x *RecordEventsReply) Reset() {
 	*x = RecordEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[69]
+	mi := &file_rpc_api_api_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4406,7 +4746,7 @@ func (x *RecordEventsReply) String() string {
 func (*RecordEventsReply) ProtoMessage() {}
 
 func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[69]
+	mi := &file_rpc_api_api_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4419,7 +4759,7 @@ func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsReply.ProtoReflect.Descriptor instead.
 func (*RecordEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{69}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *RecordEventsReply) GetSequence() uint64 {
@@ -4438,7 +4778,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[70]
+	mi := &file_rpc_api_api_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4450,7 +4790,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[70]
+	mi := &file_rpc_api_api_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4463,7 +4803,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{70}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *JoinRequest) GetManager() *schema.Manager {
@@ -4572,7 +4912,37 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\bpolicies\x18\x02 \x03(\v2\x11.yagura.v1.PolicyR\bpolicies\"@\n" +
 	"\x10SetPolicyRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x16\n" +
-	"\x06policy\x18\x02 \x01(\tR\x06policy\"@\n" +
+	"\x06policy\x18\x02 \x01(\tR\x06policy\"V\n" +
+	"\x14PreviewPolicyRequest\x12\x14\n" +
+	"\x05event\x18\x01 \x01(\tR\x05event\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x12\n" +
+	"\x04host\x18\x03 \x01(\tR\x04host\"E\n" +
+	"\x12PreviewPolicyReply\x12/\n" +
+	"\x05cases\x18\x01 \x03(\v2\x19.yagura.api.v1.PolicyCaseR\x05cases\"\xbe\x01\n" +
+	"\n" +
+	"PolicyCase\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x129\n" +
+	"\bdecision\x18\x04 \x01(\v2\x1d.yagura.api.v1.PolicyDecisionR\bdecision\x121\n" +
+	"\x04then\x18\x05 \x01(\v2\x1d.yagura.api.v1.PolicyDecisionR\x04then\"\xca\x01\n" +
+	"\x0ePolicyDecision\x12\x1a\n" +
+	"\bdecision\x18\x01 \x01(\tR\bdecision\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06policy\x18\x03 \x01(\tR\x06policy\x12\x12\n" +
+	"\x04rule\x18\x04 \x01(\tR\x04rule\x125\n" +
+	"\aactions\x18\x05 \x03(\v2\x1b.yagura.api.v1.PolicyActionR\aactions\x12!\n" +
+	"\fwait_seconds\x18\x06 \x01(\x03R\vwaitSeconds\"\xf7\x01\n" +
+	"\fPolicyAction\x12\x16\n" +
+	"\x06action\x18\x01 \x01(\tR\x06action\x12\x16\n" +
+	"\x06effect\x18\x02 \x01(\tR\x06effect\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\tR\bsequence\x12?\n" +
+	"\x06params\x18\x04 \x03(\v2'.yagura.api.v1.PolicyAction.ParamsEntryR\x06params\x12\x1f\n" +
+	"\vcarried_out\x18\x05 \x01(\bR\n" +
+	"carriedOut\x1a9\n" +
+	"\vParamsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"@\n" +
 	"\n" +
 	"ArmRequest\x12\x16\n" +
 	"\x06disarm\x18\x01 \x01(\bR\x06disarm\x12\x1a\n" +
@@ -4822,7 +5192,7 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\tListUsers\x12\x14.yagura.api.v1.Empty\x1a\x1d.yagura.api.v1.ListUsersReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/users\x12V\n" +
 	"\aSetUser\x12\x1d.yagura.api.v1.SetUserRequest\x1a\x0f.yagura.v1.User\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*\x1a\x10/v1/users/{name}\x12X\n" +
 	"\n" +
-	"DeleteUser\x12\x1a.yagura.api.v1.NameRequest\x1a\x14.yagura.api.v1.Empty\"\x18\x82\xd3\xe4\x93\x02\x12*\x10/v1/users/{name}2\xd3\a\n" +
+	"DeleteUser\x12\x1a.yagura.api.v1.NameRequest\x1a\x14.yagura.api.v1.Empty\"\x18\x82\xd3\xe4\x93\x02\x12*\x10/v1/users/{name}2\xc8\b\n" +
 	"\tInventory\x12U\n" +
 	"\x05Apply\x12\x1b.yagura.api.v1.ApplyRequest\x1a\x19.yagura.api.v1.ApplyReply\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/apply\x12]\n" +
 	"\x03Get\x12\x19.yagura.api.v1.GetRequest\x1a\x15.yagura.api.v1.Object\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/objects/{kind}/{name=**}\x12X\n" +
@@ -4835,7 +5205,8 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"ShowPolicy\x12\x1b.yagura.api.v1.GroupRequest\x1a\x1e.yagura.api.v1.ShowPolicyReply\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/v1/policy\x12Y\n" +
 	"\tSetPolicy\x12\x1f.yagura.api.v1.SetPolicyRequest\x1a\x14.yagura.api.v1.Empty\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
-	"/v1/policy\x12M\n" +
+	"/v1/policy\x12s\n" +
+	"\rPreviewPolicy\x12#.yagura.api.v1.PreviewPolicyRequest\x1a!.yagura.api.v1.PreviewPolicyReply\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/policy/preview\x12M\n" +
 	"\x03Arm\x12\x19.yagura.api.v1.ArmRequest\x1a\x17.yagura.api.v1.ArmReply\"\x12\x82\xd3\xe4\x93\x02\f:\x01*\"\a/v1/arm2\x82\t\n" +
 	"\n" +
 	"Operations\x12T\n" +
@@ -4901,7 +5272,7 @@ func file_rpc_api_api_proto_rawDescGZIP() []byte {
 	return file_rpc_api_api_proto_rawDescData
 }
 
-var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
+var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
 var file_rpc_api_api_proto_goTypes = []any{
 	(*Empty)(nil),                 // 0: yagura.api.v1.Empty
 	(*LoginRequest)(nil),          // 1: yagura.api.v1.LoginRequest
@@ -4929,219 +5300,232 @@ var file_rpc_api_api_proto_goTypes = []any{
 	(*PolicySetting)(nil),         // 23: yagura.api.v1.PolicySetting
 	(*ShowPolicyReply)(nil),       // 24: yagura.api.v1.ShowPolicyReply
 	(*SetPolicyRequest)(nil),      // 25: yagura.api.v1.SetPolicyRequest
-	(*ArmRequest)(nil),            // 26: yagura.api.v1.ArmRequest
-	(*ArmReply)(nil),              // 27: yagura.api.v1.ArmReply
-	(*PowerRequest)(nil),          // 28: yagura.api.v1.PowerRequest
-	(*AddVMRequest)(nil),          // 29: yagura.api.v1.AddVMRequest
-	(*DeleteVMRequest)(nil),       // 30: yagura.api.v1.DeleteVMRequest
-	(*MigrateVMRequest)(nil),      // 31: yagura.api.v1.MigrateVMRequest
-	(*EvacuateRequest)(nil),       // 32: yagura.api.v1.EvacuateRequest
-	(*ChangeUseRequest)(nil),      // 33: yagura.api.v1.ChangeUseRequest
-	(*ReplaceMachineRequest)(nil), // 34: yagura.api.v1.ReplaceMachineRequest
-	(*AddMachinesRequest)(nil),    // 35: yagura.api.v1.AddMachinesRequest
-	(*RemoveMachinesRequest)(nil), // 36: yagura.api.v1.RemoveMachinesRequest
-	(*DeployRequest)(nil),         // 37: yagura.api.v1.DeployRequest
-	(*ChangePoolRequest)(nil),     // 38: yagura.api.v1.ChangePoolRequest
-	(*DestroyVMRequest)(nil),      // 39: yagura.api.v1.DestroyVMRequest
-	(*PlacementRequest)(nil),      // 40: yagura.api.v1.PlacementRequest
-	(*PlacementPlan)(nil),         // 41: yagura.api.v1.PlacementPlan
-	(*PlacementAction)(nil),       // 42: yagura.api.v1.PlacementAction
-	(*PlacementMove)(nil),         // 43: yagura.api.v1.PlacementMove
-	(*PlacementRejection)(nil),    // 44: yagura.api.v1.PlacementRejection
-	(*PlacementUnplaced)(nil),     // 45: yagura.api.v1.PlacementUnplaced
-	(*PlacementLoad)(nil),         // 46: yagura.api.v1.PlacementLoad
-	(*PlacementTotals)(nil),       // 47: yagura.api.v1.PlacementTotals
-	(*PlacementFailure)(nil),      // 48: yagura.api.v1.PlacementFailure
-	(*PlacementRoom)(nil),         // 49: yagura.api.v1.PlacementRoom
-	(*PlacementChoice)(nil),       // 50: yagura.api.v1.PlacementChoice
-	(*Explanation)(nil),           // 51: yagura.api.v1.Explanation
-	(*ListJobsRequest)(nil),       // 52: yagura.api.v1.ListJobsRequest
-	(*ListJobsReply)(nil),         // 53: yagura.api.v1.ListJobsReply
-	(*JobRequest)(nil),            // 54: yagura.api.v1.JobRequest
-	(*ResumeJobRequest)(nil),      // 55: yagura.api.v1.ResumeJobRequest
-	(*JobInfo)(nil),               // 56: yagura.api.v1.JobInfo
-	(*ListLocksReply)(nil),        // 57: yagura.api.v1.ListLocksReply
-	(*ListEventsRequest)(nil),     // 58: yagura.api.v1.ListEventsRequest
-	(*ListEventsReply)(nil),       // 59: yagura.api.v1.ListEventsReply
-	(*EventRequest)(nil),          // 60: yagura.api.v1.EventRequest
-	(*ListAuditRequest)(nil),      // 61: yagura.api.v1.ListAuditRequest
-	(*ListAuditReply)(nil),        // 62: yagura.api.v1.ListAuditReply
-	(*NodeRequest)(nil),           // 63: yagura.api.v1.NodeRequest
-	(*Node)(nil),                  // 64: yagura.api.v1.Node
-	(*ListNodesReply)(nil),        // 65: yagura.api.v1.ListNodesReply
-	(*StatusReply)(nil),           // 66: yagura.api.v1.StatusReply
-	(*Chunk)(nil),                 // 67: yagura.api.v1.Chunk
-	(*RecordEventsRequest)(nil),   // 68: yagura.api.v1.RecordEventsRequest
-	(*RecordEventsReply)(nil),     // 69: yagura.api.v1.RecordEventsReply
-	(*JoinRequest)(nil),           // 70: yagura.api.v1.JoinRequest
-	nil,                           // 71: yagura.api.v1.ListEventsRequest.OpenEntry
-	nil,                           // 72: yagura.api.v1.StatusReply.TrapsDroppedEntry
-	(*timestamppb.Timestamp)(nil), // 73: google.protobuf.Timestamp
-	(*schema.User)(nil),           // 74: yagura.v1.User
-	(*structpb.Struct)(nil),       // 75: google.protobuf.Struct
-	(*schema.Machine)(nil),        // 76: yagura.v1.Machine
-	(*schema.Policy)(nil),         // 77: yagura.v1.Policy
-	(*schema.Job)(nil),            // 78: yagura.v1.Job
-	(*schema.Step)(nil),           // 79: yagura.v1.Step
-	(*schema.Lock)(nil),           // 80: yagura.v1.Lock
-	(*schema.Event)(nil),          // 81: yagura.v1.Event
-	(*schema.Audit)(nil),          // 82: yagura.v1.Audit
-	(*schema.Manager)(nil),        // 83: yagura.v1.Manager
+	(*PreviewPolicyRequest)(nil),  // 26: yagura.api.v1.PreviewPolicyRequest
+	(*PreviewPolicyReply)(nil),    // 27: yagura.api.v1.PreviewPolicyReply
+	(*PolicyCase)(nil),            // 28: yagura.api.v1.PolicyCase
+	(*PolicyDecision)(nil),        // 29: yagura.api.v1.PolicyDecision
+	(*PolicyAction)(nil),          // 30: yagura.api.v1.PolicyAction
+	(*ArmRequest)(nil),            // 31: yagura.api.v1.ArmRequest
+	(*ArmReply)(nil),              // 32: yagura.api.v1.ArmReply
+	(*PowerRequest)(nil),          // 33: yagura.api.v1.PowerRequest
+	(*AddVMRequest)(nil),          // 34: yagura.api.v1.AddVMRequest
+	(*DeleteVMRequest)(nil),       // 35: yagura.api.v1.DeleteVMRequest
+	(*MigrateVMRequest)(nil),      // 36: yagura.api.v1.MigrateVMRequest
+	(*EvacuateRequest)(nil),       // 37: yagura.api.v1.EvacuateRequest
+	(*ChangeUseRequest)(nil),      // 38: yagura.api.v1.ChangeUseRequest
+	(*ReplaceMachineRequest)(nil), // 39: yagura.api.v1.ReplaceMachineRequest
+	(*AddMachinesRequest)(nil),    // 40: yagura.api.v1.AddMachinesRequest
+	(*RemoveMachinesRequest)(nil), // 41: yagura.api.v1.RemoveMachinesRequest
+	(*DeployRequest)(nil),         // 42: yagura.api.v1.DeployRequest
+	(*ChangePoolRequest)(nil),     // 43: yagura.api.v1.ChangePoolRequest
+	(*DestroyVMRequest)(nil),      // 44: yagura.api.v1.DestroyVMRequest
+	(*PlacementRequest)(nil),      // 45: yagura.api.v1.PlacementRequest
+	(*PlacementPlan)(nil),         // 46: yagura.api.v1.PlacementPlan
+	(*PlacementAction)(nil),       // 47: yagura.api.v1.PlacementAction
+	(*PlacementMove)(nil),         // 48: yagura.api.v1.PlacementMove
+	(*PlacementRejection)(nil),    // 49: yagura.api.v1.PlacementRejection
+	(*PlacementUnplaced)(nil),     // 50: yagura.api.v1.PlacementUnplaced
+	(*PlacementLoad)(nil),         // 51: yagura.api.v1.PlacementLoad
+	(*PlacementTotals)(nil),       // 52: yagura.api.v1.PlacementTotals
+	(*PlacementFailure)(nil),      // 53: yagura.api.v1.PlacementFailure
+	(*PlacementRoom)(nil),         // 54: yagura.api.v1.PlacementRoom
+	(*PlacementChoice)(nil),       // 55: yagura.api.v1.PlacementChoice
+	(*Explanation)(nil),           // 56: yagura.api.v1.Explanation
+	(*ListJobsRequest)(nil),       // 57: yagura.api.v1.ListJobsRequest
+	(*ListJobsReply)(nil),         // 58: yagura.api.v1.ListJobsReply
+	(*JobRequest)(nil),            // 59: yagura.api.v1.JobRequest
+	(*ResumeJobRequest)(nil),      // 60: yagura.api.v1.ResumeJobRequest
+	(*JobInfo)(nil),               // 61: yagura.api.v1.JobInfo
+	(*ListLocksReply)(nil),        // 62: yagura.api.v1.ListLocksReply
+	(*ListEventsRequest)(nil),     // 63: yagura.api.v1.ListEventsRequest
+	(*ListEventsReply)(nil),       // 64: yagura.api.v1.ListEventsReply
+	(*EventRequest)(nil),          // 65: yagura.api.v1.EventRequest
+	(*ListAuditRequest)(nil),      // 66: yagura.api.v1.ListAuditRequest
+	(*ListAuditReply)(nil),        // 67: yagura.api.v1.ListAuditReply
+	(*NodeRequest)(nil),           // 68: yagura.api.v1.NodeRequest
+	(*Node)(nil),                  // 69: yagura.api.v1.Node
+	(*ListNodesReply)(nil),        // 70: yagura.api.v1.ListNodesReply
+	(*StatusReply)(nil),           // 71: yagura.api.v1.StatusReply
+	(*Chunk)(nil),                 // 72: yagura.api.v1.Chunk
+	(*RecordEventsRequest)(nil),   // 73: yagura.api.v1.RecordEventsRequest
+	(*RecordEventsReply)(nil),     // 74: yagura.api.v1.RecordEventsReply
+	(*JoinRequest)(nil),           // 75: yagura.api.v1.JoinRequest
+	nil,                           // 76: yagura.api.v1.PolicyAction.ParamsEntry
+	nil,                           // 77: yagura.api.v1.ListEventsRequest.OpenEntry
+	nil,                           // 78: yagura.api.v1.StatusReply.TrapsDroppedEntry
+	(*timestamppb.Timestamp)(nil), // 79: google.protobuf.Timestamp
+	(*schema.User)(nil),           // 80: yagura.v1.User
+	(*structpb.Struct)(nil),       // 81: google.protobuf.Struct
+	(*schema.Machine)(nil),        // 82: yagura.v1.Machine
+	(*schema.Policy)(nil),         // 83: yagura.v1.Policy
+	(*schema.Job)(nil),            // 84: yagura.v1.Job
+	(*schema.Step)(nil),           // 85: yagura.v1.Step
+	(*schema.Lock)(nil),           // 86: yagura.v1.Lock
+	(*schema.Event)(nil),          // 87: yagura.v1.Event
+	(*schema.Audit)(nil),          // 88: yagura.v1.Audit
+	(*schema.Manager)(nil),        // 89: yagura.v1.Manager
 }
 var file_rpc_api_api_proto_depIdxs = []int32{
-	73, // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
-	74, // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
-	75, // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
-	8,  // 3: yagura.api.v1.ApplyRequest.documents:type_name -> yagura.api.v1.Document
-	11, // 4: yagura.api.v1.ApplyReply.applied:type_name -> yagura.api.v1.Applied
-	75, // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
-	75, // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
-	12, // 7: yagura.api.v1.ListReply.objects:type_name -> yagura.api.v1.Object
-	76, // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
-	76, // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
-	76, // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
-	23, // 11: yagura.api.v1.PolicySetting.models:type_name -> yagura.api.v1.PolicySetting
-	23, // 12: yagura.api.v1.ShowPolicyReply.settings:type_name -> yagura.api.v1.PolicySetting
-	77, // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
-	42, // 14: yagura.api.v1.PlacementPlan.starts:type_name -> yagura.api.v1.PlacementAction
-	43, // 15: yagura.api.v1.PlacementPlan.moves:type_name -> yagura.api.v1.PlacementMove
-	42, // 16: yagura.api.v1.PlacementPlan.stops:type_name -> yagura.api.v1.PlacementAction
-	45, // 17: yagura.api.v1.PlacementPlan.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
-	44, // 18: yagura.api.v1.PlacementPlan.rejections:type_name -> yagura.api.v1.PlacementRejection
-	46, // 19: yagura.api.v1.PlacementPlan.vm_servers:type_name -> yagura.api.v1.PlacementLoad
-	47, // 20: yagura.api.v1.PlacementPlan.before:type_name -> yagura.api.v1.PlacementTotals
-	47, // 21: yagura.api.v1.PlacementPlan.after:type_name -> yagura.api.v1.PlacementTotals
-	48, // 22: yagura.api.v1.PlacementPlan.failures:type_name -> yagura.api.v1.PlacementFailure
-	49, // 23: yagura.api.v1.PlacementPlan.rooms:type_name -> yagura.api.v1.PlacementRoom
-	44, // 24: yagura.api.v1.PlacementUnplaced.reasons:type_name -> yagura.api.v1.PlacementRejection
-	43, // 25: yagura.api.v1.PlacementFailure.moves:type_name -> yagura.api.v1.PlacementMove
-	45, // 26: yagura.api.v1.PlacementFailure.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
-	50, // 27: yagura.api.v1.Explanation.choices:type_name -> yagura.api.v1.PlacementChoice
-	46, // 28: yagura.api.v1.Explanation.load:type_name -> yagura.api.v1.PlacementLoad
-	43, // 29: yagura.api.v1.Explanation.moves:type_name -> yagura.api.v1.PlacementMove
-	45, // 30: yagura.api.v1.Explanation.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
-	56, // 31: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
-	78, // 32: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
-	79, // 33: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
-	80, // 34: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
-	78, // 35: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
-	71, // 36: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
-	81, // 37: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
-	82, // 38: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
-	73, // 39: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
-	64, // 40: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
-	72, // 41: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
-	81, // 42: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
-	83, // 43: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
-	1,  // 44: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
-	0,  // 45: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
-	0,  // 46: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
-	4,  // 47: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
-	0,  // 48: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
-	6,  // 49: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
-	7,  // 50: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
-	9,  // 51: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
-	13, // 52: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
-	14, // 53: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
-	16, // 54: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
-	17, // 55: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
-	19, // 56: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
-	21, // 57: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
-	19, // 58: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
-	25, // 59: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
-	26, // 60: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
-	28, // 61: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
-	29, // 62: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
-	30, // 63: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
-	31, // 64: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
-	32, // 65: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
-	33, // 66: yagura.api.v1.Operations.ChangeUse:input_type -> yagura.api.v1.ChangeUseRequest
-	34, // 67: yagura.api.v1.Operations.ReplaceMachine:input_type -> yagura.api.v1.ReplaceMachineRequest
-	35, // 68: yagura.api.v1.Operations.AddMachines:input_type -> yagura.api.v1.AddMachinesRequest
-	36, // 69: yagura.api.v1.Operations.RemoveMachines:input_type -> yagura.api.v1.RemoveMachinesRequest
-	37, // 70: yagura.api.v1.Operations.Deploy:input_type -> yagura.api.v1.DeployRequest
-	38, // 71: yagura.api.v1.Operations.ChangePool:input_type -> yagura.api.v1.ChangePoolRequest
-	39, // 72: yagura.api.v1.Operations.DestroyVM:input_type -> yagura.api.v1.DestroyVMRequest
-	40, // 73: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
-	7,  // 74: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
-	52, // 75: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
-	54, // 76: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
-	54, // 77: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
-	54, // 78: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
-	55, // 79: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
-	54, // 80: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
-	0,  // 81: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
-	58, // 82: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
-	60, // 83: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
-	58, // 84: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
-	61, // 85: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
-	0,  // 86: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
-	63, // 87: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
-	63, // 88: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
-	0,  // 89: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
-	0,  // 90: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
-	67, // 91: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
-	68, // 92: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
-	70, // 93: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
-	63, // 94: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
-	0,  // 95: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
-	2,  // 96: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
-	0,  // 97: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
-	3,  // 98: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
-	0,  // 99: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
-	5,  // 100: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
-	74, // 101: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
-	0,  // 102: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
-	10, // 103: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
-	12, // 104: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
-	15, // 105: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
-	0,  // 106: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
-	18, // 107: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
-	20, // 108: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
-	22, // 109: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
-	24, // 110: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
-	0,  // 111: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
-	27, // 112: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
-	18, // 113: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
-	18, // 114: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
-	18, // 115: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
-	18, // 116: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
-	18, // 117: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
-	18, // 118: yagura.api.v1.Operations.ChangeUse:output_type -> yagura.api.v1.JobsReply
-	18, // 119: yagura.api.v1.Operations.ReplaceMachine:output_type -> yagura.api.v1.JobsReply
-	18, // 120: yagura.api.v1.Operations.AddMachines:output_type -> yagura.api.v1.JobsReply
-	18, // 121: yagura.api.v1.Operations.RemoveMachines:output_type -> yagura.api.v1.JobsReply
-	18, // 122: yagura.api.v1.Operations.Deploy:output_type -> yagura.api.v1.JobsReply
-	18, // 123: yagura.api.v1.Operations.ChangePool:output_type -> yagura.api.v1.JobsReply
-	18, // 124: yagura.api.v1.Operations.DestroyVM:output_type -> yagura.api.v1.JobsReply
-	41, // 125: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
-	51, // 126: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
-	53, // 127: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
-	56, // 128: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
-	56, // 129: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
-	0,  // 130: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
-	0,  // 131: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
-	0,  // 132: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
-	57, // 133: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
-	59, // 134: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
-	81, // 135: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
-	81, // 136: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
-	62, // 137: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
-	65, // 138: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
-	0,  // 139: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
-	63, // 140: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
-	66, // 141: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
-	67, // 142: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
-	0,  // 143: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
-	69, // 144: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
-	0,  // 145: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
-	0,  // 146: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
-	64, // 147: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
-	96, // [96:148] is the sub-list for method output_type
-	44, // [44:96] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	79,  // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
+	80,  // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
+	81,  // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
+	8,   // 3: yagura.api.v1.ApplyRequest.documents:type_name -> yagura.api.v1.Document
+	11,  // 4: yagura.api.v1.ApplyReply.applied:type_name -> yagura.api.v1.Applied
+	81,  // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
+	81,  // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
+	12,  // 7: yagura.api.v1.ListReply.objects:type_name -> yagura.api.v1.Object
+	82,  // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
+	82,  // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
+	82,  // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
+	23,  // 11: yagura.api.v1.PolicySetting.models:type_name -> yagura.api.v1.PolicySetting
+	23,  // 12: yagura.api.v1.ShowPolicyReply.settings:type_name -> yagura.api.v1.PolicySetting
+	83,  // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
+	28,  // 14: yagura.api.v1.PreviewPolicyReply.cases:type_name -> yagura.api.v1.PolicyCase
+	29,  // 15: yagura.api.v1.PolicyCase.decision:type_name -> yagura.api.v1.PolicyDecision
+	29,  // 16: yagura.api.v1.PolicyCase.then:type_name -> yagura.api.v1.PolicyDecision
+	30,  // 17: yagura.api.v1.PolicyDecision.actions:type_name -> yagura.api.v1.PolicyAction
+	76,  // 18: yagura.api.v1.PolicyAction.params:type_name -> yagura.api.v1.PolicyAction.ParamsEntry
+	47,  // 19: yagura.api.v1.PlacementPlan.starts:type_name -> yagura.api.v1.PlacementAction
+	48,  // 20: yagura.api.v1.PlacementPlan.moves:type_name -> yagura.api.v1.PlacementMove
+	47,  // 21: yagura.api.v1.PlacementPlan.stops:type_name -> yagura.api.v1.PlacementAction
+	50,  // 22: yagura.api.v1.PlacementPlan.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	49,  // 23: yagura.api.v1.PlacementPlan.rejections:type_name -> yagura.api.v1.PlacementRejection
+	51,  // 24: yagura.api.v1.PlacementPlan.vm_servers:type_name -> yagura.api.v1.PlacementLoad
+	52,  // 25: yagura.api.v1.PlacementPlan.before:type_name -> yagura.api.v1.PlacementTotals
+	52,  // 26: yagura.api.v1.PlacementPlan.after:type_name -> yagura.api.v1.PlacementTotals
+	53,  // 27: yagura.api.v1.PlacementPlan.failures:type_name -> yagura.api.v1.PlacementFailure
+	54,  // 28: yagura.api.v1.PlacementPlan.rooms:type_name -> yagura.api.v1.PlacementRoom
+	49,  // 29: yagura.api.v1.PlacementUnplaced.reasons:type_name -> yagura.api.v1.PlacementRejection
+	48,  // 30: yagura.api.v1.PlacementFailure.moves:type_name -> yagura.api.v1.PlacementMove
+	50,  // 31: yagura.api.v1.PlacementFailure.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	55,  // 32: yagura.api.v1.Explanation.choices:type_name -> yagura.api.v1.PlacementChoice
+	51,  // 33: yagura.api.v1.Explanation.load:type_name -> yagura.api.v1.PlacementLoad
+	48,  // 34: yagura.api.v1.Explanation.moves:type_name -> yagura.api.v1.PlacementMove
+	50,  // 35: yagura.api.v1.Explanation.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	61,  // 36: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
+	84,  // 37: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
+	85,  // 38: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
+	86,  // 39: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
+	84,  // 40: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
+	77,  // 41: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
+	87,  // 42: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
+	88,  // 43: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
+	79,  // 44: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
+	69,  // 45: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
+	78,  // 46: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
+	87,  // 47: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
+	89,  // 48: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
+	1,   // 49: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
+	0,   // 50: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
+	0,   // 51: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
+	4,   // 52: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
+	0,   // 53: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
+	6,   // 54: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
+	7,   // 55: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
+	9,   // 56: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
+	13,  // 57: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
+	14,  // 58: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
+	16,  // 59: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
+	17,  // 60: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
+	19,  // 61: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
+	21,  // 62: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
+	19,  // 63: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
+	25,  // 64: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
+	26,  // 65: yagura.api.v1.Inventory.PreviewPolicy:input_type -> yagura.api.v1.PreviewPolicyRequest
+	31,  // 66: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
+	33,  // 67: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
+	34,  // 68: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
+	35,  // 69: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
+	36,  // 70: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
+	37,  // 71: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
+	38,  // 72: yagura.api.v1.Operations.ChangeUse:input_type -> yagura.api.v1.ChangeUseRequest
+	39,  // 73: yagura.api.v1.Operations.ReplaceMachine:input_type -> yagura.api.v1.ReplaceMachineRequest
+	40,  // 74: yagura.api.v1.Operations.AddMachines:input_type -> yagura.api.v1.AddMachinesRequest
+	41,  // 75: yagura.api.v1.Operations.RemoveMachines:input_type -> yagura.api.v1.RemoveMachinesRequest
+	42,  // 76: yagura.api.v1.Operations.Deploy:input_type -> yagura.api.v1.DeployRequest
+	43,  // 77: yagura.api.v1.Operations.ChangePool:input_type -> yagura.api.v1.ChangePoolRequest
+	44,  // 78: yagura.api.v1.Operations.DestroyVM:input_type -> yagura.api.v1.DestroyVMRequest
+	45,  // 79: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
+	7,   // 80: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
+	57,  // 81: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
+	59,  // 82: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
+	59,  // 83: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
+	59,  // 84: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
+	60,  // 85: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
+	59,  // 86: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
+	0,   // 87: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
+	63,  // 88: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
+	65,  // 89: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
+	63,  // 90: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
+	66,  // 91: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
+	0,   // 92: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
+	68,  // 93: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
+	68,  // 94: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
+	0,   // 95: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
+	0,   // 96: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
+	72,  // 97: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
+	73,  // 98: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
+	75,  // 99: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
+	68,  // 100: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
+	0,   // 101: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
+	2,   // 102: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
+	0,   // 103: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
+	3,   // 104: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
+	0,   // 105: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
+	5,   // 106: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
+	80,  // 107: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
+	0,   // 108: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
+	10,  // 109: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
+	12,  // 110: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
+	15,  // 111: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
+	0,   // 112: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
+	18,  // 113: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
+	20,  // 114: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
+	22,  // 115: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
+	24,  // 116: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
+	0,   // 117: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
+	27,  // 118: yagura.api.v1.Inventory.PreviewPolicy:output_type -> yagura.api.v1.PreviewPolicyReply
+	32,  // 119: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
+	18,  // 120: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
+	18,  // 121: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 122: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 123: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 124: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
+	18,  // 125: yagura.api.v1.Operations.ChangeUse:output_type -> yagura.api.v1.JobsReply
+	18,  // 126: yagura.api.v1.Operations.ReplaceMachine:output_type -> yagura.api.v1.JobsReply
+	18,  // 127: yagura.api.v1.Operations.AddMachines:output_type -> yagura.api.v1.JobsReply
+	18,  // 128: yagura.api.v1.Operations.RemoveMachines:output_type -> yagura.api.v1.JobsReply
+	18,  // 129: yagura.api.v1.Operations.Deploy:output_type -> yagura.api.v1.JobsReply
+	18,  // 130: yagura.api.v1.Operations.ChangePool:output_type -> yagura.api.v1.JobsReply
+	18,  // 131: yagura.api.v1.Operations.DestroyVM:output_type -> yagura.api.v1.JobsReply
+	46,  // 132: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
+	56,  // 133: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
+	58,  // 134: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
+	61,  // 135: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
+	61,  // 136: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
+	0,   // 137: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
+	0,   // 138: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
+	0,   // 139: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
+	62,  // 140: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
+	64,  // 141: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
+	87,  // 142: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
+	87,  // 143: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
+	67,  // 144: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
+	70,  // 145: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
+	0,   // 146: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
+	68,  // 147: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
+	71,  // 148: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
+	72,  // 149: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
+	0,   // 150: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
+	74,  // 151: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
+	0,   // 152: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
+	0,   // 153: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
+	69,  // 154: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
+	102, // [102:155] is the sub-list for method output_type
+	49,  // [49:102] is the sub-list for method input_type
+	49,  // [49:49] is the sub-list for extension type_name
+	49,  // [49:49] is the sub-list for extension extendee
+	0,   // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_rpc_api_api_proto_init() }
@@ -5155,7 +5539,7 @@ func file_rpc_api_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rpc_api_api_proto_rawDesc), len(file_rpc_api_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   73,
+			NumMessages:   79,
 			NumExtensions: 0,
 			NumServices:   8,
 		},

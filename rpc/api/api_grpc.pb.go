@@ -374,6 +374,7 @@ const (
 	Inventory_SetMaintenance_FullMethodName = "/yagura.api.v1.Inventory/SetMaintenance"
 	Inventory_ShowPolicy_FullMethodName     = "/yagura.api.v1.Inventory/ShowPolicy"
 	Inventory_SetPolicy_FullMethodName      = "/yagura.api.v1.Inventory/SetPolicy"
+	Inventory_PreviewPolicy_FullMethodName  = "/yagura.api.v1.Inventory/PreviewPolicy"
 	Inventory_Arm_FullMethodName            = "/yagura.api.v1.Inventory/Arm"
 )
 
@@ -393,6 +394,8 @@ type InventoryClient interface {
 	SetMaintenance(ctx context.Context, in *SetMaintenanceRequest, opts ...grpc.CallOption) (*SetMaintenanceReply, error)
 	ShowPolicy(ctx context.Context, in *GroupRequest, opts ...grpc.CallOption) (*ShowPolicyReply, error)
 	SetPolicy(ctx context.Context, in *SetPolicyRequest, opts ...grpc.CallOption) (*Empty, error)
+	// PreviewPolicy tells what would be decided now on an event about a machine. Nothing is changed by it.
+	PreviewPolicy(ctx context.Context, in *PreviewPolicyRequest, opts ...grpc.CallOption) (*PreviewPolicyReply, error)
 	Arm(ctx context.Context, in *ArmRequest, opts ...grpc.CallOption) (*ArmReply, error)
 }
 
@@ -494,6 +497,16 @@ func (c *inventoryClient) SetPolicy(ctx context.Context, in *SetPolicyRequest, o
 	return out, nil
 }
 
+func (c *inventoryClient) PreviewPolicy(ctx context.Context, in *PreviewPolicyRequest, opts ...grpc.CallOption) (*PreviewPolicyReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PreviewPolicyReply)
+	err := c.cc.Invoke(ctx, Inventory_PreviewPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *inventoryClient) Arm(ctx context.Context, in *ArmRequest, opts ...grpc.CallOption) (*ArmReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ArmReply)
@@ -520,6 +533,8 @@ type InventoryServer interface {
 	SetMaintenance(context.Context, *SetMaintenanceRequest) (*SetMaintenanceReply, error)
 	ShowPolicy(context.Context, *GroupRequest) (*ShowPolicyReply, error)
 	SetPolicy(context.Context, *SetPolicyRequest) (*Empty, error)
+	// PreviewPolicy tells what would be decided now on an event about a machine. Nothing is changed by it.
+	PreviewPolicy(context.Context, *PreviewPolicyRequest) (*PreviewPolicyReply, error)
 	Arm(context.Context, *ArmRequest) (*ArmReply, error)
 	mustEmbedUnimplementedInventoryServer()
 }
@@ -557,6 +572,9 @@ func (UnimplementedInventoryServer) ShowPolicy(context.Context, *GroupRequest) (
 }
 func (UnimplementedInventoryServer) SetPolicy(context.Context, *SetPolicyRequest) (*Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetPolicy not implemented")
+}
+func (UnimplementedInventoryServer) PreviewPolicy(context.Context, *PreviewPolicyRequest) (*PreviewPolicyReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method PreviewPolicy not implemented")
 }
 func (UnimplementedInventoryServer) Arm(context.Context, *ArmRequest) (*ArmReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Arm not implemented")
@@ -744,6 +762,24 @@ func _Inventory_SetPolicy_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Inventory_PreviewPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PreviewPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServer).PreviewPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Inventory_PreviewPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServer).PreviewPolicy(ctx, req.(*PreviewPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Inventory_Arm_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ArmRequest)
 	if err := dec(in); err != nil {
@@ -804,6 +840,10 @@ var Inventory_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetPolicy",
 			Handler:    _Inventory_SetPolicy_Handler,
+		},
+		{
+			MethodName: "PreviewPolicy",
+			Handler:    _Inventory_PreviewPolicy_Handler,
 		},
 		{
 			MethodName: "Arm",

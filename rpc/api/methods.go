@@ -53,6 +53,7 @@ var methods = map[string]Method{
 	Inventory_SetMaintenance_FullMethodName: {Write, schema.RoleOperator},
 	Inventory_ShowPolicy_FullMethodName:     {Read, schema.RoleObserver},
 	Inventory_SetPolicy_FullMethodName:      {Write, schema.RoleAdministrator},
+	Inventory_PreviewPolicy_FullMethodName:  {Read, schema.RoleObserver},
 	Inventory_Arm_FullMethodName:            {Write, schema.RoleOperator},
 
 	Operations_Power_FullMethodName:          {Write, schema.RoleOperator},
