@@ -121,6 +121,9 @@ func flaps(r fsm.Reader, rule *schema.PolicyRule, e *schema.Event) int {
 	}
 	since := Since(e).Add(-flapTime(rule))
 	n := 0
+	if e.Id == "" {
+		n++ // one that is only thought of
+	}
 	for old := range fsm.Events.ByBackward(r, fsm.ByTarget, e.Target) {
 		if old.LastTime.AsTime().Before(since) && old.Time.AsTime().Before(since) || n >= int(rule.FlapCount) {
 			break

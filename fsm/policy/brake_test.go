@@ -191,6 +191,9 @@ func TestFlapping(t *testing.T) {
 	if d := w.decide(record(time.Minute, 0)); d.Decision != schema.DecisionActed {
 		t.Errorf("the second time: %+v", d)
 	}
+	if cases, err := policy.Preview(w.Store().View(), w.now, "db", "db01", "ESMDSVNT[0xC0000002]"); err != nil || cases[0].Decision.Decision != schema.DecisionBraked {
+		t.Errorf("the third time, as a preview: %+v, %v", cases, err)
+	}
 	if d := w.decide(record(0, 0)); brief(d) != "braked notify reboot-machine:not-carried-out" || !strings.Contains(d.Reason, "flapping: the fault has come 3 times within 10m0s") {
 		t.Errorf("the third time: %+v", d)
 	}
