@@ -14,6 +14,10 @@ type goal struct {
 	in   bool
 }
 
+// factoryVLAN is where IEEE 802.1Q has every port at first. Whoever is there
+// was put into no VLAN, also when another one is for unused ports.
+const factoryVLAN = 1
+
 // maxName is the longest dot1qVlanStaticName, in octets.
 const maxName = 32
 
@@ -22,8 +26,11 @@ func (g goal) allowed(st *state, p *basePort) error {
 	if !g.in {
 		return nil
 	}
-	v := g.vlan
-	for _, err := range []error{v.Check(st.unused), v.Clash(st.vlans()), st.view(p).Blocks(v)} {
+	v, is := g.vlan, st.view(p)
+	if is.VLAN == factoryVLAN && v.ID != factoryVLAN {
+		is.VLAN = 0
+	}
+	for _, err := range []error{v.Check(st.unused), v.Clash(st.vlans()), is.Blocks(v)} {
 		if err != nil {
 			return err
 		}
@@ -71,7 +78,10 @@ func (st *state) plan(p *basePort, g goal) []write {
 	}
 	from, to := g.vlan.ID, st.unused
 	if g.in {
-		from, to = to, from
+		from, to = st.unused, g.vlan.ID
+		if to != factoryVLAN && st.portBased(p, factoryVLAN) {
+			from = factoryVLAN
+		}
 	}
 	moves := g.in || st.portBased(p, from)
 	var out []write

@@ -35,7 +35,7 @@ type Config struct {
 const (
 	defaultTimeout = 2 * time.Second
 	defaultSettle  = 3 * time.Second
-	defaultUnused  = 1 // the VLAN in which IEEE 802.1Q has all ports at first
+	defaultUnused  = factoryVLAN
 	retries        = 2
 )
 

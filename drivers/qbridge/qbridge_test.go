@@ -171,14 +171,25 @@ func TestUnusedVLAN(t *testing.T) {
 	if p, err := d.Port(ctx(t), "ge-0/0/3"); err != nil || p.VLAN != 1 {
 		t.Fatal(p, err)
 	}
-	task, err := d.RemoveFromVLAN(ctx(t), drivers.Call{}, "ge-0/0/3", drivers.VLAN{Name: "default", ID: 1})
+	// Where it came from isn't where anybody put it.
+	task, err := d.AddToVLAN(ctx(t), drivers.Call{}, "ge-0/0/3", web)
 	must(t, task, err)
-	task, err = d.AddToVLAN(ctx(t), drivers.Call{}, "ge-0/0/3", web)
-	must(t, task, err)
+	if got := a.tool("snmpget", "-Ov", oidPvid+".3", oidVLAN+".2.1", oidVLAN+".4.1"); got != "300\n\"DF C0 00 00 \"\n\"DF C0 00 00 \"\n" {
+		t.Fatalf("%q", got)
+	}
+	_, err = d.AddToVLAN(ctx(t), drivers.Call{}, "ge-0/0/3", drivers.VLAN{Name: "db", ID: 20})
+	wants(t, err, drivers.KindRefused, "is in VLAN 300")
 	task, err = d.RemoveFromVLAN(ctx(t), drivers.Call{}, "ge-0/0/3", web)
 	must(t, task, err)
 	if got := a.tool("snmpget", "-Ov", oidPvid+".3", oidVLAN+".1.999", oidVLAN+".4.999"); got != "999\n\"unused\"\n\"20 00 00 00 \"\n" {
 		t.Fatalf("%q", got)
+	}
+	task, err = d.AddToVLAN(ctx(t), drivers.Call{}, "ge-0/0/4", drivers.VLAN{Name: "default", ID: 1})
+	must(t, task, err)
+	task, err = d.RemoveFromVLAN(ctx(t), drivers.Call{}, "ge-0/0/4", drivers.VLAN{Name: "default", ID: 1})
+	must(t, task, err)
+	if p, err := d.Port(ctx(t), "ge-0/0/4"); err != nil || p.VLAN != 0 || p.Also != nil {
+		t.Fatal(p, err)
 	}
 	_, err = d.AddToVLAN(ctx(t), drivers.Call{}, "ge-0/0/3", drivers.VLAN{Name: "bin", ID: 999})
 	wants(t, err, drivers.KindRefused, "unused_vlan")

@@ -14,6 +14,9 @@ type SwitchSpec struct {
 	Name     string   `yaml:"name"`
 	Ports    int      `yaml:"ports"`    // 0 means 16
 	Machines []string `yaml:"machines"` // the first one is at p1, the next at p2, ...
+	// Unused is the VLAN that its users keep for ports that are in none; 0 means
+	// the default one. What comes there and leaves there isn't in the ledger.
+	Unused int `yaml:"unused"`
 	// VLANs that it has at the start, beside the default one.
 	VLANs []SwitchVLANSpec `yaml:"vlans"`
 }
@@ -25,8 +28,11 @@ type SwitchVLANSpec struct {
 	Machines []string `yaml:"machines"`
 }
 
-// DemoVLAN is the VLAN of the demo's databases.
-const DemoVLAN = 120
+// VLANs of the demo's switch: that of the databases, and that of ports in none.
+const (
+	DemoVLAN       = 120
+	DemoUnusedVLAN = 4000
+)
 
 // maxSwitchPorts bounds a switch.
 const maxSwitchPorts = 512
@@ -53,6 +59,9 @@ func (w *World) checkSwitches(l *layout, claim func(kind, name string) error) er
 				return fmt.Errorf("switch %q: machine %q is not of this world", spec.Name, m)
 			}
 		}
+		if spec.Unused < 0 || spec.Unused > maxVLAN {
+			return fmt.Errorf("switch %q: VLAN %d for unused ports is out of range (1 to %d)", spec.Name, spec.Unused, maxVLAN)
+		}
 		for _, v := range spec.VLANs {
 			if v.ID <= defaultVLAN || v.ID > maxVLAN || v.Name == "" {
 				return fmt.Errorf("switch %q: VLAN %q: id %d; a name and an id of 2 to %d are possible", spec.Name, v.Name, v.ID, maxVLAN)
@@ -75,6 +84,7 @@ const defaultVLAN = 1
 // a value that changes as a whole.
 type bridge struct {
 	ports  int
+	unused int // the ledger leaves this VLAN out
 	vlans  map[int]vlanEntry
 	pvid   []int // of port n+1
 	serial int   // snmpSetSerialNo
@@ -89,6 +99,7 @@ type vlanEntry struct {
 // newBridge is a switch as its description has it.
 func newBridge(spec SwitchSpec) *bridge {
 	b := emptyBridge(spec.Ports)
+	b.unused = spec.Unused
 	for _, v := range spec.VLANs {
 		def, list := b.vlans[defaultVLAN], make([]byte, b.octets())
 		def.egress = bytes.Clone(def.egress)
@@ -163,14 +174,14 @@ type move struct {
 	detail string
 }
 
-// moves lists what is different in next, but for the default VLAN, where
-// ports are that are in none.
+// moves lists what is different in next, but for the default VLAN and the
+// unused one, where ports are that are in none.
 func (b *bridge) moves(next *bridge) []move {
 	ids := slices.Compact(slices.Sorted(slices.Values(slices.Concat(b.ids(), next.ids()))))
 	var out []move
 	for _, id := range ids {
 		was, is := b.vlans[id], next.vlans[id]
-		if id == defaultVLAN || bytes.Equal(was.egress, is.egress) {
+		if id == defaultVLAN || id == b.unused || bytes.Equal(was.egress, is.egress) {
 			continue
 		}
 		for n := range b.ports {

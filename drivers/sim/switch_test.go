@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -283,6 +284,36 @@ func TestSwitchWorlds(t *testing.T) {
 	l, err := w.layout()
 	if err != nil || len(l.switches) != 1 || l.switches[0].Machines[3] != "ph04" {
 		t.Fatal(l.switches, err)
+	}
+}
+
+// TestDemoSwitch moves ports as a replacement does.
+func TestDemoSwitch(t *testing.T) {
+	s, err := Start(context.Background(), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	d, err := qbridge.Open(qbridge.Config{
+		Name: "sw1", Address: s.SwitchAddr("sw1"), Password: DefaultCommunity, Options: map[string]string{"unused_vlan": strconv.Itoa(DemoUnusedVLAN)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := drivers.VLAN{Name: "shop-db", ID: DemoVLAN}
+	if _, err := d.RemoveFromVLAN(t.Context(), drivers.Call{}, "p1", db); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.AddToVLAN(t.Context(), drivers.Call{}, "p3", db); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := s.Ledger()
+	if err != nil || len(entries) != 2 || entries[0].Op != OpVLANRemove || entries[0].Object != "p1 120" || entries[1].Op != OpVLANAdd || entries[1].Object != "p3 120" {
+		t.Fatal(entries, err)
 	}
 }
 

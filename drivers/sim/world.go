@@ -81,7 +81,7 @@ func DemoWorld() World {
 		Machines:         []MachineSpec{{Name: "ph01"}, {Name: "ph02"}, {Name: "ph03", Off: true}, {Name: "ph04", Off: true}},
 		Switches: []SwitchSpec{{
 			Name: "sw1", Ports: 16, Machines: []string{"ph01", "ph02", "ph03", "ph04"},
-			VLANs: []SwitchVLANSpec{{Name: "shop-db", ID: DemoVLAN, Machines: []string{"ph01", "ph02"}}},
+			Unused: DemoUnusedVLAN, VLANs: []SwitchVLANSpec{{Name: "shop-db", ID: DemoVLAN, Machines: []string{"ph01", "ph02"}}},
 		}},
 		Balancers: []BalancerSpec{{Name: "lb1", Pools: []PoolSpec{{Name: "db", Servers: []PoolServerSpec{
 			{Name: "db01", Address: "127.0.0.41", Port: 5432}, {Name: "db02", Address: "127.0.0.42", Port: 5432},
