@@ -156,8 +156,38 @@ func guardMachine(tx *Tx, old, m *schema.Machine) error {
 		}
 		m.StatusReason = ""
 	}
+	if err := guardCabling(tx, old, m); err != nil {
+		return err
+	}
 	if job := HeldBy(tx, old.Name); job != "" && placementChanged(old, m) {
 		return schema.Errorf(schema.KindConflict, "", "job %s works on it", job).WithHint("wait until the job has ended")
+	}
+	return nil
+}
+
+// guardCabling refuses to take an initiator or a switch port away from a machine
+// that runs, or that a job works on: volumes may be connected to that initiator
+// and the port be in VLANs, and nobody would know it afterwards.
+func guardCabling(r Reader, old, m *schema.Machine) error {
+	what := ""
+	for _, s := range old.Initiators {
+		if !slices.ContainsFunc(m.Initiators, func(n string) bool { return normalOr(schema.NormalInitiator, n) == s }) {
+			what = "initiator " + s
+		}
+	}
+	for i, n := range old.Nics {
+		if n.Port != "" && (i >= len(m.Nics) || m.Nics[i].Port != n.Port || m.Nics[i].Network != n.Network) {
+			what = fmt.Sprintf("port %s of %s", n.Port, n.Network)
+		}
+	}
+	switch job := HeldBy(r, old.Name); {
+	case what == "":
+		return nil
+	case job != "":
+		return schema.Errorf(schema.KindConflict, "", "%s can't be taken away from it: job %s works on it", what, job).WithHint("wait until the job has ended")
+	case old.Group != "":
+		return schema.Errorf(schema.KindConflict, "", "%s can't be taken away from it while it runs in group %s as host %s", what, old.Group, old.Host).
+			WithHint("take it out of the group first; adding to it is possible")
 	}
 	return nil
 }

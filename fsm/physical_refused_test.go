@@ -120,6 +120,23 @@ func TestUsedObjectsOfPhysicalMachinesStay(t *testing.T) {
 	}
 }
 
+// TestCablesOfRunningMachinesStay: volumes and VLANs hang on them.
+func TestCablesOfRunningMachinesStay(t *testing.T) {
+	c := physical(t)
+	for word, spec := range map[string]string{
+		"initiator iqn.2026-01.example:ph01": `{'initiators':['iqn.2026-01.example:new']}`,
+		"port 1 of sw1":                      `{'nics':[{'mac':'52:54:00:00:09:01','network':'sw1','port':'9'},{'mac':'52:54:00:00:0a:01','network':'sw2','port':'p1'}]}`,
+		"port p1 of sw2":                     `{'nics':[{'mac':'52:54:00:00:09:01','network':'sw1','port':'1'}]}`,
+	} {
+		refuse(t, c, schema.KindConflict, []string{word, "runs in group db"}, doc("Machine", "ph01", spec))
+	}
+	apply(t, c, doc("Machine", "ph01", `{'initiators':['IQN.2026-01.example:ph01','iqn.2026-01.example:more']}`))
+	apply(t, c, doc("Machine", "ph03", `{'initiators':['iqn.2026-01.example:new'],'nics':[{'mac':'52:54:00:00:09:03'}]}`)) // it waits
+	c.Do(func(tx *fsm.Tx) error { return fsm.TakeLocks(tx, "00001", []string{fsm.Exclusive("machine", "ph04")}) })
+	refuse(t, c, schema.KindConflict, []string{"initiator", "job 00001"}, doc("Machine", "ph04", `{'initiators':[]}`))
+	apply(t, c, doc("Machine", "ph04", `{'bmc':{'password':'right this time'}}`)) // a parked job may wait for that
+}
+
 func TestControllersByKind(t *testing.T) {
 	c := physical(t)
 	for _, spec := range []string{
