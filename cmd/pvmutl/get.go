@@ -159,7 +159,7 @@ func rowView(ctx context.Context, c *client.Client, k kind) (rowsView, error) {
 }
 
 // automation tells whether automation acts below a category: it is off below
-// one that is disarmed itself, that lies in one, or while all is.
+// one that is disarmed itself, that lies in one, while all is, or in a storm.
 func automation(ctx context.Context, c *client.Client) (func(*schema.Category) string, error) {
 	settings, err := listRows[*schema.Settings](ctx, c, "Settings")
 	if err != nil {
@@ -177,6 +177,9 @@ func automation(ctx context.Context, c *client.Client) (func(*schema.Category) s
 		for _, s := range settings {
 			if s.Disarm != nil {
 				return armedText(s.Disarm) + " (everywhere)"
+			}
+			if s.Storm != nil && s.Storm.Over == nil {
+				return fmt.Sprintf("held by a storm of %d machines since %s (everywhere)", s.Storm.Count, localTime(s.Storm.Since))
 			}
 		}
 		for path := category.Path; path != ""; path, _ = cutPath(path) {
