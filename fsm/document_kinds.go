@@ -54,8 +54,8 @@ var docKinds []*docKind
 func init() {
 	// Here and not in the declaration, since the kinds' functions refer to the list.
 	docKinds = []*docKind{
-		categoryKind, groupKind, modelKind, hostKind, machineKind,
-		subsystemKind, softwareKind, policyKind, trapRuleKind, settingsKind, vlanKind, loadBalancerKind,
+		categoryKind, groupKind, modelKind, hostKind, machineKind, vlanKind, loadBalancerKind,
+		subsystemKind, softwareKind, policyKind, trapRuleKind, settingsKind,
 	}
 }
 
@@ -243,7 +243,7 @@ var machineKind = &docKind{
 		"name": isKey, "subsystem": isCollected, "power": isCollected, "vm_server": isCollected, "datacenter": isCollected, "datastores": isCollected,
 		"networks": isCollected, "cpus": isCollected, "memory_mib": isCollected, "cpu_mhz": isCollected, "template": isCollected, "connected": isCollected,
 		"vm_maintenance": isCollected, "shared_datastores": isCollected, "collected": isCollected, "gone": isCollected,
-		"hardware": isCollected, "monitored": isRuntime("jobs"), "replaced": isRuntime("jobs"), "status_reason": isRuntime("jobs"), "origin": isRuntime("jobs"), "master": isRuntime("jobs"),
+		"hardware": isCollected, "monitored": isRuntime("jobs"), "unreachable": isRuntime("monitoring"), "replaced": isRuntime("jobs"), "status_reason": isRuntime("jobs"), "origin": isRuntime("jobs"), "master": isRuntime("jobs"),
 		"distributed": isRuntime("software distribution"), "bmc.password_set": isOutput, "bmc.key_set": isOutput,
 	},
 	hidden: func(row proto.Message, field string) bool { return machineFieldHidden(row.(*schema.Machine), field) },
