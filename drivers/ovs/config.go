@@ -18,11 +18,9 @@ import (
 // Config says how to reach a switch.
 type Config struct {
 	Name string // of the subsystem, as errors show it
-	// Address of ovsdb-server, as ovs-vsctl has it: ssl:HOST:PORT, tcp:HOST:PORT,
-	// unix:PATH. HOST:PORT means ssl.
+	// Address of ovsdb-server, HOST:PORT or unix:PATH.
 	Address string
-	// CAs, Thumbprint and Insecure say which certificate of the server to trust;
-	// without Insecure tcp isn't used, since nobody proves anything there.
+	// CAs, Thumbprint and Insecure say which certificate of the server to trust.
 	CAs        *x509.CertPool
 	Thumbprint string
 	Insecure   bool
@@ -31,6 +29,8 @@ type Config struct {
 	// Options are, all optional:
 	//
 	//	bridge       name of the bridge (default: the only one)
+	//	transport    ssl (default), or tcp, where nothing is encrypted and nobody
+	//	             proves anything
 	//	unused_vlan  id of the VLAN for ports that are in none (default 4094)
 	Options map[string]string
 	// Timeout bounds the wait for one answer; 0: 5 s.
@@ -51,6 +51,7 @@ type settings struct {
 	name, network, address string
 	tls                    *tls.Config // nil: none
 	bridge                 string
+	plain                  bool // without TLS, over the network
 	unused                 int
 	timeout, settle        time.Duration
 }
@@ -63,9 +64,6 @@ func (c Config) check() (*settings, error) {
 	if s.settle <= 0 {
 		s.settle = defaultSettle
 	}
-	if err := s.locate(c); err != nil {
-		return nil, err
-	}
 	for _, key := range slices.Sorted(maps.Keys(c.Options)) {
 		v := c.Options[key]
 		switch key {
@@ -77,41 +75,39 @@ func (c Config) check() (*settings, error) {
 				return nil, fmt.Errorf("option unused_vlan %q: write a VLAN id (1 to 4094)", v)
 			}
 			s.unused = id
+		case "transport":
+			if v != "ssl" && v != "tcp" {
+				return nil, fmt.Errorf("option transport %q: write ssl or tcp", v)
+			}
+			s.plain = v == "tcp"
 		default:
-			return nil, fmt.Errorf("there is no option %q; there are bridge, unused_vlan", key)
+			return nil, fmt.Errorf("there is no option %q; there are bridge, transport, unused_vlan", key)
 		}
 	}
-	return s, nil
+	return s, s.locate(c)
 }
 
 // locate reads the address and how to trust who answers there.
 func (s *settings) locate(c Config) error {
-	kind, rest, ok := strings.Cut(c.Address, ":")
-	if !ok || !slices.Contains([]string{"ssl", "tcp", "unix"}, kind) {
-		kind, rest = "ssl", c.Address
-	}
-	s.network, s.address = "tcp", rest
-	if kind == "unix" {
-		s.network = kind
-		if rest == "" {
-			return errors.New("address unix: is without a path")
+	if path, ok := strings.CutPrefix(c.Address, "unix:"); ok {
+		if path == "" || s.plain {
+			return fmt.Errorf("address %q: write HOST:PORT, or unix:PATH without the option transport", c.Address)
 		}
+		s.network, s.address = "unix", path
 		return nil
 	}
-	host, port, err := net.SplitHostPort(rest)
+	host, port, err := net.SplitHostPort(c.Address)
 	if err != nil || host == "" || port == "" {
-		return fmt.Errorf("address %q: write ssl:HOST:PORT, tcp:HOST:PORT or unix:PATH of ovsdb-server", c.Address)
+		return fmt.Errorf("address %q: write HOST:PORT or unix:PATH of ovsdb-server", c.Address)
 	}
-	if kind == "tcp" {
-		if !c.Insecure {
-			return fmt.Errorf("address %q is neither encrypted nor proven; use ssl:, or set insecure", c.Address)
-		}
+	s.network, s.address = "tcp", c.Address
+	if s.plain {
 		return nil
 	}
 	s.tls, err = trust.Server{CAs: c.CAs, Thumbprint: c.Thumbprint, Insecure: c.Insecure}.Config(host)
 	if err == nil && c.Key != "" {
-		var own tls.Certificate
-		if own, err = tls.X509KeyPair([]byte(c.Key), []byte(c.Key)); err != nil {
+		own, err := tls.X509KeyPair([]byte(c.Key), []byte(c.Key))
+		if err != nil {
 			return errors.New("key: it must hold a private key and its certificate in PEM")
 		}
 		s.tls.Certificates = []tls.Certificate{own}

@@ -56,9 +56,8 @@ func (s *settings) open(ctx context.Context) (*conn, error) {
 		if err = t.HandshakeContext(dial); err != nil {
 			_ = nc.Close()
 			var cert *tls.CertificateVerificationError
-			var alert tls.AlertError
-			if errors.As(err, &cert) || errors.As(err, &alert) {
-				return nil, faultf(drivers.KindAuth, "%s isn't trusted, or doesn't trust us: %w", s.address, err)
+			if errors.As(err, &cert) || alerted(err) {
+				return nil, distrust(err)
 			}
 		}
 		nc = t
@@ -71,6 +70,17 @@ func (s *settings) open(ctx context.Context) (*conn, error) {
 	past := time.Unix(1, 0)
 	c.stop = context.AfterFunc(ctx, func() { _ = nc.SetDeadline(past) })
 	return c, nil
+}
+
+// alerted tells a TLS alert of the server. With TLS 1.3 it comes after our side
+// of the handshake, in the place of the first answer.
+func alerted(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}
+
+func distrust(err error) error {
+	return faultf(drivers.KindAuth, "the server isn't trusted, or doesn't trust us: %w", err)
 }
 
 func (c *conn) close() {
@@ -190,6 +200,8 @@ func (c *conn) transact(changes bool, ops ...operation) ([]outcome, error) {
 	switch {
 	case errors.As(err, &no):
 		return nil, no.fault()
+	case alerted(err):
+		return nil, distrust(err)
 	case err != nil && sent && changes:
 		return nil, faultf(drivers.KindUnknown, "no answer to the change: %w", err)
 	case err != nil:

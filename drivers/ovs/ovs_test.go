@@ -19,9 +19,9 @@ func TestSwitchConformance(t *testing.T) {
 	t.Logf("real part: %s, user space datapath", version(t))
 	drivertest.RunSwitch(t, func(t *testing.T) drivertest.SwitchWorld {
 		w := start(t, "p1", "p2", "p3", "p4")
-		r := newRelay(t, strings.TrimPrefix(w.addr, "tcp:"))
+		r := newRelay(t, w.addr)
 		return drivertest.SwitchWorld{
-			Open: func(*testing.T) drivers.Switch { return w.driver(Config{Address: "tcp:" + r.addr}) },
+			Open: func(*testing.T) drivers.Switch { return w.driver(Config{Address: r.addr}) },
 			Free: []string{"p1", "p2", "p3"}, Unused: 4094,
 			Silence: func(t *testing.T) {
 				if err := w.db.Process.Signal(syscall.SIGSTOP); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -23,7 +24,7 @@ import (
 type vswitch struct {
 	t          *testing.T
 	dir, ns    string
-	addr       string // tcp:127.0.0.1:PORT of ovsdb-server
+	addr       string // 127.0.0.1:PORT of ovsdb-server
 	db, daemon *exec.Cmd
 }
 
@@ -124,7 +125,10 @@ func run(t *testing.T, name string, args ...string) string {
 const bridgeName = "br0"
 
 // start starts Open vSwitch with a bridge whose ports are of type internal.
-func start(t *testing.T, ports ...string) *vswitch {
+func start(t *testing.T, ports ...string) *vswitch { return startWith(t, nil, ports...) }
+
+// startWith gives ovsdb-server further arguments.
+func startWith(t *testing.T, more []string, ports ...string) *vswitch {
 	t.Helper()
 	for program, pkg := range map[string]string{
 		"ovs-vswitchd": "openvswitch-switch", "ovsdb-server": "openvswitch-switch", "ovs-vsctl": "openvswitch-switch", "ip": "iproute2", "ethtool": "ethtool",
@@ -147,8 +151,9 @@ func start(t *testing.T, ports ...string) *vswitch {
 	listen := free.Addr().String()
 	_ = free.Close()
 	host, port, _ := net.SplitHostPort(listen)
-	w.addr = "tcp:" + listen
-	w.db = w.spawn("ovsdb-server", dir+"/conf.db", "--remote=punix:"+dir+"/db", "--remote=ptcp:"+port+":"+host, "--unixctl="+dir+"/db.ctl", "--no-chdir", "-vconsole:off", "-vsyslog:off", "--log-file="+dir+"/db.log")
+	w.addr = listen
+	w.db = w.spawn("ovsdb-server", append(more, dir+"/conf.db", "--remote=punix:"+dir+"/db", "--remote=ptcp:"+port+":"+host,
+		"--unixctl="+dir+"/db.ctl", "--no-chdir", "-vconsole:off", "-vsyslog:off", "--log-file="+dir+"/db.log")...)
 	w.await("ovsdb-server", func() bool { c, err := net.Dial("tcp", listen); return err == nil && c.Close() == nil })
 	w.vsctl("--no-wait", "init")
 	w.daemon = w.spawn("ip", "netns", "exec", w.ns, "ovs-vswitchd", "unix:"+dir+"/db", "--unixctl="+dir+"/vs.ctl", "--no-chdir", "-vconsole:off", "-vsyslog:off", "--log-file="+dir+"/vs.log")
@@ -204,9 +209,16 @@ func (w *vswitch) await(what string, cond func() bool) {
 // driver opens a driver on the switch, quick where c leaves times open.
 func (w *vswitch) driver(c Config) *Driver {
 	w.t.Helper()
-	c.Name, c.Insecure = "ovs1", true
+	c.Name = "ovs1"
 	if c.Address == "" {
 		c.Address = w.addr
+	}
+	if c.CAs == nil && !strings.HasPrefix(c.Address, "unix:") {
+		c.Options = maps.Clone(c.Options)
+		if c.Options == nil {
+			c.Options = map[string]string{}
+		}
+		c.Options["transport"] = "tcp"
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 500 * time.Millisecond

@@ -12,11 +12,12 @@ import (
 func TestSettings(t *testing.T) {
 	opts := func(k, v string) map[string]string { return map[string]string{k: v} }
 	for words, c := range map[string]Config{
-		"write ssl:HOST:PORT":       {},
+		"write HOST:PORT or":        {},
 		`address "sw1"`:             {Address: "sw1"},
-		`address "ssl:sw1"`:         {Address: "ssl:sw1"},
-		"neither encrypted":         {Address: "tcp:sw1:6640"},
-		"without a path":            {Address: "unix:"},
+		`address "ssl:sw1:6640"`:    {Address: "ssl:sw1:6640"},
+		"write ssl or tcp":          {Address: "sw1:6640", Options: opts("transport", "udp")},
+		"without the option":        {Address: "unix:/db", Options: opts("transport", "tcp")},
+		`address "unix:"`:           {Address: "unix:"},
 		"certificate in PEM":        {Address: "sw1:6640", Key: "nonsense"},
 		`no option "port"`:          {Address: "sw1:6640", Options: opts("port", "p")},
 		`unused_vlan "0"`:           {Address: "sw1:6640", Options: opts("unused_vlan", "0")},
@@ -55,8 +56,8 @@ func TestValues(t *testing.T) {
 // TestLostAnswer breaks the connection after a change was sent.
 func TestLostAnswer(t *testing.T) {
 	w := start(t, "p1")
-	r := newRelay(t, strings.TrimPrefix(w.addr, "tcp:"))
-	d := w.driver(Config{Address: "tcp:" + r.addr})
+	r := newRelay(t, w.addr)
+	d := w.driver(Config{Address: r.addr})
 	r.how.Store(cut)
 	_, err := d.AddToVLAN(t.Context(), drivers.Call{Token: "1"}, "p1", web)
 	wants(t, err, drivers.KindUnknown, "no answer to the change")
