@@ -168,6 +168,16 @@ func TestNoSecretLeaves(t *testing.T) {
 	if v := sub.Row.Fields["password"].GetStringValue(); v != "" {
 		t.Errorf("the row has a password: %q", v)
 	}
+	if _, err := cl.Inventory.Apply(t.Context(), &api.ApplyRequest{Documents: []*api.Document{
+		doc(t, "Group", "web", map[string]any{"monitoring": map[string]any{"kind": "snmp", "community": "topsecret"}}),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	polled, err := cl.Inventory.Get(t.Context(), &api.GetRequest{Kind: "Group", Name: "web"})
+	monitoring := polled.GetRow().GetFields()["monitoring"].GetStructValue().GetFields()
+	if err != nil || monitoring["community"].GetStringValue() != "" || !monitoring["community_set"].GetBoolValue() || strings.Contains(polled.String(), "topsecret") {
+		t.Errorf("got %v, %v", polled, err)
+	}
 	list, err := cl.Inventory.List(t.Context(), &api.ListRequest{Kind: "Machine"})
 	if err != nil {
 		t.Fatal(err)

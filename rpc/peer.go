@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"strings"
 
 	"yagura/fsm"
 	"yagura/fsm/schema"
@@ -18,7 +19,7 @@ type peerService struct {
 // numbers tell what is recorded already.
 func (p peerService) RecordEvents(ctx context.Context, req *api.RecordEventsRequest) (*api.RecordEventsReply, error) {
 	c := callOf(ctx)
-	if req.Node != c.manager {
+	if strings.TrimSuffix(req.Node, fsm.MonitorStream) != c.manager {
 		return nil, schema.Errorf(schema.KindPermission, "manager "+c.manager, "it sends events of manager %q", req.Node).
 			WithHint("a manager records its own events only")
 	}
