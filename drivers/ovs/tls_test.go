@@ -26,7 +26,9 @@ type authority struct {
 
 func newAuthority(t *testing.T) *authority {
 	a := &authority{t: t}
-	a.pem, _, a.key = a.issue("authority", func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign })
+	a.pem, _, a.key = a.issue("authority", func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
+	})
 	block, _ := pem.Decode(a.pem)
 	var err error
 	if a.cert, err = x509.ParseCertificate(block.Bytes); err != nil {
