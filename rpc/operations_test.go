@@ -389,3 +389,28 @@ func TestStatusTellsOfAStorm(t *testing.T) {
 		}
 	}
 }
+
+// TestReconfigurationByJSON holds that the gateway serves the commands, too.
+func TestReconfigurationByJSON(t *testing.T) {
+	c := start(t, 2)
+	center(t, c)
+	w := c.web(1, operator)
+	code, _, body := w.do("POST", "/v1/replace", `{"group":"shop/db","host":"db01"}`)
+	if code != 200 || body != `{"jobs":["00001"]}` {
+		t.Errorf("got %d %s", code, body)
+	}
+	code, _, body = w.do("POST", "/v1/deploy", `{"machine":"ph04","software":["tool"],"only":true}`)
+	if code != 200 || body != `{"jobs":["00002"]}` {
+		t.Errorf("got %d %s", code, body)
+	}
+	code, _, body = w.do("POST", "/v1/add", `{"group":"lab","count":3}`)
+	wantProblem(t, code, body, 409, schema.KindTooFewMachines)
+	code, _, body = w.do("POST", "/v1/move", `{"group":"db","from":"lab"}`)
+	wantProblem(t, code, body, 400, schema.KindInvalid)
+	code, _, body = w.do("POST", "/v1/delete", `{"group":"db","count":"many"}`)
+	wantProblem(t, code, body, 400, schema.KindInvalid)
+	code, _, body = w.do("GET", "/v1/policy/preview?event=category:machine-inaccessible&group=db&host=db02", "")
+	if code != 200 || !strings.Contains(body, `"machine":"ph02"`) {
+		t.Errorf("got %d %s", code, body)
+	}
+}
