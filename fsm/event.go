@@ -72,7 +72,8 @@ const (
 // sequence number is not above what is recorded of that node already are left
 // out. It returns the sequence number up to which all is recorded. Events come
 // in the order of their numbers; a gap is the node's own (an event that it
-// dropped and counted).
+// dropped and counted). What a manager sees by its own polls comes in a stream of
+// its own, its name with MonitorStream.
 func RecordEvents(tx *Tx, node string, events []*schema.Event) (uint64, error) {
 	if node == "" {
 		return 0, schema.Errorf(schema.KindInvalid, "events", "the name of the manager that received them is missing")
@@ -81,6 +82,7 @@ func RecordEvents(tx *Tx, node string, events []*schema.Event) (uint64, error) {
 	if !ok {
 		in = &schema.Intake{Node: node}
 	}
+	manager, polls := ofPolls(node)
 	for _, e := range events {
 		if e.Sequence == 0 {
 			return 0, schema.Errorf(schema.KindInvalid, "events of "+node, "an event has no sequence number")
@@ -88,10 +90,17 @@ func RecordEvents(tx *Tx, node string, events []*schema.Event) (uint64, error) {
 		if e.Sequence <= in.Sequence {
 			continue
 		}
-		if err := recordEvent(tx, node, e); err != nil {
+		in.Sequence = e.Sequence
+		if polls {
+			if news, err := newsOfPoll(tx, e); err != nil {
+				return 0, err
+			} else if !news {
+				continue
+			}
+		}
+		if err := recordEvent(tx, manager, e); err != nil {
 			return 0, err
 		}
-		in.Sequence = e.Sequence
 	}
 	in.Time = timestamppb.New(tx.Now())
 	return in.Sequence, Intakes.Put(tx, in)

@@ -1127,6 +1127,7 @@ type Machine struct {
 	Monitored        *timestamppb.Timestamp `protobuf:"bytes,43,opt,name=monitored,proto3" json:"monitored,omitempty"`                                                                         // under monitoring since; unset: it isn't
 	Hardware         map[string]string      `protobuf:"bytes,44,rep,name=hardware,proto3" json:"hardware,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // collected: manufacturer, serial, cpus, memory_mib, firmware, health
 	Replaced         *timestamppb.Timestamp `protobuf:"bytes,45,opt,name=replaced,proto3" json:"replaced,omitempty"`                                                                           // when it last took the place of another machine
+	Unreachable      *timestamppb.Timestamp `protobuf:"bytes,46,opt,name=unreachable,proto3" json:"unreachable,omitempty"`                                                                     // monitored: since when it hasn't answered; unset, or from before monitored: it answers
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1472,6 +1473,13 @@ func (x *Machine) GetHardware() map[string]string {
 func (x *Machine) GetReplaced() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Replaced
+	}
+	return nil
+}
+
+func (x *Machine) GetUnreachable() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Unreachable
 	}
 	return nil
 }
@@ -2416,7 +2424,7 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\x06Volume\x12\x1c\n" +
 	"\tsubsystem\x18\x01 \x01(\tR\tsubsystem\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
-	"\x06shared\x18\x03 \x01(\bR\x06shared\"\xa1\f\n" +
+	"\x06shared\x18\x03 \x01(\bR\x06shared\"\xdf\f\n" +
 	"\aMachine\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04uuid\x18\x02 \x01(\tR\x04uuid\x12\x12\n" +
@@ -2472,7 +2480,8 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\aaddress\x18* \x01(\tR\aaddress\x128\n" +
 	"\tmonitored\x18+ \x01(\v2\x1a.google.protobuf.TimestampR\tmonitored\x12<\n" +
 	"\bhardware\x18, \x03(\v2 .yagura.v1.Machine.HardwareEntryR\bhardware\x126\n" +
-	"\breplaced\x18- \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x1a;\n" +
+	"\breplaced\x18- \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x12<\n" +
+	"\vunreachable\x18. \x01(\v2\x1a.google.protobuf.TimestampR\vunreachable\x1a;\n" +
 	"\rHardwareEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"E\n" +
@@ -2624,17 +2633,18 @@ var file_fsm_schema_inventory_proto_depIdxs = []int32{
 	22, // 17: yagura.v1.Machine.monitored:type_name -> google.protobuf.Timestamp
 	20, // 18: yagura.v1.Machine.hardware:type_name -> yagura.v1.Machine.HardwareEntry
 	22, // 19: yagura.v1.Machine.replaced:type_name -> google.protobuf.Timestamp
-	22, // 20: yagura.v1.DistributedSoftware.content:type_name -> google.protobuf.Timestamp
-	22, // 21: yagura.v1.DistributedSoftware.time:type_name -> google.protobuf.Timestamp
-	22, // 22: yagura.v1.Subsystem.collected:type_name -> google.protobuf.Timestamp
-	21, // 23: yagura.v1.Subsystem.options:type_name -> yagura.v1.Subsystem.OptionsEntry
-	22, // 24: yagura.v1.Software.content:type_name -> google.protobuf.Timestamp
-	22, // 25: yagura.v1.Request.time:type_name -> google.protobuf.Timestamp
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	22, // 20: yagura.v1.Machine.unreachable:type_name -> google.protobuf.Timestamp
+	22, // 21: yagura.v1.DistributedSoftware.content:type_name -> google.protobuf.Timestamp
+	22, // 22: yagura.v1.DistributedSoftware.time:type_name -> google.protobuf.Timestamp
+	22, // 23: yagura.v1.Subsystem.collected:type_name -> google.protobuf.Timestamp
+	21, // 24: yagura.v1.Subsystem.options:type_name -> yagura.v1.Subsystem.OptionsEntry
+	22, // 25: yagura.v1.Software.content:type_name -> google.protobuf.Timestamp
+	22, // 26: yagura.v1.Request.time:type_name -> google.protobuf.Timestamp
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_fsm_schema_inventory_proto_init() }
