@@ -71,6 +71,7 @@ func TestPhysicalDocumentsAreRefused(t *testing.T) {
 		"replaced":                  {schema.KindInvalid, doc("Machine", "ph03", `{'replaced':null}`), []string{"replaced"}},
 		"BMC's kind":                {schema.KindInvalid, doc("Machine", "ph03", `{'bmc':{'kind':'ilo'}}`), []string{"redfish, ipmi, wol"}},
 		"IPMI at a URL":             {schema.KindInvalid, doc("Machine", "ph03", `{'bmc':{'kind':'ipmi'}}`), []string{"bmc.address", "HOST or HOST:PORT"}},
+		"IPMI's cipher suite":       {schema.KindInvalid, doc("Machine", "ph03", `{'bmc':{'kind':'ipmi','address':'h','system':'0'}}`), []string{"bmc.system", "cipher suite"}},
 		"IPMI with a certificate":   {schema.KindInvalid, doc("Machine", "ph03", `{'bmc':{'kind':'ipmi','address':'h','thumbprint':'`+strings.Repeat("ab", 32)+`'}}`), []string{"bmc.thumbprint", "redfish"}},
 		"redfish with a broadcast":  {schema.KindInvalid, doc("Machine", "ph03", `{'bmc':{'broadcast':'10.0.0.255:9'}}`), []string{"bmc.broadcast", "wol"}},
 		"no host key":               {schema.KindInvalid, doc("Machine", "ph03", `{'bmc':{'kind':'wol','address':'h','user':'root'}}`), []string{"bmc.host_key is missing", "ssh-keyscan"}},
@@ -140,8 +141,8 @@ func TestCablesOfRunningMachinesStay(t *testing.T) {
 func TestControllersByKind(t *testing.T) {
 	c := physical(t)
 	for _, spec := range []string{
-		`{'bmc':{'kind':'ipmi','address':'10.0.0.9:1623','user':'admin','password':'secret'}}`,
-		`{'bmc':{'kind':'wol','address':'10.0.0.9','key':'` + testKey + `','host_key':'` + testHostKey + ` comment','mac':'52-54-00-00-09-03','broadcast':'10.0.0.255:9'}}`,
+		`{'bmc':{'kind':'ipmi','address':'10.0.0.9:1623','user':'admin','password':'secret','system':'3'}}`,
+		`{'bmc':{'kind':'wol','address':'10.0.0.9','system':null,'key':'` + testKey + `','host_key':'` + testHostKey + ` comment','mac':'52-54-00-00-09-03','broadcast':'10.0.0.255:9'}}`,
 		`{'bmc':null}`,
 		`{'bmc':{'address':'h:8443','system':'1'}}`,
 	} {

@@ -142,6 +142,8 @@ func TestSecretsOfPhysicalMachines(t *testing.T) {
 	if g, _ := fsm.Groups.Get(c.Store().View(), "db"); g.Monitoring.Misses != 5 || open(g.Monitoring.Community) != "secret-word" {
 		t.Errorf("%v", g.Monitoring)
 	}
+	both := `-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n` + testKey // as Open vSwitch wants it
+	apply(t, c, doc("Subsystem", "sw2", `{'key':'`+both+`'}`))
 	apply(t, c, doc("Subsystem", "dist1", `{'key':null}`))
 	if o, _ := fsm.GetObject(c.Store().View(), "Subsystem", "dist1"); o.Row.(*schema.Subsystem).KeySet {
 		t.Error("the key is there still")
@@ -207,7 +209,7 @@ func TestAddressesOfSubsystems(t *testing.T) {
 		{"ovs", "h:6640", "h:6640"}, {"ovs", "unix:/run/db.sock", "unix:/run/db.sock"}, {"haproxy", "h:9999", "h:9999"}, {"haproxy", "unix:/run/h.sock", "unix:/run/h.sock"},
 		{"tgt", "", ""}, {"storage-cli", "", ""}, {"ansible", "h", "h"}, {"ssh", "h:22", "h:22"}, {"local", "", ""},
 		{"qbridge", "http://h", "!HOST or HOST:PORT"}, {"qbridge", "", "!address is missing"}, {"ovs", "h", "!HOST:PORT"}, {"ovs", "", "!unix:PATH"}, {"ovs", "unix:db.sock", "!absolute"},
-		{"haproxy", "h:0", "!HOST:PORT"}, {"haproxy", "h:99999", "!HOST:PORT"}, {"bigip", "", "!URL"}, {"bigip", "ftp://h", "!https"}, {"ssh", "u@h", "!HOST"}, {"local", "a b", "!HOST"},
+		{"haproxy", "h:0", "!HOST:PORT"}, {"haproxy", "h:99999", "!HOST:PORT"}, {"bigip", "", "!URL"}, {"bigip", "ftp://h", "!https"}, {"ssh", "u@h", "!HOST"}, {"ansible", "a b", "!HOST"}, {"local", "h", "!leave it out"}, {"tgt", "h:3260", "!leave it out"},
 	} {
 		d := doc("Subsystem", "s", fmt.Sprintf(`{'kind':'%s','address':'%s'}`, tt.kind, tt.given))
 		if want, bad := strings.CutPrefix(tt.want, "!"); bad {

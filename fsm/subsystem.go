@@ -93,8 +93,13 @@ func checkPrivateKey(field string, spec map[string]any) error {
 	if !ok || text == "" {
 		return nil
 	}
-	if b, _ := pem.Decode([]byte(text)); b == nil || !strings.HasSuffix(b.Type, "PRIVATE KEY") {
-		return specError("%s holds no private key", field).WithHint("give the key in PEM form, such as the file that ssh-keygen writes")
+	for rest := []byte(text); ; {
+		var b *pem.Block
+		if b, rest = pem.Decode(rest); b == nil {
+			return specError("%s holds no private key", field).WithHint("give the key in PEM form, such as the file that ssh-keygen writes")
+		}
+		if strings.HasSuffix(b.Type, "PRIVATE KEY") { // a certificate may stand beside it
+			return nil
+		}
 	}
-	return nil
 }

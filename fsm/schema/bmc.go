@@ -39,6 +39,9 @@ func (b *Bmc) validate(o string) error {
 			return Errorf(KindInvalid, o, "%s is for a BMC of kind %s, this one is %s", f.name, f.kind, b.Kind).WithHint("leave it out, or clear it: null")
 		}
 	}
+	if err := b.checkSystem(o); err != nil {
+		return err
+	}
 	if b.Kind == BMCRedfish {
 		return checkAddress(o, "bmc.address", b.Address)
 	}
@@ -63,6 +66,18 @@ func (b *Bmc) validate(o string) error {
 		return Errorf(KindInvalid, o, "bmc.broadcast is %q", b.Broadcast).WithHint("write it as ADDRESS:PORT, such as 192.0.2.255:9")
 	}
 	return checkHostPort(o, "bmc.broadcast", b.Broadcast, true)
+}
+
+// checkSystem looks at the field that says what of the controller is meant: the
+// id of a Redfish system, or the cipher suite of an IPMI session.
+func (b *Bmc) checkSystem(o string) error {
+	switch {
+	case b.Kind == BMCIPMI && b.System != "" && b.System != "3" && b.System != "17":
+		return Errorf(KindInvalid, o, "bmc.system is %q", b.System).WithHint("of an IPMI controller it is the cipher suite: 17, 3, or nothing for the best that it has")
+	case b.Kind == BMCWoL && b.System != "":
+		return Errorf(KindInvalid, o, "bmc.system is for the kinds redfish and ipmi").WithHint("leave it out, or clear it: null")
+	}
+	return nil
 }
 
 // CheckComplete refuses a management controller that can't be reached as it is.

@@ -29,6 +29,7 @@ const (
 	formHost                        // HOST or HOST:PORT; the port has a default
 	formEndpoint                    // HOST:PORT or unix:PATH
 	formAny                         // one of these, or none at all
+	formNone                        // none: it is reached from the manager itself, by options
 )
 
 // subsystemKinds is THE list of kinds of subsystems, beside that of the drivers.
@@ -42,11 +43,11 @@ var subsystemKinds = map[string]struct {
 	"ovs":         {DoesVLANs, formEndpoint, ""},
 	"haproxy":     {DoesBalancing, formEndpoint, ""},
 	"bigip":       {DoesBalancing, formURL, ""},
-	"tgt":         {DoesStorage, formAny, ""},
-	"storage-cli": {DoesStorage, formAny, ""},
+	"tgt":         {DoesStorage, formNone, ""},
+	"storage-cli": {DoesStorage, formNone, ""},
 	"ansible":     {DoesDistribution, formAny, ""},
 	"ssh":         {DoesDistribution, formAny, ""},
-	"local":       {DoesDistribution, formAny, ""},
+	"local":       {DoesDistribution, formNone, ""},
 }
 
 // SubsystemDoes tells what a subsystem of a kind does; "" for an unknown kind.
@@ -75,6 +76,9 @@ func (s *Subsystem) checkAddress(o string) error {
 		return checkHostPort(o, "address", s.Address, false)
 	case formEndpoint:
 		return checkEndpoint(o, "address", s.Address, true)
+	case formNone:
+		return Errorf(KindInvalid, o, "address is for other kinds; a subsystem of kind %s works on the leading manager", s.Kind).
+			WithHint("leave it out; options say the rest")
 	}
 	if strings.Contains(s.Address, "://") {
 		return checkAddress(o, "address", s.Address)
