@@ -49,6 +49,7 @@ const (
 	ParamVMServer  = "vm_server"
 	ParamDatastore = "datastore"
 	ParamSubsystem = "subsystem"
+	ParamMachines  = "machines" // Collect: "physical": the physical machines, through their management controllers
 	ParamForce     = "force"    // "true": without asking the guest; Collect: what isn't reported is gone
 	ParamMove      = "move"     // MoveMachine: "true": then try move
 	ParamFailover  = "failover" // MoveMachine: "true": then try failover
@@ -299,33 +300,40 @@ func RequestEvacuate(tx *Tx, vmServer string, failover bool) ([]string, error) {
 	return oneJob(tx, &schema.Job{Sequence: sequence, Params: map[string]string{ParamVMServer: vmServer, ParamMode: mode}, Targets: []string{vmServer}, Group: m.Group, Priority: PriorityOperator})
 }
 
-// RequestCollect queues the reading of a subsystem's inventory, or of all when
-// none is named. One that is queued already is not queued again.
+// RequestCollect queues the reading of a subsystem, or of all of them and of all
+// physical machines through their management controllers when none is named.
+// What is queued already is not queued again.
 func RequestCollect(tx *Tx, subsystem string) ([]string, error) {
-	var names []string
+	var wanted []map[string]string // parameters of each job
 	if subsystem != "" {
 		if _, ok := Subsystems.Get(tx, subsystem); !ok {
 			return nil, unknownSubsystem(subsystem)
 		}
-		names = []string{subsystem}
+		wanted = []map[string]string{{ParamSubsystem: subsystem}}
 	} else {
 		for s := range Subsystems.All(tx) {
-			names = append(names, s.Name)
+			wanted = append(wanted, map[string]string{ParamSubsystem: s.Name})
+		}
+		for m := range Machines.All(tx) {
+			if m.Kind == schema.MachinePhysical && m.Bmc != nil {
+				wanted = append(wanted, map[string]string{ParamMachines: "physical"})
+				break
+			}
 		}
 	}
-	queued := map[string]string{}
+	queued := map[string]string{} // by subsystem; the physical machines have none
 	for j := range Jobs.By(tx, ByState, schema.JobQueued) {
 		if j.Sequence == SeqCollect && j.Params[ParamForce] == "" {
 			queued[j.Params[ParamSubsystem]] = j.Id
 		}
 	}
 	var jobs []string
-	for _, name := range names {
-		if id := queued[name]; id != "" {
+	for _, params := range wanted {
+		if id := queued[params[ParamSubsystem]]; id != "" {
 			jobs = append(jobs, id)
 			continue
 		}
-		ids, err := oneJob(tx, &schema.Job{Sequence: SeqCollect, Params: map[string]string{ParamSubsystem: name}, Priority: PriorityRoutine})
+		ids, err := oneJob(tx, &schema.Job{Sequence: SeqCollect, Params: params, Priority: PriorityRoutine})
 		if err != nil {
 			return nil, err
 		}

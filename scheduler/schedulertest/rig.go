@@ -144,19 +144,28 @@ func (c clients) Hardware(context.Context, string) (drivers.Hardware, error) {
 }
 
 func (c clients) Switch(_ context.Context, subsystem string) (drivers.Switch, error) {
-	return c.w.Switch(subsystem), nil
+	return only[drivers.Switch](SwitchSystem, subsystem, c.w.Switch(subsystem))
 }
 
 func (c clients) Balancer(_ context.Context, subsystem string) (drivers.Balancer, error) {
-	return c.w.Balancer(subsystem), nil
+	return only[drivers.Balancer](BalancerSystem, subsystem, c.w.Balancer(subsystem))
 }
 
 func (c clients) Storage(_ context.Context, subsystem string) (drivers.Storage, error) {
-	return c.w.Array(subsystem), nil
+	return only[drivers.Storage](ArraySystem, subsystem, c.w.Array(subsystem))
 }
 
 func (c clients) Distributor(_ context.Context, subsystem string) (drivers.Distributor, error) {
-	return c.w.Distributor(subsystem), nil
+	return only[drivers.Distributor](DistSystem, subsystem, c.w.Distributor(subsystem))
+}
+
+// only gives the driver of a subsystem that is of its kind.
+func only[T any](has, subsystem string, driver T) (T, error) {
+	if subsystem != has {
+		var none T
+		return none, &drivers.Error{Kind: drivers.KindUnsupported, System: subsystem, Op: "connect", Object: subsystem, Err: fmt.Errorf("it is of another kind")}
+	}
+	return driver, nil
 }
 
 // Running is one scheduler in one term.

@@ -12,18 +12,29 @@ import (
 	"yagura/fsm/schema"
 )
 
-const nameCollect = "collect-inventory"
+const (
+	nameCollect = "collect-inventory"
+	kindVCenter = "vcenter"
+)
 
 // collect reads what a subsystem knows and merges it into the rows.
 var collect = &Sequence{
 	Name: fsm.SeqCollect,
 	Plan: func(r fsm.Reader, j *schema.Job) (*Plan, error) {
+		if j.Params[fsm.ParamMachines] != "" {
+			return planCollectMachines(), nil
+		}
 		name := j.Params[fsm.ParamSubsystem]
-		if _, ok := fsm.Subsystems.Get(r, name); !ok {
+		s, ok := fsm.Subsystems.Get(r, name)
+		if !ok {
 			return nil, schema.Errorf(schema.KindNotFound, "subsystem "+name, "there is no such subsystem")
 		}
+		step := nameCollectSubsystem
+		if s.Kind == kindVCenter {
+			step = nameCollect
+		}
 		p := &Plan{Locks: []string{fsm.Exclusive("collect", name)}}
-		p.add(nameCollect, name, map[string]string{argSubsystem: name})
+		p.add(step, name, map[string]string{argSubsystem: name})
 		return p, nil
 	},
 }

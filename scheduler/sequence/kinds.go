@@ -43,7 +43,7 @@ var steps = []*Step{
 	lbAdd, lbRemove, vlanAdd, vlanRemove, connectStorage, disconnectStorage, registerMonitoring, unregisterMonitoring,
 	startPhysicalMachine, shutdownPhysical, fenceMachine, collectHardware, swapMachine, selectMachine,
 	distributeNamed, distributeFaulty, distributeResult,
-	collectInventory,
+	collectInventory, collectSubsystem, collectMachines,
 }
 
 var byName = func() map[string]*Sequence {
