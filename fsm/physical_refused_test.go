@@ -41,7 +41,7 @@ func TestPhysicalDocumentsAreRefused(t *testing.T) {
 		"balancer that is a switch": {schema.KindInvalid, doc("LoadBalancer", "x", `{'port':1,'subsystem':'sw1'}`), []string{"qbridge", "not a load balancer"}},
 		"balancer's port":           {schema.KindInvalid, doc("LoadBalancer", "x", `{'subsystem':'lb1'}`), []string{"port is 0"}},
 		"one pool twice":            {schema.KindConflict, doc("LoadBalancer", "db", `{'port':1,'subsystem':'lb1'}`), []string{"db-lb"}},
-		"switch becomes storage":    {schema.KindConflict, doc("Subsystem", "sw1", `{'kind':'tgt'}`), []string{"ph01", "a switch"}},
+		"switch becomes storage":    {schema.KindConflict, doc("Subsystem", "sw1", `{'kind':'tgt','address':null}`), []string{"ph01", "a switch"}},
 		"array becomes a balancer":  {schema.KindConflict, doc("Subsystem", "tgt1", `{'kind':'haproxy','address':'h:1'}`), []string{"db/db01", "storage"}},
 		"volume of no subsystem":    {schema.KindInvalid, doc("Host", "db/db01", `{'volumes':[{'name':'v'}]}`), []string{"volumes[0].subsystem is missing"}},
 		"volume of a switch":        {schema.KindInvalid, doc("Host", "db/db01", `{'volumes':[{'subsystem':'sw1','name':'v'}]}`), []string{"volumes[0].subsystem", "not storage"}},

@@ -157,7 +157,7 @@ func randomVerb(rt *rapid.T) func(*fsm.Tx) error {
 			pick("volumes", "", "{'subsystem':'tgt1','name':'d1'}", "{'subsystem':'tgt1','name':'d1','shared':true}", "{'subsystem':'sw1','name':'d1'}") + `]}`,
 		"Vlan":         fmt.Sprintf(`{'id':%d,'kind':'%s'}`, rapid.IntRange(1, 3).Draw(rt, "id"), pick("vlan's kind", "port", "management")),
 		"LoadBalancer": `{'port':80,'subsystem':'` + pick("balancer", "lb1", "lb2", "sw1") + `'}`,
-		"Subsystem":    `{'address':'h:1','kind':'` + pick("does", "qbridge", "haproxy", "tgt") + `'}`,
+		"Subsystem":    `{'address':'h:1','kind':'` + pick("does", "qbridge", "haproxy", "ovs") + `'}`,
 		"Machine": `{'kind':'physical','managed':true,'nics':[{'mac':'52:54:00:00:00:0` + m[1:] + `'` + pick("port", "", ",'network':'sw1','port':'1'", ",'network':'sw1','port':'2'") + `}],'group':` + pick("into", "null", "'g1'", "'g2'") + `,'host':'` + host + `','pool_groups':[` +
 			pick("pool", "", "'g1'", "'g1','g2'") + `]}`,
 	}
