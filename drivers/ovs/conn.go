@@ -112,6 +112,10 @@ func (c *conn) call(method string, params []any, result any) (sent bool, err err
 		return false, err
 	}
 	if _, err := c.net.Write(data); err != nil {
+		c.in.N = maxAnswer // the server may have said why it hung up
+		if why := c.dec.Decode(new(message)); alerted(why) {
+			err = why
+		}
 		return true, c.cause(err)
 	}
 	for range maxEchoes {
