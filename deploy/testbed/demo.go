@@ -3,6 +3,7 @@ package testbed
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,12 +40,15 @@ func (b *Bed) LoadDemo(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := b.shareTool(e); err != nil {
+		return err
+	}
 	v, err := b.demoValues(e)
 	if err != nil {
 		return err
 	}
 	pvmutl := filepath.Join(filepath.Dir(b.Bin), "pvmutl")
-	for _, name := range []string{demo.Base, demo.Machines} {
+	for _, name := range []string{demo.Base, demo.Machines, demo.Metal} {
 		text, err := demo.Render(name, v)
 		if err != nil {
 			return err
@@ -57,6 +61,8 @@ func (b *Bed) LoadDemo(ctx context.Context, out io.Writer) error {
 		{"apply", "-f", b.Path(demo.Base)},
 		{"collect"},
 		{"apply", "-f", b.Path(demo.Machines)},
+		{"apply", "-f", b.Path(demo.Metal)},
+		{"collect"},
 	} {
 		cmd := exec.CommandContext(ctx, pvmutl, append([]string{"--reason", "load the demo"}, args...)...)
 		cmd.Env = append(os.Environ(), b.Env()...)
@@ -68,6 +74,15 @@ func (b *Bed) LoadDemo(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "pvmutl %s: well\n", strings.Join(args, " "))
 	}
 	return nil
+}
+
+// shareTool lets managers that run as users of their own use the tool of the
+// simulated array.
+func (b *Bed) shareTool(e sim.Endpoints) error {
+	if b.FirstUID == 0 {
+		return nil
+	}
+	return errors.Join(os.Chown(e.Token, 0, b.FirstUID), os.Chmod(e.Token, 0o640))
 }
 
 func (b *Bed) demoValues(e sim.Endpoints) (demo.Values, error) {
@@ -95,5 +110,24 @@ func (b *Bed) demoValues(e sim.Endpoints) (demo.Values, error) {
 			v.Spares = append(v.Spares, name)
 		}
 	}
+	b.metalValues(&v, e)
 	return v, nil
+}
+
+// metalValues fills in the physical machines: db01 and db02 run on ph01 and
+// ph02, ph03 waits in their pool, ph04 in the common pool.
+func (b *Bed) metalValues(v *demo.Values, e sim.Endpoints) {
+	v.Switch, v.SwitchCommunity, v.Balancer, v.VLAN = e.Switches["sw1"], sim.DefaultCommunity, e.Balancers["lb1"], sim.DemoVLAN
+	v.ArrayTool = b.Bin + " sim array --state-dir " + b.Dir
+	for i := 1; i <= 4; i++ {
+		name := fmt.Sprintf("ph%02d", i)
+		m := demo.Physical{
+			Name: name, UUID: sim.MachineUUID(name), MAC: sim.MachineMAC(name), Port: fmt.Sprintf("p%d", i), Initiator: sim.Initiator(name), Pool: i <= 3,
+		}
+		if i <= 2 {
+			m.Host = fmt.Sprintf("db%02d", i)
+			v.Hosts = append(v.Hosts, demo.Host{Name: m.Host, Address: fmt.Sprintf("127.0.0.%d", 40+i), Volume: m.Host + "-data"})
+		}
+		v.Physical = append(v.Physical, m)
+	}
 }
