@@ -159,6 +159,7 @@ const (
 	WordDone   = "done"   // the effect is there
 	WordFailed = "failed" // the effect isn't there and won't be: the step has failed
 	WordOff    = "off"    // the machine is proven off
+	WordAgain  = "again"  // carry it out once more, though it may have been carried out
 )
 
 // RollbackJob undoes the steps of a failed or parked job, backwards. It ends

@@ -29,7 +29,7 @@ const (
 // well at once, or after World.Delay(OpDistribute, d), and writes nothing.
 type Scenario struct {
 	Content time.Time                  // date of its content
-	Output  func(r drivers.Run) string // what it writes; may be nil
+	Output  func(r drivers.Run) string // what it writes; may be nil; it must not use the world
 	Fails   string                     // not empty: it takes effect, and ends badly with this text
 	Hangs   bool                       // it never ends by itself
 }
@@ -269,7 +269,12 @@ func (d *Distributor) Cancel(ctx context.Context, call drivers.Call, id string) 
 		return &drivers.Error{Kind: drivers.KindNotFound, System: d.system, Op: OpCancelRun, Object: id, Err: fmt.Errorf("there is no such run")}
 	}
 	c := change{system: d.system, op: OpCancelRun, object: t.object, call: call, supersedes: true}
-	c.check = func() (bool, string, error) { return t.ended, "", nil }
+	asked := false
+	c.check = func() (bool, string, error) {
+		over := t.ended && !asked // asked again it is over because of this very call
+		asked = true
+		return over, "", nil
+	}
 	c.apply = func() string { return "" }
 	_, err := w.run(ctx, c)
 	return err

@@ -70,7 +70,7 @@ func physicalRows(tx *fsm.Tx) error {
 	err := firstError(
 		fsm.Subsystems.Put(tx, &schema.Subsystem{Name: SwitchSystem, Kind: "ovs", Address: "127.0.0.1:6640"}),
 		fsm.Subsystems.Put(tx, &schema.Subsystem{Name: BalancerSystem, Kind: "haproxy", Address: "127.0.0.1:9999"}),
-		fsm.Subsystems.Put(tx, &schema.Subsystem{Name: ArraySystem, Kind: "tgt", Address: "127.0.0.1:22"}),
+		fsm.Subsystems.Put(tx, &schema.Subsystem{Name: ArraySystem, Kind: "tgt"}),
 		fsm.Subsystems.Put(tx, &schema.Subsystem{Name: DistSystem, Kind: "ansible", Address: "127.0.0.1:22"}),
 		fsm.Vlans.Put(tx, &schema.Vlan{Name: "db", Id: vlanDB}),
 		fsm.Vlans.Put(tx, &schema.Vlan{Name: "batch", Id: vlanBatch}),
