@@ -13,6 +13,7 @@ import (
 	"yagura/drivers"
 	"yagura/drivers/haproxy"
 	"yagura/drivers/ipmi"
+	"yagura/drivers/local"
 	"yagura/drivers/ovs"
 	"yagura/drivers/qbridge"
 	"yagura/drivers/redfish"
@@ -50,6 +51,9 @@ var subsystems = map[string]func(access) (subsystemDriver, error){
 	},
 	"haproxy": func(a access) (subsystemDriver, error) {
 		return haproxy.Open(haproxy.Config{Name: a.name, Address: a.url, Options: a.options})
+	},
+	"local": func(a access) (subsystemDriver, error) {
+		return local.Open(local.Config{Name: a.name, Folder: a.options["folder"], Runs: a.runs.folder, Manager: a.runs.manager, Peers: a.runs.peers})
 	},
 	"tgt": func(a access) (subsystemDriver, error) {
 		return tgt.Open(tgt.Config{Name: a.name, Address: a.url, Options: a.options})
@@ -101,6 +105,7 @@ type access struct {
 	insecure                          bool
 	options                           map[string]string
 	hostKey, mac, broadcast           string // wol
+	runs                              runsAccess
 }
 
 // same tells whether two accesses lead to one connection.
@@ -116,6 +121,7 @@ const closeTimeout = 5 * time.Second
 type rowDrivers struct {
 	store *fsm.Store
 	ca    []byte // the cluster's own authority, PEM
+	runs  runsAccess
 	log   *slog.Logger
 
 	mu    sync.Mutex // guards open and power; nil once closed
@@ -129,8 +135,8 @@ type openSubsystem struct {
 	driver subsystemDriver
 }
 
-func newRowDrivers(store *fsm.Store, ca []byte, log *slog.Logger) *rowDrivers {
-	d := &rowDrivers{store: store, ca: ca, log: log, open: map[string]openSubsystem{}, power: map[string]drivers.Power{}}
+func newRowDrivers(store *fsm.Store, ca []byte, runs runsAccess, log *slog.Logger) *rowDrivers {
+	d := &rowDrivers{store: store, ca: ca, runs: runs, log: log, open: map[string]openSubsystem{}, power: map[string]drivers.Power{}}
 	for kind, make := range powers {
 		d.power[kind] = make(d.bmc)
 	}
@@ -192,6 +198,7 @@ func (d *rowDrivers) subsystem(name string) (subsystemDriver, error) {
 	}
 	a := access{
 		name: row.Name, url: row.Address, user: row.User, ca: row.Ca, thumbprint: row.Thumbprint, insecure: row.Insecure, options: row.Options,
+		runs: d.runs,
 	}
 	if err := d.prepare(&a, row.Password, row.Key); err != nil {
 		return fail(drivers.KindAuth, err)

@@ -23,7 +23,7 @@ func TestDriversOfRows(t *testing.T) {
 		}
 		return fsm.Machines.Put(tx, &schema.Machine{Name: "ph01", Kind: "physical", Power: "unknown", HardwareStatus: "unknown", Status: "ready"})
 	})
-	d := newRowDrivers(c.Store(), nil, discard())
+	d := newRowDrivers(c.Store(), nil, runsAccess{}, discard())
 	ctx := t.Context()
 	first, err := d.Hypervisor(ctx, "vc1")
 	if err != nil {

@@ -23,7 +23,7 @@ func (n *Node) schedule(ctx context.Context, term uint64) error {
 	if n.cfg.Drivers != nil {
 		d = n.cfg.Drivers(n.store)
 	} else {
-		d = newRowDrivers(n.store, n.ident.CAPEM, n.log)
+		d = newRowDrivers(n.store, n.ident.CAPEM, n.runsAccess(), n.log)
 	}
 	defer d.Close()
 	return scheduler.New(scheduler.Config{Store: n.store, Drivers: d, Node: n.id, Log: n.log, Meter: &n.meter}).Run(ctx, term)

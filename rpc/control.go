@@ -70,6 +70,10 @@ type ClusterControl interface {
 	// Leave removes a manager that says goodbye. On the leader only.
 	Leave(ctx context.Context, id string) error
 
+	// LookAtRun tells another manager of a local script that runs, or ran, on
+	// this one, and asks for its end before that when the question says so.
+	LookAtRun(ctx context.Context, q *api.RunQuestion) (*api.RunLook, error)
+
 	// SaveSnapshot writes an online backup of the state.
 	SaveSnapshot(ctx context.Context, w io.Writer) error
 	// RestoreSnapshot replaces the state of the whole cluster, and notes why in

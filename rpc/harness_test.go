@@ -291,6 +291,11 @@ func (c *control) Leave(_ context.Context, id string) error {
 	return nil
 }
 
+func (c *control) LookAtRun(_ context.Context, q *api.RunQuestion) (*api.RunLook, error) {
+	c.note("look at run %s, cancel %v", q.Token, q.Cancel)
+	return &api.RunLook{State: "running"}, nil
+}
+
 // snapshotText is what the fake saves: larger than one chunk.
 var snapshotText = make([]byte, 3*api.SnapshotChunk+17)
 

@@ -51,3 +51,12 @@ func (p peerService) Leave(ctx context.Context, req *api.NodeRequest) (*api.Empt
 func (p peerService) NodeStatus(context.Context, *api.Empty) (*api.Node, error) {
 	return p.s.cfg.Cluster.Self(), nil
 }
+
+// LookAtRun tells a manager of the cluster of a local script on this one.
+func (p peerService) LookAtRun(ctx context.Context, req *api.RunQuestion) (*api.RunLook, error) {
+	c := callOf(ctx)
+	if !p.s.member(c.manager) {
+		return nil, errNotMember(c.manager)
+	}
+	return p.s.cfg.Cluster.LookAtRun(ctx, req)
+}

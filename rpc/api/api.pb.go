@@ -4813,6 +4813,142 @@ func (x *JoinRequest) GetManager() *schema.Manager {
 	return nil
 }
 
+type RunQuestion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	Cancel        bool                   `protobuf:"varint,2,opt,name=cancel,proto3" json:"cancel,omitempty"` // ask for its end by force first; not after deadline
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunQuestion) Reset() {
+	*x = RunQuestion{}
+	mi := &file_rpc_api_api_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunQuestion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunQuestion) ProtoMessage() {}
+
+func (x *RunQuestion) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunQuestion.ProtoReflect.Descriptor instead.
+func (*RunQuestion) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *RunQuestion) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *RunQuestion) GetCancel() bool {
+	if x != nil {
+		return x.Cancel
+	}
+	return false
+}
+
+func (x *RunQuestion) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+type RunLook struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`                                    // absent | running | ended | lost
+	Code          int32                  `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`                                     // exit code, once it has ended
+	Why           string                 `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`                                        // timeout | cancelled: it was ended by force
+	LimitSeconds  int64                  `protobuf:"varint,4,opt,name=limit_seconds,json=limitSeconds,proto3" json:"limit_seconds,omitempty"` // time that it may take
+	Output        string                 `protobuf:"bytes,5,opt,name=output,proto3" json:"output,omitempty"`                                  // the newest part
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunLook) Reset() {
+	*x = RunLook{}
+	mi := &file_rpc_api_api_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunLook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunLook) ProtoMessage() {}
+
+func (x *RunLook) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunLook.ProtoReflect.Descriptor instead.
+func (*RunLook) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *RunLook) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *RunLook) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *RunLook) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *RunLook) GetLimitSeconds() int64 {
+	if x != nil {
+		return x.LimitSeconds
+	}
+	return 0
+}
+
+func (x *RunLook) GetOutput() string {
+	if x != nil {
+		return x.Output
+	}
+	return ""
+}
+
 var File_rpc_api_api_proto protoreflect.FileDescriptor
 
 const file_rpc_api_api_proto_rawDesc = "" +
@@ -5181,7 +5317,17 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\x11RecordEventsReply\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\";\n" +
 	"\vJoinRequest\x12,\n" +
-	"\amanager\x18\x01 \x01(\v2\x12.yagura.v1.ManagerR\amanager2\xf2\x04\n" +
+	"\amanager\x18\x01 \x01(\v2\x12.yagura.v1.ManagerR\amanager\"s\n" +
+	"\vRunQuestion\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\x12\x16\n" +
+	"\x06cancel\x18\x02 \x01(\bR\x06cancel\x126\n" +
+	"\bdeadline\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"\x82\x01\n" +
+	"\aRunLook\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x10\n" +
+	"\x03why\x18\x03 \x01(\tR\x03why\x12#\n" +
+	"\rlimit_seconds\x18\x04 \x01(\x03R\flimitSeconds\x12\x16\n" +
+	"\x06output\x18\x05 \x01(\tR\x06output2\xf2\x04\n" +
 	"\x04Auth\x12U\n" +
 	"\x05Login\x12\x1b.yagura.api.v1.LoginRequest\x1a\x19.yagura.api.v1.LoginReply\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/login\x12K\n" +
 	"\x06Logout\x12\x14.yagura.api.v1.Empty\x1a\x14.yagura.api.v1.Empty\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
@@ -5252,13 +5398,14 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\x06Status\x12\x14.yagura.api.v1.Empty\x1a\x1a.yagura.api.v1.StatusReply\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/v1/status\x12R\n" +
 	"\fSaveSnapshot\x12\x14.yagura.api.v1.Empty\x1a\x14.yagura.api.v1.Chunk\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/snapshot0\x01\x12?\n" +
-	"\x0fRestoreSnapshot\x12\x14.yagura.api.v1.Chunk\x1a\x14.yagura.api.v1.Empty(\x012\x8a\x02\n" +
+	"\x0fRestoreSnapshot\x12\x14.yagura.api.v1.Chunk\x1a\x14.yagura.api.v1.Empty(\x012\xcb\x02\n" +
 	"\x04Peer\x12T\n" +
 	"\fRecordEvents\x12\".yagura.api.v1.RecordEventsRequest\x1a .yagura.api.v1.RecordEventsReply\x128\n" +
 	"\x04Join\x12\x1a.yagura.api.v1.JoinRequest\x1a\x14.yagura.api.v1.Empty\x129\n" +
 	"\x05Leave\x12\x1a.yagura.api.v1.NodeRequest\x1a\x14.yagura.api.v1.Empty\x127\n" +
 	"\n" +
-	"NodeStatus\x12\x14.yagura.api.v1.Empty\x1a\x13.yagura.api.v1.NodeB\x10Z\x0eyagura/rpc/apib\x06proto3"
+	"NodeStatus\x12\x14.yagura.api.v1.Empty\x1a\x13.yagura.api.v1.Node\x12?\n" +
+	"\tLookAtRun\x12\x1a.yagura.api.v1.RunQuestion\x1a\x16.yagura.api.v1.RunLookB\x10Z\x0eyagura/rpc/apib\x06proto3"
 
 var (
 	file_rpc_api_api_proto_rawDescOnce sync.Once
@@ -5272,7 +5419,7 @@ func file_rpc_api_api_proto_rawDescGZIP() []byte {
 	return file_rpc_api_api_proto_rawDescData
 }
 
-var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
+var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 81)
 var file_rpc_api_api_proto_goTypes = []any{
 	(*Empty)(nil),                 // 0: yagura.api.v1.Empty
 	(*LoginRequest)(nil),          // 1: yagura.api.v1.LoginRequest
@@ -5350,41 +5497,43 @@ var file_rpc_api_api_proto_goTypes = []any{
 	(*RecordEventsRequest)(nil),   // 73: yagura.api.v1.RecordEventsRequest
 	(*RecordEventsReply)(nil),     // 74: yagura.api.v1.RecordEventsReply
 	(*JoinRequest)(nil),           // 75: yagura.api.v1.JoinRequest
-	nil,                           // 76: yagura.api.v1.PolicyAction.ParamsEntry
-	nil,                           // 77: yagura.api.v1.ListEventsRequest.OpenEntry
-	nil,                           // 78: yagura.api.v1.StatusReply.TrapsDroppedEntry
-	(*timestamppb.Timestamp)(nil), // 79: google.protobuf.Timestamp
-	(*schema.User)(nil),           // 80: yagura.v1.User
-	(*structpb.Struct)(nil),       // 81: google.protobuf.Struct
-	(*schema.Machine)(nil),        // 82: yagura.v1.Machine
-	(*schema.Policy)(nil),         // 83: yagura.v1.Policy
-	(*schema.Job)(nil),            // 84: yagura.v1.Job
-	(*schema.Step)(nil),           // 85: yagura.v1.Step
-	(*schema.Lock)(nil),           // 86: yagura.v1.Lock
-	(*schema.Event)(nil),          // 87: yagura.v1.Event
-	(*schema.Audit)(nil),          // 88: yagura.v1.Audit
-	(*schema.Manager)(nil),        // 89: yagura.v1.Manager
+	(*RunQuestion)(nil),           // 76: yagura.api.v1.RunQuestion
+	(*RunLook)(nil),               // 77: yagura.api.v1.RunLook
+	nil,                           // 78: yagura.api.v1.PolicyAction.ParamsEntry
+	nil,                           // 79: yagura.api.v1.ListEventsRequest.OpenEntry
+	nil,                           // 80: yagura.api.v1.StatusReply.TrapsDroppedEntry
+	(*timestamppb.Timestamp)(nil), // 81: google.protobuf.Timestamp
+	(*schema.User)(nil),           // 82: yagura.v1.User
+	(*structpb.Struct)(nil),       // 83: google.protobuf.Struct
+	(*schema.Machine)(nil),        // 84: yagura.v1.Machine
+	(*schema.Policy)(nil),         // 85: yagura.v1.Policy
+	(*schema.Job)(nil),            // 86: yagura.v1.Job
+	(*schema.Step)(nil),           // 87: yagura.v1.Step
+	(*schema.Lock)(nil),           // 88: yagura.v1.Lock
+	(*schema.Event)(nil),          // 89: yagura.v1.Event
+	(*schema.Audit)(nil),          // 90: yagura.v1.Audit
+	(*schema.Manager)(nil),        // 91: yagura.v1.Manager
 }
 var file_rpc_api_api_proto_depIdxs = []int32{
-	79,  // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
-	80,  // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
-	81,  // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
+	81,  // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
+	82,  // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
+	83,  // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
 	8,   // 3: yagura.api.v1.ApplyRequest.documents:type_name -> yagura.api.v1.Document
 	11,  // 4: yagura.api.v1.ApplyReply.applied:type_name -> yagura.api.v1.Applied
-	81,  // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
-	81,  // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
+	83,  // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
+	83,  // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
 	12,  // 7: yagura.api.v1.ListReply.objects:type_name -> yagura.api.v1.Object
-	82,  // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
-	82,  // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
-	82,  // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
+	84,  // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
+	84,  // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
+	84,  // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
 	23,  // 11: yagura.api.v1.PolicySetting.models:type_name -> yagura.api.v1.PolicySetting
 	23,  // 12: yagura.api.v1.ShowPolicyReply.settings:type_name -> yagura.api.v1.PolicySetting
-	83,  // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
+	85,  // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
 	28,  // 14: yagura.api.v1.PreviewPolicyReply.cases:type_name -> yagura.api.v1.PolicyCase
 	29,  // 15: yagura.api.v1.PolicyCase.decision:type_name -> yagura.api.v1.PolicyDecision
 	29,  // 16: yagura.api.v1.PolicyCase.then:type_name -> yagura.api.v1.PolicyDecision
 	30,  // 17: yagura.api.v1.PolicyDecision.actions:type_name -> yagura.api.v1.PolicyAction
-	76,  // 18: yagura.api.v1.PolicyAction.params:type_name -> yagura.api.v1.PolicyAction.ParamsEntry
+	78,  // 18: yagura.api.v1.PolicyAction.params:type_name -> yagura.api.v1.PolicyAction.ParamsEntry
 	47,  // 19: yagura.api.v1.PlacementPlan.starts:type_name -> yagura.api.v1.PlacementAction
 	48,  // 20: yagura.api.v1.PlacementPlan.moves:type_name -> yagura.api.v1.PlacementMove
 	47,  // 21: yagura.api.v1.PlacementPlan.stops:type_name -> yagura.api.v1.PlacementAction
@@ -5403,129 +5552,132 @@ var file_rpc_api_api_proto_depIdxs = []int32{
 	48,  // 34: yagura.api.v1.Explanation.moves:type_name -> yagura.api.v1.PlacementMove
 	50,  // 35: yagura.api.v1.Explanation.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
 	61,  // 36: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
-	84,  // 37: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
-	85,  // 38: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
-	86,  // 39: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
-	84,  // 40: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
-	77,  // 41: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
-	87,  // 42: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
-	88,  // 43: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
-	79,  // 44: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
+	86,  // 37: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
+	87,  // 38: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
+	88,  // 39: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
+	86,  // 40: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
+	79,  // 41: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
+	89,  // 42: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
+	90,  // 43: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
+	81,  // 44: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
 	69,  // 45: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
-	78,  // 46: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
-	87,  // 47: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
-	89,  // 48: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
-	1,   // 49: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
-	0,   // 50: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
-	0,   // 51: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
-	4,   // 52: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
-	0,   // 53: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
-	6,   // 54: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
-	7,   // 55: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
-	9,   // 56: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
-	13,  // 57: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
-	14,  // 58: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
-	16,  // 59: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
-	17,  // 60: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
-	19,  // 61: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
-	21,  // 62: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
-	19,  // 63: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
-	25,  // 64: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
-	26,  // 65: yagura.api.v1.Inventory.PreviewPolicy:input_type -> yagura.api.v1.PreviewPolicyRequest
-	31,  // 66: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
-	33,  // 67: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
-	34,  // 68: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
-	35,  // 69: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
-	36,  // 70: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
-	37,  // 71: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
-	38,  // 72: yagura.api.v1.Operations.ChangeUse:input_type -> yagura.api.v1.ChangeUseRequest
-	39,  // 73: yagura.api.v1.Operations.ReplaceMachine:input_type -> yagura.api.v1.ReplaceMachineRequest
-	40,  // 74: yagura.api.v1.Operations.AddMachines:input_type -> yagura.api.v1.AddMachinesRequest
-	41,  // 75: yagura.api.v1.Operations.RemoveMachines:input_type -> yagura.api.v1.RemoveMachinesRequest
-	42,  // 76: yagura.api.v1.Operations.Deploy:input_type -> yagura.api.v1.DeployRequest
-	43,  // 77: yagura.api.v1.Operations.ChangePool:input_type -> yagura.api.v1.ChangePoolRequest
-	44,  // 78: yagura.api.v1.Operations.DestroyVM:input_type -> yagura.api.v1.DestroyVMRequest
-	45,  // 79: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
-	7,   // 80: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
-	57,  // 81: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
-	59,  // 82: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
-	59,  // 83: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
-	59,  // 84: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
-	60,  // 85: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
-	59,  // 86: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
-	0,   // 87: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
-	63,  // 88: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
-	65,  // 89: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
-	63,  // 90: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
-	66,  // 91: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
-	0,   // 92: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
-	68,  // 93: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
-	68,  // 94: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
-	0,   // 95: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
-	0,   // 96: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
-	72,  // 97: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
-	73,  // 98: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
-	75,  // 99: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
-	68,  // 100: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
-	0,   // 101: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
-	2,   // 102: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
-	0,   // 103: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
-	3,   // 104: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
-	0,   // 105: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
-	5,   // 106: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
-	80,  // 107: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
-	0,   // 108: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
-	10,  // 109: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
-	12,  // 110: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
-	15,  // 111: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
-	0,   // 112: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
-	18,  // 113: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
-	20,  // 114: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
-	22,  // 115: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
-	24,  // 116: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
-	0,   // 117: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
-	27,  // 118: yagura.api.v1.Inventory.PreviewPolicy:output_type -> yagura.api.v1.PreviewPolicyReply
-	32,  // 119: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
-	18,  // 120: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
-	18,  // 121: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 122: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 123: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 124: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
-	18,  // 125: yagura.api.v1.Operations.ChangeUse:output_type -> yagura.api.v1.JobsReply
-	18,  // 126: yagura.api.v1.Operations.ReplaceMachine:output_type -> yagura.api.v1.JobsReply
-	18,  // 127: yagura.api.v1.Operations.AddMachines:output_type -> yagura.api.v1.JobsReply
-	18,  // 128: yagura.api.v1.Operations.RemoveMachines:output_type -> yagura.api.v1.JobsReply
-	18,  // 129: yagura.api.v1.Operations.Deploy:output_type -> yagura.api.v1.JobsReply
-	18,  // 130: yagura.api.v1.Operations.ChangePool:output_type -> yagura.api.v1.JobsReply
-	18,  // 131: yagura.api.v1.Operations.DestroyVM:output_type -> yagura.api.v1.JobsReply
-	46,  // 132: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
-	56,  // 133: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
-	58,  // 134: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
-	61,  // 135: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
-	61,  // 136: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
-	0,   // 137: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
-	0,   // 138: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
-	0,   // 139: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
-	62,  // 140: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
-	64,  // 141: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
-	87,  // 142: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
-	87,  // 143: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
-	67,  // 144: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
-	70,  // 145: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
-	0,   // 146: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
-	68,  // 147: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
-	71,  // 148: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
-	72,  // 149: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
-	0,   // 150: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
-	74,  // 151: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
-	0,   // 152: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
-	0,   // 153: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
-	69,  // 154: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
-	102, // [102:155] is the sub-list for method output_type
-	49,  // [49:102] is the sub-list for method input_type
-	49,  // [49:49] is the sub-list for extension type_name
-	49,  // [49:49] is the sub-list for extension extendee
-	0,   // [0:49] is the sub-list for field type_name
+	80,  // 46: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
+	89,  // 47: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
+	91,  // 48: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
+	81,  // 49: yagura.api.v1.RunQuestion.deadline:type_name -> google.protobuf.Timestamp
+	1,   // 50: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
+	0,   // 51: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
+	0,   // 52: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
+	4,   // 53: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
+	0,   // 54: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
+	6,   // 55: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
+	7,   // 56: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
+	9,   // 57: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
+	13,  // 58: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
+	14,  // 59: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
+	16,  // 60: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
+	17,  // 61: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
+	19,  // 62: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
+	21,  // 63: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
+	19,  // 64: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
+	25,  // 65: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
+	26,  // 66: yagura.api.v1.Inventory.PreviewPolicy:input_type -> yagura.api.v1.PreviewPolicyRequest
+	31,  // 67: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
+	33,  // 68: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
+	34,  // 69: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
+	35,  // 70: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
+	36,  // 71: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
+	37,  // 72: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
+	38,  // 73: yagura.api.v1.Operations.ChangeUse:input_type -> yagura.api.v1.ChangeUseRequest
+	39,  // 74: yagura.api.v1.Operations.ReplaceMachine:input_type -> yagura.api.v1.ReplaceMachineRequest
+	40,  // 75: yagura.api.v1.Operations.AddMachines:input_type -> yagura.api.v1.AddMachinesRequest
+	41,  // 76: yagura.api.v1.Operations.RemoveMachines:input_type -> yagura.api.v1.RemoveMachinesRequest
+	42,  // 77: yagura.api.v1.Operations.Deploy:input_type -> yagura.api.v1.DeployRequest
+	43,  // 78: yagura.api.v1.Operations.ChangePool:input_type -> yagura.api.v1.ChangePoolRequest
+	44,  // 79: yagura.api.v1.Operations.DestroyVM:input_type -> yagura.api.v1.DestroyVMRequest
+	45,  // 80: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
+	7,   // 81: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
+	57,  // 82: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
+	59,  // 83: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
+	59,  // 84: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
+	59,  // 85: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
+	60,  // 86: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
+	59,  // 87: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
+	0,   // 88: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
+	63,  // 89: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
+	65,  // 90: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
+	63,  // 91: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
+	66,  // 92: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
+	0,   // 93: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
+	68,  // 94: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
+	68,  // 95: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
+	0,   // 96: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
+	0,   // 97: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
+	72,  // 98: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
+	73,  // 99: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
+	75,  // 100: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
+	68,  // 101: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
+	0,   // 102: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
+	76,  // 103: yagura.api.v1.Peer.LookAtRun:input_type -> yagura.api.v1.RunQuestion
+	2,   // 104: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
+	0,   // 105: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
+	3,   // 106: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
+	0,   // 107: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
+	5,   // 108: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
+	82,  // 109: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
+	0,   // 110: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
+	10,  // 111: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
+	12,  // 112: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
+	15,  // 113: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
+	0,   // 114: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
+	18,  // 115: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
+	20,  // 116: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
+	22,  // 117: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
+	24,  // 118: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
+	0,   // 119: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
+	27,  // 120: yagura.api.v1.Inventory.PreviewPolicy:output_type -> yagura.api.v1.PreviewPolicyReply
+	32,  // 121: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
+	18,  // 122: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
+	18,  // 123: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 124: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 125: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 126: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
+	18,  // 127: yagura.api.v1.Operations.ChangeUse:output_type -> yagura.api.v1.JobsReply
+	18,  // 128: yagura.api.v1.Operations.ReplaceMachine:output_type -> yagura.api.v1.JobsReply
+	18,  // 129: yagura.api.v1.Operations.AddMachines:output_type -> yagura.api.v1.JobsReply
+	18,  // 130: yagura.api.v1.Operations.RemoveMachines:output_type -> yagura.api.v1.JobsReply
+	18,  // 131: yagura.api.v1.Operations.Deploy:output_type -> yagura.api.v1.JobsReply
+	18,  // 132: yagura.api.v1.Operations.ChangePool:output_type -> yagura.api.v1.JobsReply
+	18,  // 133: yagura.api.v1.Operations.DestroyVM:output_type -> yagura.api.v1.JobsReply
+	46,  // 134: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
+	56,  // 135: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
+	58,  // 136: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
+	61,  // 137: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
+	61,  // 138: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
+	0,   // 139: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
+	0,   // 140: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
+	0,   // 141: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
+	62,  // 142: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
+	64,  // 143: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
+	89,  // 144: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
+	89,  // 145: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
+	67,  // 146: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
+	70,  // 147: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
+	0,   // 148: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
+	68,  // 149: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
+	71,  // 150: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
+	72,  // 151: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
+	0,   // 152: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
+	74,  // 153: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
+	0,   // 154: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
+	0,   // 155: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
+	69,  // 156: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
+	77,  // 157: yagura.api.v1.Peer.LookAtRun:output_type -> yagura.api.v1.RunLook
+	104, // [104:158] is the sub-list for method output_type
+	50,  // [50:104] is the sub-list for method input_type
+	50,  // [50:50] is the sub-list for extension type_name
+	50,  // [50:50] is the sub-list for extension extendee
+	0,   // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_rpc_api_api_proto_init() }
@@ -5539,7 +5691,7 @@ func file_rpc_api_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rpc_api_api_proto_rawDesc), len(file_rpc_api_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   79,
+			NumMessages:   81,
 			NumExtensions: 0,
 			NumServices:   8,
 		},

@@ -2406,6 +2406,7 @@ const (
 	Peer_Join_FullMethodName         = "/yagura.api.v1.Peer/Join"
 	Peer_Leave_FullMethodName        = "/yagura.api.v1.Peer/Leave"
 	Peer_NodeStatus_FullMethodName   = "/yagura.api.v1.Peer/NodeStatus"
+	Peer_LookAtRun_FullMethodName    = "/yagura.api.v1.Peer/LookAtRun"
 )
 
 // PeerClient is the client API for Peer service.
@@ -2418,6 +2419,8 @@ type PeerClient interface {
 	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*Empty, error)
 	Leave(ctx context.Context, in *NodeRequest, opts ...grpc.CallOption) (*Empty, error)
 	NodeStatus(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*Node, error)
+	// LookAtRun tells of a local script that runs, or ran, on the manager that is asked.
+	LookAtRun(ctx context.Context, in *RunQuestion, opts ...grpc.CallOption) (*RunLook, error)
 }
 
 type peerClient struct {
@@ -2468,6 +2471,16 @@ func (c *peerClient) NodeStatus(ctx context.Context, in *Empty, opts ...grpc.Cal
 	return out, nil
 }
 
+func (c *peerClient) LookAtRun(ctx context.Context, in *RunQuestion, opts ...grpc.CallOption) (*RunLook, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RunLook)
+	err := c.cc.Invoke(ctx, Peer_LookAtRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
 // for forward compatibility.
@@ -2478,6 +2491,8 @@ type PeerServer interface {
 	Join(context.Context, *JoinRequest) (*Empty, error)
 	Leave(context.Context, *NodeRequest) (*Empty, error)
 	NodeStatus(context.Context, *Empty) (*Node, error)
+	// LookAtRun tells of a local script that runs, or ran, on the manager that is asked.
+	LookAtRun(context.Context, *RunQuestion) (*RunLook, error)
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -2499,6 +2514,9 @@ func (UnimplementedPeerServer) Leave(context.Context, *NodeRequest) (*Empty, err
 }
 func (UnimplementedPeerServer) NodeStatus(context.Context, *Empty) (*Node, error) {
 	return nil, status.Error(codes.Unimplemented, "method NodeStatus not implemented")
+}
+func (UnimplementedPeerServer) LookAtRun(context.Context, *RunQuestion) (*RunLook, error) {
+	return nil, status.Error(codes.Unimplemented, "method LookAtRun not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
 func (UnimplementedPeerServer) testEmbeddedByValue()              {}
@@ -2593,6 +2611,24 @@ func _Peer_NodeStatus_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_LookAtRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RunQuestion)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).LookAtRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_LookAtRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).LookAtRun(ctx, req.(*RunQuestion))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2615,6 +2651,10 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "NodeStatus",
 			Handler:    _Peer_NodeStatus_Handler,
+		},
+		{
+			MethodName: "LookAtRun",
+			Handler:    _Peer_LookAtRun_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -96,6 +96,7 @@ var methods = map[string]Method{
 	Peer_Join_FullMethodName:         {Repeatable, Managers},
 	Peer_Leave_FullMethodName:        {Repeatable, Managers},
 	Peer_NodeStatus_FullMethodName:   {Local, Managers},
+	Peer_LookAtRun_FullMethodName:    {Local, Managers},
 }
 
 // LookupMethod finds a method by its full name, such as
