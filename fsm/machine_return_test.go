@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
 	"yagura/fsm"
@@ -29,7 +30,7 @@ func TestReturnToOrigin(t *testing.T) {
 		}
 		return fsm.Activate(tx, fsm.Activation{Machine: "a3", Group: "src", Host: "s4", Master: true})
 	})
-	edit(c, "a3", func(m *schema.Machine) { m.Monitored = m.Collected })
+	edit(c, "a3", func(m *schema.Machine) { m.Monitored = timestamppb.Now() })
 	c.Do(func(tx *fsm.Tx) error { return fsm.ReturnToOrigin(tx, "a3") })
 	if m := machine(t, c, "a3"); m.RunState() != schema.StateManaged || m.Master || m.Monitored != nil {
 		t.Errorf("a master machine: %v", m)

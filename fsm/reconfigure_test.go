@@ -268,6 +268,16 @@ func TestRequestPoolAndDestroy(t *testing.T) {
 		"category":             {ask: pool("shop", "ph04", true), kind: schema.KindGroupNotFound, words: []string{"a group is needed"}},
 	})
 	v := demo(t)
+	try(t, v, map[string]asked{"software for a template": {
+		ask: func(tx *fsm.Tx) ([]string, error) {
+			if err := fsm.SoftwareItems.Put(tx, &schema.Software{Name: "s", Kind: schema.SoftwareScript}); err != nil {
+				t.Fatal(err)
+			}
+			_, err := fsm.RequestDeploy(tx, fsm.Deploy{Machine: "tmpl-web", Software: []string{"s"}})
+			has(t, err, schema.KindMachineNotFound, "tmpl-web", "no such machine")
+			return nil, nil
+		},
+	}})
 	destroy := func(vm string) func(*fsm.Tx) ([]string, error) {
 		return func(tx *fsm.Tx) ([]string, error) { return fsm.RequestDestroyVM(tx, vm) }
 	}

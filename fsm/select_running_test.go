@@ -57,6 +57,17 @@ func TestPickForChange(t *testing.T) {
 	if err != nil || choice.Machine.Name != "a2" || choice.Host.Group != "dst" {
 		t.Errorf("%+v, %v", choice, err)
 	}
+	apply(t, c, doc("Group", "c/src", `{'priority':9}`), doc("Host", "src/s4", `{}`)) // not to the group that it runs in, though its pool and a host are there
+	choice, err = fsm.PickForChange(c.Store().View(), ref(t, c, "c"), ref(t, c, "c"), "", nil)
+	if err != nil || choice.Host.Group == choice.Machine.Group {
+		t.Errorf("%+v, %v", choice, err)
+	}
+	edit(c, "a2", func(m *schema.Machine) { m.Maintenance = true })
+	edit(c, "a1", func(m *schema.Machine) { m.HardwareStatus = schema.HardwareNormal })
+	choice, err = fsm.PickForChange(c.Store().View(), ref(t, c, "c"), ref(t, c, "c"), "", nil)
+	if err != nil || choice.Machine.Name != "a1" || choice.Host.Group != "dst" {
+		t.Errorf("%+v, %v", choice, err)
+	}
 	_, err = fsm.PickForChange(c.Store().View(), ref(t, c, "src"), ref(t, c, "src"), "", nil)
 	has(t, err, schema.KindGroupUnusable, "one group")
 	// No host setting is free: the destination can't take it (exit code 3, not 4).
@@ -138,7 +149,19 @@ func TestLoadedVMServersStay(t *testing.T) {
 	_, _, err = fsm.PickToLeave(c.Store().View(), ref(t, c, "vmservers"), "esx01", nil)
 	has(t, err, schema.KindTooFewHosts, "esx01", "runs on it")
 	for vm := range fsm.Machines.By(c.Store().View(), fsm.ByServer, "esx02") {
-		edit(c, vm.Name, func(m *schema.Machine) { m.Power = schema.PowerOff })
+		edit(c, vm.Name, func(m *schema.Machine) { m.Power = schema.PowerSuspended })
+	}
+	_, _, err = fsm.PickToLeave(c.Store().View(), ref(t, c, "vmservers"), "esx02", nil)
+	has(t, err, schema.KindTooFewHosts, "esx02", "runs on it") // who knows what is in its memory
+	first := true
+	for vm := range fsm.Machines.By(c.Store().View(), fsm.ByServer, "esx02") {
+		gone := first
+		edit(c, vm.Name, func(m *schema.Machine) {
+			if m.Gone = gone; !gone {
+				m.Power = schema.PowerOff
+			}
+		})
+		first = false
 	}
 	if m, _, err := fsm.PickToLeave(c.Store().View(), ref(t, c, "vmservers"), "", nil); err != nil || m.Name != "esx02" {
 		t.Errorf("%v, %v", m, err)

@@ -286,12 +286,17 @@ func TestPickForGroupErrors(t *testing.T) {
 			}
 		}
 	}
+	// In the place of a machine that is named none of the common pool comes.
+	apply(t, c, doc("Group", "db", `{'use_common_pool':true}`), doc("Machine", "ph03", `{'maintenance':true}`))
+	_, err := fsm.PickForGroup(c.Store().View(), ref(t, c, "db"), "ph03", "", nil)
+	has(t, err, schema.KindTooFewMachines, "ph03: it is in maintenance", "!ph04")
+	apply(t, c, doc("Group", "db", `{'use_common_pool':false}`), doc("Machine", "ph03", `{'maintenance':false}`))
 	// A job on a machine that is named is waited for, one on another is not.
 	busy := func(string) bool { return true }
 	if _, err := fsm.PickForGroup(c.Store().View(), ref(t, c, "db"), "ph03", "", busy); err != nil {
 		t.Error(err)
 	}
-	_, err := fsm.PickForGroup(c.Store().View(), ref(t, c, "db"), "", "", busy)
+	_, err = fsm.PickForGroup(c.Store().View(), ref(t, c, "db"), "", "", busy)
 	has(t, err, schema.KindTooFewMachines, "ph03: a job works on it")
 }
 
