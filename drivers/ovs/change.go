@@ -175,6 +175,14 @@ func (c *conn) takeBack(ch *change) error {
 	return c.move(ch, ch.to, ch.from, "yagura: taken back", more...)
 }
 
+// pause waits, or for the end of the conversation.
+func (c *conn) pause(d time.Duration) {
+	select {
+	case <-c.ctx.Done():
+	case <-time.After(d):
+	}
+}
+
 // applied waits until ovs-vswitchd has applied configuration number cfg.
 func (c *conn) applied(cfg int, limit time.Duration) error {
 	timer := time.NewTimer(limit)

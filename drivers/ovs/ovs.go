@@ -115,6 +115,11 @@ func (d *Driver) change(ctx context.Context, call drivers.Call, op, port string,
 	return drivers.Done(""), nil
 }
 
+// flush is how long flows that the datapath has learned may outlive the
+// configuration that allowed them (other_config:max-revalidator, 500 ms). A port
+// that is to be fenced isn't out of its VLAN before.
+const flush = 500 * time.Millisecond
+
 // attempt reads the bridge, changes what isn't as wanted, waits until that is
 // in force, and reads it again.
 func (d *Driver) attempt(c *conn, call drivers.Call, name string, g goal, comment string) error {
@@ -147,6 +152,9 @@ func (d *Driver) attempt(c *conn, call drivers.Call, name string, g goal, commen
 			return faultf(drivers.KindUnknown, "%w; taking the change back: %v", err, undo)
 		}
 		return &fault{drivers.KindFailed, err}
+	}
+	if !g.in {
+		c.pause(flush)
 	}
 	if st, err = c.read(d.settings); err == nil {
 		p, err = st.port(name)

@@ -86,12 +86,17 @@ func TestTraffic(t *testing.T) {
 	}
 	check := func(when string, want bool) {
 		t.Helper()
-		patience := 500 * time.Millisecond
 		if want {
-			patience = 20 * time.Second
+			if !reach(20 * time.Second) {
+				t.Fatalf("%s: they don't reach each other", when)
+			}
+			return
 		}
-		if got := reach(patience); got != want {
-			t.Fatalf("%s: they reach each other: %v, want %v", when, got, want)
+		// The switch's thread that forgets flows may starve on a busy machine.
+		for end := time.Now().Add(10 * time.Second); reach(500 * time.Millisecond); {
+			if time.Now().After(end) {
+				t.Fatalf("%s: they reach each other", when)
+			}
 		}
 	}
 	add := func(p string, v drivers.VLAN) {

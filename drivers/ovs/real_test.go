@@ -221,7 +221,7 @@ func (w *vswitch) driver(c Config) *Driver {
 		c.Options["transport"] = "tcp"
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 500 * time.Millisecond
+		c.Timeout = time.Second
 	}
 	d, err := Open(c)
 	if err != nil {

@@ -73,7 +73,7 @@ func (c Config) check() (*settings, error) {
 	if s.settle <= 0 {
 		s.settle = defaultSettle
 	}
-	host, port := strings.TrimPrefix(c.Address, "udp://"), "161"
+	host, port := c.Address, "161"
 	if h, p, err := net.SplitHostPort(host); err == nil {
 		host, port = h, p
 	}

@@ -21,6 +21,7 @@ func TestSwitchConformance(t *testing.T) {
 		{"v3 and serial number", serial, Config{User: "yagura", Password: v3Pass}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			drivertest.RunSwitch(t, func(t *testing.T) drivertest.SwitchWorld {
 				a := startAgent(t, c.how)
 				return drivertest.SwitchWorld{

@@ -56,6 +56,7 @@ rwuser yagura priv
 rwuser plain auth
 master agentx
 agentXSocket unix:%s/ax
+agentXTimeout 10
 `, a.addr, v3Pass, v3Pass, v3Pass, dir))
 	a.file("switch.conf", "agentxsocket unix:"+dir+"/ax\n")
 	modules := "-smux,ifTable,ifXTable"
@@ -140,7 +141,7 @@ func (a *agent) driver(c Config) *Driver {
 	a.t.Helper()
 	c.Name, c.Address = "sw1", a.addr
 	if c.Timeout == 0 {
-		c.Timeout = 300 * time.Millisecond
+		c.Timeout = 600 * time.Millisecond
 	}
 	if c.Settle == 0 {
 		c.Settle = 100 * time.Millisecond

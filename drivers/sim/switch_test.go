@@ -41,7 +41,7 @@ func switchWorld(t *testing.T) *Sim {
 func openSwitch(t *testing.T, addr string) drivers.Switch {
 	t.Helper()
 	d, err := qbridge.Open(qbridge.Config{
-		Name: "sw1", Address: addr, Password: DefaultCommunity, Timeout: 200 * time.Millisecond, Settle: 100 * time.Millisecond,
+		Name: "sw1", Address: addr, Password: DefaultCommunity, Timeout: 400 * time.Millisecond, Settle: 100 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func yesMan(t *testing.T, to string, deaf *atomic.Bool) string {
 				req.PDUType = gosnmp.GetResponse
 				answer, err = req.MarshalMsg()
 			} else if _, err = out.Write(buf[:n]); err == nil {
-				_ = out.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+				_ = out.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 				n, err = out.Read(buf)
 				answer = buf[:n]
 			}
@@ -232,7 +232,7 @@ func TestSwitchFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Longer than the driver waits for an answer: it can't know.
-	if _, err := s.Delay("vlan-add", 2*time.Second); err != nil {
+	if _, err := s.Delay("vlan-add", 3*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.AddToVLAN(t.Context(), drivers.Call{}, "p1", web); drivers.KindOf(err) != drivers.KindUnknown {
