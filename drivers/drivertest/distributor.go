@@ -196,7 +196,7 @@ func testFind(s *distributor) {
 	if id, err := other.Find(s.ctx, "2", s.w.Well); id != "" || err != nil {
 		s.Fatalf("the run of another token is found as %q, %v", id, err)
 	}
-	if unknown := s.task(s.d, task.ID+"0"); unknown.State != drivers.TaskUnknown {
+	if unknown := s.task(s.d, "0"+task.ID); unknown.State != drivers.TaskUnknown {
 		s.Fatalf("a run that never was is %+v", unknown)
 	}
 }
@@ -274,7 +274,7 @@ func testCancelRun(s *distributor) {
 	if last := s.task(s.d, well.ID); last.State != drivers.TaskDone {
 		s.Fatalf("what had ended is %+v after a cancel", last)
 	}
-	s.fails(drivers.KindNotFound, "the cancel of a run that never was", s.d.Cancel(s.ctx, call("c"), well.ID+"0"))
+	s.fails(drivers.KindNotFound, "the cancel of a run that never was", s.d.Cancel(s.ctx, call("c"), "0"+well.ID))
 }
 
 func testRunTimeout(s *distributor) {

@@ -1,0 +1,182 @@
+// Package sshto opens SSH connections to machines whose host keys are known
+// (RFC 4253, section 8): a machine that can't prove who it is gets no credentials
+// and no command.
+package sshto
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+
+	"yagura/drivers"
+)
+
+// Config says who connects and which hosts are known.
+type Config struct {
+	System   string // name in errors
+	User     string
+	Password string // never in an error
+	Key      string // private key in PEM; never in an error
+	// KnownHosts are lines of a known_hosts file (sshd(8)), @cert-authority among them.
+	KnownHosts string
+	// Insecure accepts any host key.
+	Insecure bool
+}
+
+// Dialer opens connections.
+type Dialer struct {
+	c       Config
+	auth    []ssh.AuthMethod
+	hostKey ssh.HostKeyCallback
+}
+
+// New checks the credentials and the known hosts; nothing is contacted.
+func New(c Config) (*Dialer, error) {
+	d := &Dialer{c: c}
+	if c.User == "" {
+		return nil, errors.New("no user is set")
+	}
+	if c.Key != "" {
+		signer, err := ssh.ParsePrivateKey([]byte(c.Key))
+		if err != nil {
+			return nil, fmt.Errorf("the private key can't be used: %w", err)
+		}
+		d.auth = append(d.auth, ssh.PublicKeys(signer))
+	}
+	if c.Password != "" {
+		d.auth = append(d.auth, ssh.Password(c.Password), ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
+			return slices.Repeat([]string{c.Password}, len(questions)), nil
+		}))
+	}
+	if len(d.auth) == 0 {
+		return nil, errors.New("neither a key nor a password is set")
+	}
+	switch {
+	case c.Insecure:
+		d.hostKey = ssh.InsecureIgnoreHostKey() // asked for: see Config
+	case strings.TrimSpace(c.KnownHosts) == "":
+		return nil, errors.New("no host keys are known: set option known_hosts to lines as of ssh-keyscan")
+	default:
+		var err error
+		if d.hostKey, err = known(c.KnownHosts); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// known reads lines of a known_hosts file. The parser takes only files.
+func known(lines string) (ssh.HostKeyCallback, error) {
+	dir, err := os.MkdirTemp("", "yagura-known")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "known_hosts")
+	if err := os.WriteFile(file, []byte(strings.TrimSpace(lines)+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	cb, err := knownhosts.New(file)
+	if err != nil {
+		return nil, fmt.Errorf("option known_hosts: %s", strings.ReplaceAll(err.Error(), file, "line"))
+	}
+	return cb, nil
+}
+
+// HostPort completes an address that has no port.
+func HostPort(address, port string) string {
+	if _, _, err := net.SplitHostPort(address); err == nil {
+		return address
+	}
+	return net.JoinHostPort(strings.Trim(address, "[]"), port)
+}
+
+// dialTimeout bounds the making of a connection, handshake included.
+const dialTimeout = 10 * time.Second
+
+// Dial connects to HOST:PORT. KindUnreachable: there is no answer; KindAuth:
+// the host key isn't the known one, or the credentials aren't taken.
+func (d *Dialer) Dial(ctx context.Context, address string) (*ssh.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, d.errorf(drivers.KindUnreachable, address, "%w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	var hostKey error
+	c, chans, reqs, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
+		User: d.c.User, Auth: d.auth, HostKeyAlgorithms: d.algorithms(address, conn.RemoteAddr()),
+		HostKeyCallback: func(name string, remote net.Addr, key ssh.PublicKey) error {
+			hostKey = d.hostKey(name, remote, key)
+			return hostKey
+		},
+	})
+	switch {
+	case err == nil:
+		return ssh.NewClient(c, chans, reqs), nil
+	case hostKey != nil:
+		err = d.errorf(drivers.KindAuth, address, "%s", hostKeyText(hostKey))
+	case ctx.Err() != nil:
+		err = d.errorf(drivers.KindUnreachable, address, "no SSH answer: %w", ctx.Err())
+	case strings.Contains(err.Error(), "unable to authenticate"): // the package has no error of its own for it
+		err = d.errorf(drivers.KindAuth, address, "user %s: the key or password isn't taken", d.c.User)
+	default:
+		err = d.errorf(drivers.KindUnreachable, address, "%w", err)
+	}
+	conn.Close()
+	return nil, err
+}
+
+// algorithms are those of the host keys known for an address: a host has keys
+// of several kinds, and shows one of a kind that it is asked for. nil: any.
+func (d *Dialer) algorithms(address string, remote net.Addr) []string {
+	if d.c.Insecure {
+		return nil
+	}
+	var unlike *knownhosts.KeyError
+	if err := d.hostKey(address, remote, noKey{}); !errors.As(err, &unlike) {
+		return nil
+	}
+	var out []string
+	for _, k := range unlike.Want {
+		switch t := k.Key.Type(); t {
+		case ssh.KeyAlgoRSA:
+			out = append(out, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
+		default:
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// noKey is a host key that is nobody's.
+type noKey struct{ ssh.PublicKey }
+
+func (noKey) Type() string    { return "none" }
+func (noKey) Marshal() []byte { return nil }
+
+func hostKeyText(err error) string {
+	var unlike *knownhosts.KeyError
+	if errors.As(err, &unlike) {
+		if len(unlike.Want) == 0 {
+			return "its host key isn't known: add it to option known_hosts, as ssh-keyscan shows it, once it is sure to be its own"
+		}
+		return "its host key isn't the known one: either it was installed anew (then change option known_hosts), or it is another machine"
+	}
+	return "its host key isn't taken: " + err.Error()
+}
+
+func (d *Dialer) errorf(k drivers.Kind, address, format string, args ...any) error {
+	return &drivers.Error{Kind: k, System: d.c.System, Op: "connect", Object: address, Err: fmt.Errorf(format, args...)}
+}
