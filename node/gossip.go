@@ -30,6 +30,7 @@ type meta struct {
 	Feature uint32 `json:"f"`
 	State   string `json:"s"`
 	Expect  int    `json:"e,omitempty"` // bootstrap_expect
+	Blind   bool   `json:"m,omitempty"` // it hears none of the machines that it polls
 	Set     string `json:"b,omitempty"` // fingerprint of the set that it has promised to bootstrap with
 }
 
@@ -38,6 +39,7 @@ type meta struct {
 type gossip struct {
 	list    *memberlist.Memberlist
 	self    atomic.Pointer[meta]
+	telling sync.Mutex    // held while self is changed and told
 	changed chan struct{} // a token: somebody came, went or changed
 	log     *slog.Logger
 
@@ -69,6 +71,8 @@ func startGossip(bind, advertise string, port int, key []byte, self meta, log *s
 
 // update changes what this manager tells about itself.
 func (g *gossip) update(change func(*meta)) {
+	g.telling.Lock()
+	defer g.telling.Unlock()
 	m := *g.self.Load()
 	change(&m)
 	if m == *g.self.Load() {

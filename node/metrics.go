@@ -19,12 +19,18 @@ var (
 	descTraps  = prometheus.NewDesc("yagura_traps_received_total", "SNMP datagrams received.", nil, nil)
 	descDup    = prometheus.NewDesc("yagura_traps_duplicate_total", "Retransmitted informs.", nil, nil)
 	descWait   = prometheus.NewDesc("yagura_traps_waiting", "Events that the leader hasn't recorded yet.", nil, nil)
+	descPolled = prometheus.NewDesc("yagura_monitor_targets", "Machines that this manager polls.", nil, nil)
+	descSilent = prometheus.NewDesc("yagura_monitor_silent", "Machines among them that missed their polls.", nil, nil)
+	descBlind  = prometheus.NewDesc("yagura_monitor_blind", "1 when none of several machines answers: it is this manager's network.", nil, nil)
+	descPolls  = prometheus.NewDesc("yagura_monitor_polls_total", "Polls of machines.", nil, nil)
+	descUnable = prometheus.NewDesc("yagura_monitor_unable_total", "Polls that this manager couldn't make.", nil, nil)
 	descDrop   = prometheus.NewDesc("yagura_traps_dropped_total", "SNMP notifications dropped.", []string{"reason"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descLeader, descTerm, descCommit, descApply, descReady, descAlive, descTraps, descDup, descWait, descDrop} {
+	for _, d := range []*prometheus.Desc{descLeader, descTerm, descCommit, descApply, descReady, descAlive, descTraps, descDup, descWait, descDrop,
+		descPolled, descSilent, descBlind, descPolls, descUnable} {
 		ch <- d
 	}
 }
@@ -47,11 +53,17 @@ func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descCommit, float64(n.raft.CommitIndex()))
 	gauge(descApply, float64(n.raft.AppliedIndex()))
 	gauge(descAlive, float64(len(n.gossip.alive())))
-	if n.traps == nil {
-		return
-	}
 	count := func(d *prometheus.Desc, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	s := n.monitor.Stats()
+	gauge(descPolled, float64(s.Targets))
+	gauge(descSilent, float64(s.Silent))
+	flag(descBlind, s.Blind)
+	count(descPolls, s.Polls)
+	count(descUnable, s.Unable)
+	if n.traps == nil {
+		return
 	}
 	count(descTraps, n.traps.Received())
 	count(descDup, n.traps.Duplicates())

@@ -17,6 +17,7 @@ import (
 
 	"yagura/fsm"
 	"yagura/fsm/planning"
+	"yagura/node/monitor"
 	"yagura/node/tlsutil"
 	"yagura/node/trap"
 	"yagura/rpc"
@@ -38,6 +39,8 @@ type Node struct {
 	gossip    *gossip
 	server    *rpc.Server
 	traps     *trap.Sink // nil when off
+	probes    *monitor.Network
+	monitor   *monitor.Monitor
 	// rules and rulesChanged belong to the sink's delivering goroutine.
 	rules        *trap.Rules
 	rulesChanged <-chan struct{}
@@ -150,6 +153,8 @@ func Start(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, fmt.Errorf("snmp port: %w", err)
 	}
 	begun(func() { n.closeTraps() })
+	n.probes = new(monitor.Network)
+	n.monitor = n.newMonitor()
 	if err := n.serveAPI(ctx); err != nil {
 		return nil, err
 	}
@@ -243,6 +248,7 @@ func (n *Node) run() {
 	n.wg.Go(func() { n.leadLoop(ctx) })
 	n.wg.Go(func() { n.watchLeader(ctx) })
 	n.wg.Go(func() { n.membershipLoop(ctx) })
+	n.wg.Go(func() { n.monitorLoop(ctx) })
 	if n.traps != nil {
 		n.wg.Go(func() { n.trapLoop(ctx) })
 	}

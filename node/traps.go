@@ -8,7 +8,6 @@ import (
 	"yagura/fsm"
 	"yagura/fsm/schema"
 	"yagura/node/trap"
-	"yagura/rpc/api"
 )
 
 // openTraps opens the trap sink, unless it is off.
@@ -73,23 +72,7 @@ func (n *Node) trapRules() *trap.Rules {
 	return rules
 }
 
-// deliverEvents implements trap.Deliver: the leader records, here or there.
+// deliverEvents implements trap.Deliver.
 func (n *Node) deliverEvents(ctx context.Context, events []*schema.Event) (uint64, error) {
-	l := n.Leader()
-	switch {
-	case l.Self:
-		var seq uint64
-		_, err := n.store.Update(ctx, n.internal("record events", 0), func(tx *fsm.Tx) (err error) {
-			seq, err = fsm.RecordEvents(tx, n.id, events)
-			return err
-		})
-		return seq, err
-	case l.Address == "" || l.ID == n.id:
-		return 0, n.errNotLeader()
-	}
-	rep, err := callPeer(ctx, n.peers, l.Address, &api.RecordEventsRequest{Node: n.id, Events: events}, api.PeerClient.RecordEvents)
-	if err != nil {
-		return 0, err
-	}
-	return rep.Sequence, nil
+	return n.recordEvents(ctx, n.id, events)
 }
