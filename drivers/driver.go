@@ -240,7 +240,8 @@ type Hypervisor interface {
 type Personalizer interface {
 	// Personalize asks for the guest of a stopped VM to take on an identity: at
 	// its next start where its manager works that way. KindRefused while the VM
-	// isn't off. Asked for again, the last identity counts.
+	// isn't off. One identity that waits for the guest's start may keep another
+	// from being taken (KindFailed): start the VM once.
 	Personalize(ctx context.Context, call Call, uuid string, id Identity) (Task, error)
 }
 

@@ -123,7 +123,13 @@ func setups(all ...func(*schedulertest.Rig)) func(*schedulertest.Rig) {
 	}
 }
 
+// busyNode is a node whose connections don't end.
 func busyNode(r *schedulertest.Rig) {
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		lb, _ := fsm.LoadBalancers.Edit(tx, "db")
+		lb.DrainSeconds = 3
+		return fsm.LoadBalancers.Put(tx, lb)
+	})
 	r.World.Balancer(schedulertest.BalancerSystem).SetConnections("db", "db01", 7)
 }
 

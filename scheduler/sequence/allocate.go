@@ -81,7 +81,8 @@ func planMasterVM(r fsm.Reader, j *schema.Job) (*Plan, error) {
 }
 
 // personalize gives a stopped VM the host name and addresses of its host
-// setting. Asked for again it is the same: the last one counts.
+// setting. Nothing can be read of an identity that waits for the guest's start,
+// so after a lost answer it is asked for again, which takes no second effect.
 var personalize = &Step{
 	Name: namePersonalize,
 	Act: &Act{Do: func(ctx context.Context, e *Env) (drivers.Task, error) {
