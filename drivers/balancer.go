@@ -41,7 +41,9 @@ type Balancer interface {
 	// is drained.
 	DrainMember(ctx context.Context, call Call, pool, member string) (Task, error)
 	// RemoveMember asks for the node to be gone from the group, whatever
-	// connections it has: drain it and wait first. One that isn't there is gone.
+	// connections it has: drain it and wait first. One that isn't there is gone;
+	// so is one that is off, where the balancer can't delete what its
+	// configuration names.
 	// A node of the balancer's own configuration, which can't be taken out of
 	// it, is gone when its mode is MemberOff.
 	RemoveMember(ctx context.Context, call Call, pool, member string) (Task, error)

@@ -150,7 +150,7 @@ A database server whose machine dies, management controller and all:
   snmpinform -v2c -c public %[2]s:10162 '' 1.3.6.1.4.1.119.2.2.4.4.0.1 \
     1.3.6.1.4.1.119.2.2.4.4.100.1 s ESMDSVNT 1.3.6.1.4.1.119.2.2.4.4.100.2 s 0xC0000002 1.3.6.1.4.1.119.2.2.4.4.100.3 s db01
   bin/pvmutl list server shop/db
-  bin/pvmutl job list --all; bin/pvmutl job show ID
+  bin/pvmutl job list; bin/pvmutl job show ID
 Kill the leader in between: kill -9 $(cat %[1]s/%[3]s.pid). Stop it all: make demo-down
 `, relative(bed.Dir), bed.Nodes[1].IP, bed.Nodes[leader].ID)
 	return nil

@@ -22,7 +22,8 @@ func member(e *Env) drivers.Member {
 	return drivers.Member{Name: e.arg(argMember), Address: e.arg(argAddress), Port: port}
 }
 
-// readMember reads the step's node; false when it isn't there.
+// readMember reads the step's node; false when it isn't there, or is off: a
+// balancer may keep what its configuration names.
 func readMember(ctx context.Context, e *Env) (drivers.MemberState, bool, error) {
 	b, err := e.Drivers.Balancer(ctx, e.Step.Subsystem)
 	if err != nil {
@@ -30,7 +31,7 @@ func readMember(ctx context.Context, e *Env) (drivers.MemberState, bool, error) 
 	}
 	all, err := b.Members(ctx, e.arg(argPool))
 	i := slices.IndexFunc(all, func(m drivers.MemberState) bool { return m.Name == e.arg(argMember) })
-	if err != nil || i < 0 {
+	if err != nil || i < 0 || all[i].Mode == drivers.MemberOff {
 		return drivers.MemberState{}, false, err
 	}
 	return all[i], true, nil
