@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/drivers/bigip"
 	"yagura/drivers/haproxy"
 	"yagura/drivers/ipmi"
 	"yagura/drivers/local"
@@ -47,6 +48,11 @@ var subsystems = map[string]func(access) (subsystemDriver, error){
 	"ovs": func(a access) (subsystemDriver, error) {
 		return ovs.Open(ovs.Config{
 			Name: a.name, Address: a.url, CAs: a.cas, Thumbprint: a.thumbprint, Insecure: a.insecure, Key: a.key, Options: a.options,
+		})
+	},
+	"bigip": func(a access) (subsystemDriver, error) {
+		return bigip.Open(bigip.Config{
+			Name: a.name, URL: a.url, User: a.user, Password: a.password, Options: a.options, CAs: a.cas, Thumbprint: a.thumbprint, Insecure: a.insecure,
 		})
 	},
 	"haproxy": func(a access) (subsystemDriver, error) {
