@@ -79,29 +79,40 @@ func stepState(s *schema.Step) string {
 
 // stepRemark is what the step does, and what is to be known of how it went.
 func stepRemark(s *schema.Step) string {
-	var remarks []string
+	return strings.Join(append(stepPurpose(s), stepNews(s)...), "; ")
+}
+
+// stepPurpose says what the step does, and why it does that.
+func stepPurpose(s *schema.Step) []string {
+	var words []string
 	if s.Description != "" {
-		remarks = append(remarks, s.Description)
+		words = append(words, s.Description)
 	}
-	if s.Resumed {
-		remarks = append(remarks, "resumed by "+s.Manager)
-	}
-	if s.Skipped != "" {
-		remarks = append(remarks, s.Skipped)
-	}
-	if s.Error != "" {
-		remarks = append(remarks, s.Error)
-	}
-	if s.UndoError != "" {
-		remarks = append(remarks, "undo: "+s.UndoError)
-	}
-	if why := s.Args["why"]; why != "" && s.Skipped == "" { // of the choice that placement made
+	if why := s.Args["why"]; why != "" && s.Skipped == "" { // of the choice that was made
 		if to := s.Args["vm_server"]; to != "" && to != s.Target {
 			why = "to " + to + ": " + why
 		}
-		remarks = append(remarks, why)
+		words = append(words, why)
 	}
-	return strings.Join(remarks, "; ")
+	return words
+}
+
+// stepNews says what has come about in the step.
+func stepNews(s *schema.Step) []string {
+	var words []string
+	if s.Resumed {
+		words = append(words, "resumed by "+s.Manager)
+	}
+	if s.Skipped != "" {
+		words = append(words, s.Skipped)
+	}
+	if s.Error != "" {
+		words = append(words, s.Error)
+	}
+	if s.UndoError != "" {
+		words = append(words, "undo: "+s.UndoError)
+	}
+	return words
 }
 
 // writeJob writes a job for people.
@@ -187,8 +198,12 @@ type follower struct {
 func (f *follower) show(info *api.JobInfo) {
 	for _, s := range info.GetSteps() {
 		if s.State != schema.StepPending && f.states[s.Number] != stepState(s) {
+			words := stepNews(s)
+			if f.states[s.Number] == "" {
+				words = append(stepPurpose(s), words...)
+			}
 			f.states[s.Number] = stepState(s)
-			fmt.Fprintf(f.w, "%s: %s%s\n", stepTitle(s), stepState(s), clean(because(stepRemark(s), ": ")))
+			fmt.Fprintf(f.w, "%s: %s%s\n", stepTitle(s), stepState(s), clean(because(strings.Join(words, "; "), ": ")))
 		}
 		if s.Tail != f.tails[s.Number] {
 			writeOutput(f.w, newOutput(f.tails[s.Number], s.Tail))
