@@ -35,7 +35,8 @@ wait "$child"
 rc=$?
 # What the run has left behind goes with it when it was ended by force.
 [ -f why ] && kill -KILL "-$child" 2>/dev/null
-kill -KILL "-$clock" 2>/dev/null
+# The clock has a group of its own only once it is well under way.
+kill -KILL "-$clock" 2>/dev/null || { kill -KILL "$clock"; kill -KILL "-$clock"; } 2>/dev/null
 # The last lines may be on their way; a daemon that the run has left behind may
 # keep the pipe open for ever.
 n=0
