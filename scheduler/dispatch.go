@@ -125,6 +125,9 @@ func (t *leadership) startJob(ctx context.Context, v *fsm.View, j *schema.Job, a
 		if len(j.Locks) == 0 && t.running() >= t.MaxJobs {
 			return true // nothing can start, whatever it needs
 		}
+		if mate := eventMate(v, j); mate != "" && mate == j.Waiting {
+			return true
+		}
 		waiting := t.whyWait(v, j, ahead)
 		if waiting != "" && len(j.Locks) > 0 && waiting == j.Waiting {
 			ahead.add(j.Id, j.Locks)
@@ -179,9 +182,6 @@ func (t *leadership) failUnstartable(ctx context.Context, id string, cause error
 // whyWait says what a queued job waits for, as far as is known without a plan:
 // what can be read behind "waits for".
 func (t *leadership) whyWait(r fsm.Reader, j *schema.Job, ahead reservations) string {
-	if mate := eventMate(r, j); mate != "" {
-		return "job " + mate + " of the same event, which goes first"
-	}
 	if object, holder, conflict := fsm.LockConflict(r, j.Id, j.Locks); conflict {
 		return object + ", held by job " + holder
 	}
@@ -224,6 +224,10 @@ func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 	if err != nil {
 		return false, js.endJob(schema.JobFailed, err)
 	}
+	if mate := eventMate(js.tx, j); mate != "" {
+		j.Waiting = mate // not planned yet: what there is to do depends on the one before
+		return false, fsm.Jobs.Put(js.tx, j)
+	}
 	wants := j.Locks
 	var plan *sequence.Plan
 	if !j.Undoing && !resumed(j) {
@@ -242,10 +246,8 @@ func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 	j.Locks = wants
 	if waiting := t.whyWait(js.tx, j, ahead); waiting != "" {
 		j.Waiting = waiting
-		if eventMate(js.tx, j) == "" {
-			if err := js.preempt(wants); err != nil {
-				return false, err
-			}
+		if err := js.preempt(wants); err != nil {
+			return false, err
 		}
 		return false, fsm.Jobs.Put(js.tx, j)
 	}

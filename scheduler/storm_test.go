@@ -355,3 +355,29 @@ func TestDisarmBeforeTheJobBegins(t *testing.T) {
 		t.Errorf("the job is %s: %s", j.State, j.Error)
 	}
 }
+
+// A VM server is emptied and then shut down: the second job is planned when the
+// first has ended, for before that VMs would be stopped by it.
+func TestEmptiedThenShutDown(t *testing.T) {
+	r := schedulertest.New(t)
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		rule := &schema.PolicyRule{Name: "r", Notifier: schema.NotifierESMPRO, Selector: "category:machine-inaccessible", Actions: []string{"vms-move-all-migrate", "shutdown-machine"}}
+		if err := fsm.Policies.Put(tx, &schema.Policy{Name: "p", Rules: []*schema.PolicyRule{rule}}); err != nil {
+			return err
+		}
+		return fsm.SetPolicy(tx, "infra/vmservers", "p")
+	})
+	record(t, r, "node1", trap(1, inaccessible, "esx02", r.Clock.Now()))
+	r.Start()
+	e := awaitEvents(r)[0]
+	if records(e) != "vms-move-all-migrate=started shutdown-machine=started" {
+		t.Fatalf("%s: %v", e.Reason, e.Actions)
+	}
+	r.MustSucceed(e.Jobs...)
+	if m := r.Machine("esx02"); m.Power != schema.PowerOff || len(onServer(t, r, "esx02")) != 0 {
+		t.Errorf("esx02: %v", m)
+	}
+	if v := r.World.Violations(); len(v) > 0 {
+		t.Error(v)
+	}
+}

@@ -356,8 +356,13 @@ func (f *Facts) names(path string) bool {
 }
 
 // loaded is a VM that runs on a VM server and would be stopped with it, or "".
+// One whose VMs an earlier action moves away is empty by then, or its job says
+// that it isn't.
 func (f *Facts) loaded(m *schema.Machine) string {
-	if m.Kind != schema.MachineVMServer || !m.Connected {
+	emptied := func(j *schema.Job) bool {
+		return j.Sequence == fsm.SeqFailoverVMServer && j.Params[fsm.ParamVMServer] == m.Name
+	}
+	if m.Kind != schema.MachineVMServer || !m.Connected || slices.ContainsFunc(f.jobs, emptied) {
 		return ""
 	}
 	for vm := range fsm.Machines.By(f.Rows, fsm.ByServer, m.Name) {
