@@ -220,6 +220,12 @@ func (d *Driver) AddMember(ctx context.Context, call drivers.Call, pool string, 
 		return drivers.Task{}, err
 	}
 	defer end()
+	if c.is.added() && c.is.Mode == drivers.MemberOff && !c.is.Same(m) {
+		// Left by a removal that was cut off; it would bar the name for ever.
+		if task, err := c.delete(); err != nil {
+			return task, err
+		}
+	}
 	before, wasThere := c.mode(), c.there
 	switch {
 	case c.there && !c.is.Same(m):

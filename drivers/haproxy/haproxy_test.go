@@ -170,6 +170,36 @@ func TestAnswerLost(t *testing.T) {
 	}
 }
 
+func TestLeftoverOfARemovalGivesItsNameUp(t *testing.T) {
+	ctx := context.Background()
+	r := start(t, "")
+	d := r.open("")
+	if _, err := d.AddMember(ctx, drivers.Call{}, "db", newNode(t, "db01").Member); err != nil {
+		t.Fatal(err)
+	}
+	r.tap.cutAnswers("state maint")
+	if _, err := d.RemoveMember(ctx, drivers.Call{}, "db", "db01"); drivers.KindOf(err) != drivers.KindUnknown {
+		t.Fatalf("a removal that was cut off: %v", err)
+	}
+	r.tap.cutAnswers("")
+	other := newNode(t, "db01")
+	if _, err := d.AddMember(ctx, drivers.Call{}, "db", other.Member); err != nil {
+		t.Fatal(err)
+	}
+	all, err := d.Members(ctx, "db")
+	if err != nil || len(all) != 2 || !all[0].Same(other.Member) || all[0].Mode != drivers.MemberReady {
+		t.Errorf("added with another address: %+v, %v", all, err)
+	}
+	if _, err := d.RemoveMember(ctx, drivers.Call{}, "db", "own"); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := r.own.Member
+	elsewhere.Port = other.Port
+	if _, err := d.AddMember(ctx, drivers.Call{}, "db", elsewhere); drivers.KindOf(err) != drivers.KindRefused {
+		t.Errorf("a server of the configuration gives its name up: %v", err)
+	}
+}
+
 func TestHAProxyRefuses(t *testing.T) {
 	ctx := context.Background()
 	r := start(t, "")
