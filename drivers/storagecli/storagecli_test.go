@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -139,12 +140,12 @@ func TestToolThatFails(t *testing.T) {
 
 func TestToolsThatDontRun(t *testing.T) {
 	ctx := context.Background()
-	_, cfg := recorded(t, "symmetrix")
-	cfg.Options["bin"] = t.TempDir()
-	_, err := open(t, cfg).Volumes(ctx)
+	_, bare := recorded(t, "symmetrix")
+	bare.Options["bin"] = t.TempDir()
+	_, err := open(t, bare).Volumes(ctx)
 	fails(t, drivers.KindUnreachable, "no tools", "option bin", err)
 
-	_, cfg = recorded(t, "custom")
+	dir, cfg := recorded(t, "custom")
 	cfg.Options["list"], cfg.Options["timeout"] = "sitetool hang", "1"
 	_, err = open(t, cfg).Volumes(ctx)
 	fails(t, drivers.KindUnreachable, "a tool that hangs", "ended after its time", err)
@@ -154,12 +155,25 @@ func TestToolsThatDontRun(t *testing.T) {
 	_, err = open(t, cfg).Volumes(ctx)
 	fails(t, drivers.KindUnreachable, "a tool that floods", "more than", err)
 
-	cfg.Options["list"], cfg.Options["connect"] = "sitetool list", "sitetool hang"
-	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	cfg.Options["list"], cfg.Options["connect"] = "sitetool list", "sitetool hang {volume}"
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watch.Go(func() { // the caller gives up when the change is under way
+		defer cancel()
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			if _, err := os.Stat(filepath.Join(dir, "hanging")); err == nil {
+				return
+			}
+			<-tick.C
+		}
+	})
 	_, err = open(t, cfg).Connect(ctx, drivers.Call{}, "db01-data", []string{oldWWPN}, false)
 	fails(t, drivers.KindUnknown, "a change that hangs", "ended after its time", err)
-	if !errors.Is(err, context.DeadlineExceeded) {
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the cause is lost: %v", err)
 	}
 }
