@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,7 +69,7 @@ func through(address string) *Driver {
 func TestForgedAnswers(t *testing.T) {
 	c := startController(t, true)
 	var last []byte
-	forged := 0
+	var forged atomic.Int32
 	address := relay(t, c.address, func(answer []byte) [][]byte {
 		if answer[atTypeByte]&secured == 0 {
 			return [][]byte{answer}
@@ -81,7 +82,7 @@ func TestForgedAnswers(t *testing.T) {
 		if last != nil {
 			out = append(out, last)
 		}
-		forged += len(out)
+		forged.Add(int32(len(out)))
 		last = answer
 		return append(out, answer)
 	})
@@ -90,7 +91,7 @@ func TestForgedAnswers(t *testing.T) {
 			t.Fatalf("%s, %v", s, err)
 		}
 	}
-	if forged == 0 {
+	if forged.Load() == 0 {
 		t.Fatal("nothing was forged")
 	}
 }
