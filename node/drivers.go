@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/drivers/ansible"
 	"yagura/drivers/bigip"
 	"yagura/drivers/haproxy"
 	"yagura/drivers/ipmi"
@@ -18,6 +19,7 @@ import (
 	"yagura/drivers/ovs"
 	"yagura/drivers/qbridge"
 	"yagura/drivers/redfish"
+	"yagura/drivers/ssh"
 	"yagura/drivers/storagecli"
 	"yagura/drivers/tgt"
 	"yagura/drivers/vcenter"
@@ -59,7 +61,15 @@ var subsystems = map[string]func(access) (subsystemDriver, error){
 		return haproxy.Open(haproxy.Config{Name: a.name, Address: a.url, Options: a.options})
 	},
 	"local": func(a access) (subsystemDriver, error) {
-		return local.Open(local.Config{Name: a.name, Folder: a.options["folder"], Runs: a.runs.folder, Manager: a.runs.manager, Peers: a.runs.peers})
+		return local.Open(local.Config{Name: a.name, Runs: a.runs.folder, Manager: a.runs.manager, Peers: a.runs.peers, Options: a.options})
+	},
+	"ssh": func(a access) (subsystemDriver, error) {
+		return ssh.Open(ssh.Config{Name: a.name, User: a.user, Password: a.password, Key: a.key, Insecure: a.insecure, Options: a.options})
+	},
+	"ansible": func(a access) (subsystemDriver, error) {
+		return ansible.Open(ansible.Config{
+			Name: a.name, User: a.user, Key: a.key, Insecure: a.insecure, Options: a.options, Runs: a.runs.folder, Manager: a.runs.manager, Peers: a.runs.peers,
+		})
 	},
 	"tgt": func(a access) (subsystemDriver, error) {
 		return tgt.Open(tgt.Config{Name: a.name, Address: a.url, Options: a.options})

@@ -40,6 +40,9 @@ type Config struct {
 	Runs       string // absolute folder of this manager in which runs have theirs
 	Manager    string // name of this manager
 	Peers      runs.Peers
+	// Options are those of the subsystem: known_hosts, port, folder, become, see
+	// the fields of these names.
+	Options map[string]string
 }
 
 // Driver is a manager's way to playbooks.
@@ -56,6 +59,10 @@ const program = "ansible-playbook"
 
 // Open checks the configuration; nothing is contacted.
 func Open(c Config) (*Driver, error) {
+	err := runs.Options(c.Options, map[string]any{"known_hosts": &c.KnownHosts, "port": &c.Port, "folder": &c.Folder, "become": &c.Become})
+	if err != nil {
+		return nil, err
+	}
 	if c.Key == "" {
 		return nil, errors.New("a private key is needed (key); Ansible has no passwords by itself")
 	}
@@ -63,8 +70,11 @@ func Open(c Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !filepath.IsAbs(c.Runs) || c.Manager == "" {
-		return nil, errors.New("playbooks need an absolute folder for their runs and the manager's name")
+	if c.Runs == "" || c.Manager == "" {
+		return nil, errors.New("playbooks need a folder for their runs and the manager's name")
+	}
+	if c.Runs, err = filepath.Abs(c.Runs); err != nil { // the inventory names files in it
+		return nil, err
 	}
 	if c.Folder != "" && !filepath.IsAbs(c.Folder) {
 		return nil, fmt.Errorf("option folder: %s is no absolute path", c.Folder)

@@ -201,6 +201,7 @@ func TestBadInput(t *testing.T) {
 	for what, change := range map[string]func(*ansible.Config){
 		"no key": func(c *ansible.Config) { c.Key = "" }, "no known hosts": func(c *ansible.Config) { c.KnownHosts = "" },
 		"a relative folder": func(c *ansible.Config) { c.Folder = "playbooks" }, "nowhere to run": func(c *ansible.Config) { c.Runs = "" },
+		"an option that is none": func(c *ansible.Config) { c.Options = map[string]string{"verbose": "true"} },
 	} {
 		conf := config(s, playbooks, data)
 		change(&conf)

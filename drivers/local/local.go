@@ -31,6 +31,8 @@ type Config struct {
 	Runs    string     // folder of this manager in which runs have theirs
 	Manager string     // name of this manager
 	Peers   runs.Peers // the other managers
+	// Options are those of the subsystem: folder, see Folder.
+	Options map[string]string
 }
 
 // Driver is a manager's way to local scripts.
@@ -43,6 +45,9 @@ var _ drivers.Distributor = (*Driver)(nil)
 
 // Open checks the configuration. Nothing is touched.
 func Open(c Config) (*Driver, error) {
+	if err := runs.Options(c.Options, map[string]any{"folder": &c.Folder}); err != nil {
+		return nil, err
+	}
 	if c.Runs == "" || c.Manager == "" {
 		return nil, fmt.Errorf("local scripts need a folder for their runs and the manager's name")
 	}

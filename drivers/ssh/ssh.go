@@ -33,6 +33,9 @@ type Config struct {
 	Port       string // where an address has none; default 22
 	Folder     string // of the runs on the machines; default .yagura/runs in the user's home
 	Sudo       bool   // scripts run as root by "sudo -n"
+	// Options are those of the subsystem: known_hosts, port, folder, sudo, see
+	// the fields of these names.
+	Options map[string]string
 }
 
 // Driver runs scripts on machines.
@@ -48,6 +51,9 @@ var _ drivers.Distributor = (*Driver)(nil)
 
 // Open checks the configuration; nothing is contacted.
 func Open(c Config) (*Driver, error) {
+	if err := runs.Options(c.Options, map[string]any{"known_hosts": &c.KnownHosts, "port": &c.Port, "folder": &c.Folder, "sudo": &c.Sudo}); err != nil {
+		return nil, err
+	}
 	d, err := sshto.New(sshto.Config{System: c.Name, User: c.User, Password: c.Password, Key: c.Key, KnownHosts: c.KnownHosts, Insecure: c.Insecure})
 	if err != nil {
 		return nil, err

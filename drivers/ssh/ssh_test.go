@@ -210,6 +210,8 @@ func TestBadInput(t *testing.T) {
 		"no user": func(c *ssh.Config) { c.User = "" }, "no credentials": func(c *ssh.Config) { c.Key = "" },
 		"a key that is none": func(c *ssh.Config) { c.Key = "secret" }, "no known hosts": func(c *ssh.Config) { c.KnownHosts = " " },
 		"known hosts that are none": func(c *ssh.Config) { c.KnownHosts = "host key" },
+		"an option that is none":    func(c *ssh.Config) { c.Options = map[string]string{"sude": "true"} },
+		"an option of another form": func(c *ssh.Config) { c.Options = map[string]string{"sudo": "often"} },
 	} {
 		conf := config(s)
 		change(&conf)
