@@ -187,6 +187,7 @@ var groupKind = &docKind{
 	},
 	refused: map[string]string{"name": isKey, "monitoring.community_set": isOutput},
 	normal:  func(_ *Tx, a *applying, spec map[string]any) error { return normalGroup(a, spec) },
+	settle:  func(tx *Tx, row proto.Message) error { return followMonitoring(tx, row.(*schema.Group)) },
 	check:   func(tx *Tx, row proto.Message) error { return checkGroup(tx, row.(*schema.Group)) },
 	within: func(row proto.Message, _ GroupRef, groups map[string]bool) bool {
 		return groups[row.(*schema.Group).Name]

@@ -277,6 +277,11 @@ func enter(tx *Tx, a *applying) error {
 		if err := Activate(tx, Activation{Machine: want.Name, Group: want.Group, Host: want.Host, Model: want.Model, Master: master}); err != nil {
 			return err
 		}
+		if g, ok := Groups.Get(tx, want.Group); ok {
+			if err := followMonitoring(tx, g); err != nil {
+				return err
+			}
+		}
 	}
 	if !want.Managed {
 		return Unmanage(tx, want.Name)

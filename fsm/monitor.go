@@ -31,6 +31,30 @@ func Unreachable(m *schema.Machine) bool {
 	return m.Unreachable != nil && m.Monitored != nil && !m.Unreachable.AsTime().Before(m.Monitored.AsTime())
 }
 
+// followMonitoring registers the machines that run in a group for monitoring as
+// the group says. Jobs do it for the machines that they bring into operation;
+// this is for those that a document declares as running, and for a group whose
+// setting changes. A machine on which a job works is left to the job.
+func followMonitoring(tx *Tx, g *schema.Group) error {
+	if g.Kind != schema.MachinePhysical {
+		return nil
+	}
+	for m := range Machines.By(tx, ByGroup, g.Name) {
+		if m.Host == "" || m.Status == schema.StatusInUse || (m.Monitored != nil) == (g.Monitoring != nil) {
+			continue
+		}
+		m, _ = Machines.Edit(tx, m.Name)
+		m.Monitored = nil
+		if g.Monitoring != nil {
+			m.Monitored = timestamppb.New(tx.Now())
+		}
+		if err := Machines.Put(tx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // newsOfPoll notes on the machine what a poll says of it, and tells whether
 // that is news: a machine that is known not to answer isn't reported again,
 // whoever polls it now, and the recovery of one is reported once. What a manager

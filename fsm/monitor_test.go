@@ -97,3 +97,39 @@ func TestPolls(t *testing.T) {
 		t.Errorf("an event of another kind in the stream: %v", err)
 	}
 }
+
+// TestMonitoringFollowsTheGroup holds that machines that run by declaration are
+// polled as their group says, also when that changes.
+func TestMonitoringFollowsTheGroup(t *testing.T) {
+	c := fsmtest.New(t)
+	apply := func(kind, name, spec string) {
+		t.Helper()
+		c.Do(func(tx *fsm.Tx) error {
+			_, err := fsm.ApplyDocuments(tx, []fsm.Document{{Kind: kind, Name: name, Spec: []byte(spec)}})
+			return err
+		})
+	}
+	monitored := func() bool {
+		m, _ := fsm.Machines.Get(c.Store().View(), "ph01")
+		return m.Monitored != nil
+	}
+	apply("Group", "db", `{"kind":"physical","monitoring":{"kind":"icmp"}}`)
+	apply("Model", "db/server", `{"kind":"physical"}`)
+	apply("Host", "db/db01", `{}`)
+	apply("Machine", "ph01", `{"kind":"physical","managed":true,"pool_groups":["db"]}`)
+	if monitored() {
+		t.Error("a machine in the pool is polled")
+	}
+	apply("Machine", "ph01", `{"group":"db","host":"db01"}`)
+	if !monitored() {
+		t.Error("a machine declared as running isn't polled")
+	}
+	apply("Group", "db", `{"monitoring":null}`)
+	if monitored() {
+		t.Error("a machine is polled although its group asks for nothing")
+	}
+	apply("Group", "db", `{"monitoring":{"kind":"tcp","port":22}}`)
+	if !monitored() {
+		t.Error("a running machine isn't polled although its group asks for it now")
+	}
+}
