@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"yagura/drivers"
@@ -37,7 +36,9 @@ type Driver struct {
 	tool command.Tool
 	*settings
 
-	tools sync.Mutex // held while tools run: they lock the array, and a check has to hold until its change
+	// tools holds a token while tools run: they lock the array, and a check has
+	// to hold until its change.
+	tools chan struct{}
 }
 
 var _ drivers.Storage = (*Driver)(nil)
@@ -48,7 +49,7 @@ func Open(cfg Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{cfg: cfg, tool: cfg.makeTool(s), settings: s}, nil
+	return &Driver{cfg: cfg, tool: cfg.makeTool(s), settings: s, tools: make(chan struct{}, 1)}, nil
 }
 
 // Close implements drivers.Storage. There is no session to end.
@@ -56,6 +57,16 @@ func (d *Driver) Close(context.Context) error { return nil }
 
 func (d *Driver) errorf(k drivers.Kind, op, object, format string, args ...any) error {
 	return &drivers.Error{Kind: k, System: d.cfg.Name, Op: op, Object: object, Err: fmt.Errorf(format, args...)}
+}
+
+// hold waits until no other call runs tools, or ctx ends. The caller calls release.
+func (d *Driver) hold(ctx context.Context, op, object string) (release func(), err error) {
+	select {
+	case d.tools <- struct{}{}:
+		return func() { <-d.tools }, nil
+	case <-ctx.Done():
+		return nil, d.errorf(drivers.KindUnreachable, op, object, "waiting for other calls of the array's tools: %w", ctx.Err())
+	}
 }
 
 // look reads the array. The caller holds tools.
@@ -80,8 +91,11 @@ func (d *Driver) look(ctx context.Context, op, object string) (*array, error) {
 
 // Volumes implements drivers.Storage.
 func (d *Driver) Volumes(ctx context.Context) ([]drivers.VolumeState, error) {
-	d.tools.Lock()
-	defer d.tools.Unlock()
+	release, err := d.hold(ctx, "read", d.cfg.Options[optFamily])
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	a, err := d.look(ctx, "read", d.cfg.Options[optFamily])
 	if err != nil {
 		return nil, err
@@ -96,8 +110,11 @@ func (d *Driver) Volumes(ctx context.Context) ([]drivers.VolumeState, error) {
 
 // Volume implements drivers.Storage. Sessions are told by few tools.
 func (d *Driver) Volume(ctx context.Context, name string) (drivers.VolumeState, error) {
-	d.tools.Lock()
-	defer d.tools.Unlock()
+	release, err := d.hold(ctx, "read", name)
+	if err != nil {
+		return drivers.VolumeState{}, err
+	}
+	defer release()
 	a, err := d.look(ctx, "read", name)
 	if err != nil {
 		return drivers.VolumeState{}, err
@@ -111,7 +128,7 @@ func (d *Driver) Volume(ctx context.Context, name string) (drivers.VolumeState, 
 // Connect implements drivers.Storage.
 func (d *Driver) Connect(ctx context.Context, call drivers.Call, volume string, initiators []string, shared bool) (drivers.Task, error) {
 	return d.change(ctx, call, "connect", d.settings.Connect, volume, initiators, func(a *array, mine []string) ([]string, error) {
-		reach := mine // whoever gets at it with them
+		reach := slices.Clone(mine) // whoever gets at it with them
 		for _, i := range mine {
 			reach = append(reach, a.sets[a.setOf(i)]...)
 		}
@@ -171,8 +188,6 @@ func (d *Driver) change(
 	if err := errors.Join(drivers.CheckName("the volume", volume), drivers.CheckInitiators(initiators)); err != nil {
 		return fail(drivers.KindRefused, err)
 	}
-	d.tools.Lock()
-	defer d.tools.Unlock()
 	if call.Expired(time.Now()) {
 		return fail(drivers.KindExpired, fmt.Errorf("its deadline %s has passed", call.Deadline.Format(time.RFC3339)))
 	}
@@ -181,6 +196,11 @@ func (d *Driver) change(
 		ctx, cancel = context.WithDeadline(ctx, call.Deadline)
 		defer cancel()
 	}
+	release, err := d.hold(ctx, op, volume)
+	if err != nil {
+		return drivers.Task{}, err
+	}
+	defer release()
 	a, err := d.look(ctx, op, volume)
 	if err != nil {
 		return drivers.Task{}, err

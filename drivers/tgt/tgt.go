@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"yagura/drivers"
@@ -25,7 +24,7 @@ type Driver struct {
 	name string
 	settings
 
-	changes sync.Mutex // held by changes: a check has to hold until its change
+	changes chan struct{} // holds a token during a change: a check has to hold until its change
 }
 
 var _ drivers.Storage = (*Driver)(nil)
@@ -36,7 +35,7 @@ func Open(cfg Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{name: cfg.Name, settings: s}, nil
+	return &Driver{name: cfg.Name, settings: s, changes: make(chan struct{}, 1)}, nil
 }
 
 // Close implements drivers.Storage. There is no session to end.
@@ -158,9 +157,7 @@ func (d *Driver) begin(ctx context.Context, call drivers.Call, op, volume string
 	if err := errors.Join(drivers.CheckName("the volume", volume), drivers.CheckInitiators(initiators)); err != nil {
 		return nil, nil, c.errorf(drivers.KindRefused, "%w", err)
 	}
-	d.changes.Lock()
 	if call.Expired(time.Now()) {
-		d.changes.Unlock()
 		return nil, nil, c.errorf(drivers.KindExpired, "its deadline %s has passed", call.Deadline.Format(time.RFC3339))
 	}
 	c.ctx = ctx
@@ -168,9 +165,15 @@ func (d *Driver) begin(ctx context.Context, call drivers.Call, op, volume string
 	if !call.Deadline.IsZero() {
 		c.ctx, cancel = context.WithDeadline(ctx, call.Deadline)
 	}
+	select {
+	case d.changes <- struct{}{}:
+	case <-c.ctx.Done():
+		cancel()
+		return nil, nil, c.errorf(drivers.KindUnreachable, "waiting for other changes: %w", c.ctx.Err())
+	}
 	end := func() {
 		cancel()
-		d.changes.Unlock()
+		<-d.changes
 	}
 	if err := c.look(); err != nil {
 		end()
