@@ -3,11 +3,14 @@ package ipmi
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 	"net"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/bougou/go-ipmi/pkg/client"
+	"github.com/bougou/go-ipmi/pkg/rmcpplus"
 	"github.com/bougou/go-ipmi/pkg/types"
 
 	"yagura/drivers"
@@ -114,5 +117,44 @@ func TestWeakerSuite(t *testing.T) {
 	}
 	if n := c.effects(t, ""); n != 0 {
 		t.Errorf("%d effects", n)
+	}
+}
+
+// TestMalformed holds that no datagram that gets through while a session opens
+// makes the library panic, which would end the manager.
+func TestMalformed(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	c, err := client.NewClient("127.0.0.1", DefaultPort, user, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := []types.PayloadType{types.PayloadTypeRmcpOpenSessionResponse, types.PayloadTypeRAKPMessage2, types.PayloadTypeRAKPMessage4}
+	through := 0
+	for range 100_000 {
+		n := random.IntN(70)
+		b := make([]byte, atPayload+n)
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		if random.IntN(4) > 0 {
+			copy(b, []byte{6, 0, 0xff, 7})
+		}
+		b[atSession], b[atTypeByte], b[atPayload-2], b[atPayload-1] = byte(types.AuthTypeRMCPPlus), byte(kinds[random.IntN(3)]), byte(n), 0
+		if n > 1 && random.IntN(2) == 0 {
+			b[atPayload+1] = 0 // no error
+		}
+		w := &wire{suite: suite{auth: types.AuthAlg_HMAC_SHA1}}
+		if !w.accepts(b) {
+			continue
+		}
+		through++
+		for _, into := range []types.Response{
+			&rmcpplus.OpenSessionResponse{}, &rmcpplus.RAKPMessage2{AuthAlg: w.suite.auth}, &rmcpplus.RAKPMessage4{AuthAlg: w.suite.auth},
+		} {
+			_ = c.ParseRmcpResponse(context.Background(), b, types.CommandNone, into)
+		}
+	}
+	if through == 0 {
+		t.Fatal("nothing got through")
 	}
 }
