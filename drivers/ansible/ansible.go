@@ -32,7 +32,8 @@ type Config struct {
 	Name       string // of the subsystem, in errors
 	User       string
 	Key        string // private key, PEM; a passphrase isn't possible
-	KnownHosts string // lines of a known_hosts file
+	KnownHosts string // lines of a known_hosts file, or
+	KnownFile  string // such a file on each manager
 	Insecure   bool   // any host key is taken
 	Port       string // where an address has none; default 22
 	Become     bool   // tasks run as root by sudo
@@ -40,7 +41,7 @@ type Config struct {
 	Runs       string // absolute folder of this manager in which runs have theirs
 	Manager    string // name of this manager
 	Peers      runs.Peers
-	// Options are those of the subsystem: known_hosts, port, folder, become, see
+	// Options are those of the subsystem: known_hosts, known_hosts_file, port, folder, become, see
 	// the fields of these names.
 	Options map[string]string
 }
@@ -59,14 +60,14 @@ const program = "ansible-playbook"
 
 // Open checks the configuration; nothing is contacted.
 func Open(c Config) (*Driver, error) {
-	err := runs.Options(c.Options, map[string]any{"known_hosts": &c.KnownHosts, "port": &c.Port, "folder": &c.Folder, "become": &c.Become})
+	err := runs.Options(c.Options, map[string]any{"known_hosts": &c.KnownHosts, "known_hosts_file": &c.KnownFile, "port": &c.Port, "folder": &c.Folder, "become": &c.Become})
 	if err != nil {
 		return nil, err
 	}
 	if c.Key == "" {
 		return nil, errors.New("a private key is needed (key); Ansible has no passwords by itself")
 	}
-	dial, err := sshto.New(sshto.Config{System: c.Name, User: c.User, Key: c.Key, KnownHosts: c.KnownHosts, Insecure: c.Insecure})
+	dial, err := sshto.New(sshto.Config{System: c.Name, User: c.User, Key: c.Key, KnownHosts: c.KnownHosts, KnownHostsFile: c.KnownFile, Insecure: c.Insecure})
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +215,11 @@ func (d *Driver) files(token, address string, run drivers.Run) ([]runs.File, err
 	if err != nil {
 		return nil, err
 	}
-	known := "-o UserKnownHostsFile=" + runs.Quote(filepath.Join(dir, "known_hosts")) + " -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
+	file := filepath.Join(dir, "known_hosts")
+	if d.c.KnownFile != "" {
+		file = d.c.KnownFile
+	}
+	known := "-o UserKnownHostsFile=" + runs.Quote(file) + " -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
 	if d.c.Insecure {
 		known = "-o UserKnownHostsFile=/dev/null -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=no"
 	}

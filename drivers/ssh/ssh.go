@@ -28,12 +28,13 @@ type Config struct {
 	User       string
 	Password   string // or
 	Key        string // private key, PEM
-	KnownHosts string // lines of a known_hosts file
+	KnownHosts string // lines of a known_hosts file, or
+	KnownFile  string // such a file on each manager
 	Insecure   bool   // any host key is taken
 	Port       string // where an address has none; default 22
 	Folder     string // of the runs on the machines; default .yagura/runs in the user's home
 	Sudo       bool   // scripts run as root by "sudo -n"
-	// Options are those of the subsystem: known_hosts, port, folder, sudo, see
+	// Options are those of the subsystem: known_hosts, known_hosts_file, port, folder, sudo, see
 	// the fields of these names.
 	Options map[string]string
 }
@@ -51,10 +52,10 @@ var _ drivers.Distributor = (*Driver)(nil)
 
 // Open checks the configuration; nothing is contacted.
 func Open(c Config) (*Driver, error) {
-	if err := runs.Options(c.Options, map[string]any{"known_hosts": &c.KnownHosts, "port": &c.Port, "folder": &c.Folder, "sudo": &c.Sudo}); err != nil {
+	if err := runs.Options(c.Options, map[string]any{"known_hosts": &c.KnownHosts, "known_hosts_file": &c.KnownFile, "port": &c.Port, "folder": &c.Folder, "sudo": &c.Sudo}); err != nil {
 		return nil, err
 	}
-	d, err := sshto.New(sshto.Config{System: c.Name, User: c.User, Password: c.Password, Key: c.Key, KnownHosts: c.KnownHosts, Insecure: c.Insecure})
+	d, err := sshto.New(sshto.Config{System: c.Name, User: c.User, Password: c.Password, Key: c.Key, KnownHosts: c.KnownHosts, KnownHostsFile: c.KnownFile, Insecure: c.Insecure})
 	if err != nil {
 		return nil, err
 	}

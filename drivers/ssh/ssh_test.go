@@ -221,6 +221,23 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// The known hosts may be in a file, which is read at each connection.
+func TestKnownHostsFile(t *testing.T) {
+	s := server(t)
+	conf := config(s)
+	conf.KnownHosts, conf.Options = "", map[string]string{"known_hosts_file": filepath.Join(s.Dir, "known")}
+	d := open(t, conf)
+	if _, err := d.Start(t.Context(), call("1"), run(s, "well")); drivers.KindOf(err) != drivers.KindAuth {
+		t.Errorf("without the file: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(s.Dir, "known"), []byte(s.KnownHosts), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Start(t.Context(), call("2"), run(s, "well")); err != nil {
+		t.Error(err)
+	}
+}
+
 // A program of the machine is run with the variables of the manual.
 func TestProgramOfTheMachine(t *testing.T) {
 	s := server(t)

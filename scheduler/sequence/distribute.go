@@ -54,7 +54,7 @@ func (p *Plan) distribute(r fsm.Reader, phase string, m *schema.Machine, host *s
 		return
 	}
 	for i, s := range slots {
-		args := runArgs(m, host, model, s)
+		args := runArgs(r, m, host, model, s)
 		args[argAt] = strconv.Itoa(i)
 		switch {
 		case phase == fsm.PhaseRun:
@@ -77,9 +77,9 @@ func (p *Plan) run(name string, m *schema.Machine, i, of int, s fsm.Slot, args m
 }
 
 // runArgs are the arguments that every distribution step has.
-func runArgs(m *schema.Machine, host *schema.Host, model string, s fsm.Slot) map[string]string {
+func runArgs(r fsm.Reader, m *schema.Machine, host *schema.Host, model string, s fsm.Slot) map[string]string {
 	args := map[string]string{
-		argSubsystem: s.Software.GetSubsystem(), argSoftware: s.Name(), argUUID: m.GetUuid(), argWas: m.GetPower(), argModel: model,
+		argSubsystem: distributorOf(r, s.Software), argSoftware: s.Name(), argUUID: m.GetUuid(), argWas: m.GetPower(), argModel: model,
 	}
 	if s.Slot != "" {
 		args[argSlot] = s.Key()
@@ -91,6 +91,23 @@ func runArgs(m *schema.Machine, host *schema.Host, model string, s fsm.Slot) map
 		args[argContent] = c.AsTime().UTC().Format(time.RFC3339Nano)
 	}
 	return args
+}
+
+// kindLocal is the kind of subsystem that runs scripts on the managers.
+const kindLocal = "local"
+
+// distributorOf is the subsystem that runs a piece of software. A script that
+// names none is a local script: the manual's have none [1.7.1].
+func distributorOf(r fsm.Reader, sw *schema.Software) string {
+	if sw.GetSubsystem() != "" || sw.GetKind() != schema.SoftwareScript {
+		return sw.GetSubsystem()
+	}
+	for s := range fsm.Subsystems.All(r) {
+		if s.Kind == kindLocal {
+			return s.Name
+		}
+	}
+	return ""
 }
 
 // slotOf is the entry of what is registered that a step distributes, with the

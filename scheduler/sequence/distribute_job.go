@@ -119,7 +119,7 @@ func registeredToMachine(r fsm.Reader, j *schema.Job, p *Plan, m *schema.Machine
 		return nil
 	}
 	for i, s := range run {
-		args := runArgs(m, host, m.Model, s)
+		args := runArgs(r, m, host, m.Model, s)
 		args[argWhy] = why
 		args[argAt] = strconv.Itoa(len(registered) - len(run) + i) // what is run is the end of what is registered, or all of it
 		if chosen != "" {
@@ -141,7 +141,7 @@ func named(r fsm.Reader, j *schema.Job, p *Plan, m *schema.Machine, lane int32) 
 			return schema.Errorf(schema.KindSoftware, "software "+name, "there is no such scenario or script").WithHint("pvmutl get software lists them")
 		}
 		s := fsm.Slot{Software: sw}
-		p.run(nameDistributeNamed, m, i, len(names), s, runArgs(m, host, m.Model, s)).Lane = lane
+		p.run(nameDistributeNamed, m, i, len(names), s, runArgs(r, m, host, m.Model, s)).Lane = lane
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func distributeStep(name string) *Step {
 // distributor opens the subsystem of the step.
 func (e *Env) distributor(ctx context.Context) (drivers.Distributor, error) {
 	if e.Step.Subsystem == "" {
-		return nil, schema.Errorf(schema.KindSoftware, "software "+e.arg(argSoftware), "no subsystem is set that runs it").
+		return nil, schema.Errorf(schema.KindSoftware, "software "+e.arg(argSoftware), "no subsystem is set that runs it, nor is there one of the kind local").
 			WithHint("set subsystem on it, one of the kind ansible, ssh or local")
 	}
 	return e.Drivers.Distributor(ctx, e.Step.Subsystem)

@@ -28,6 +28,8 @@ type Config struct {
 	Key      string // private key in PEM; never in an error
 	// KnownHosts are lines of a known_hosts file (sshd(8)), @cert-authority among them.
 	KnownHosts string
+	// KnownHostsFile is such a file instead, read at each connection.
+	KnownHostsFile string
 	// Insecure accepts any host key.
 	Insecure bool
 }
@@ -63,8 +65,21 @@ func New(c Config) (*Dialer, error) {
 	switch {
 	case c.Insecure:
 		d.hostKey = ssh.InsecureIgnoreHostKey() // asked for: see Config
+	case c.KnownHostsFile != "" && c.KnownHosts != "":
+		return nil, errors.New("known_hosts and known_hosts_file exclude each other")
+	case c.KnownHostsFile != "":
+		if !filepath.IsAbs(c.KnownHostsFile) {
+			return nil, fmt.Errorf("option known_hosts_file: %s is no absolute path", c.KnownHostsFile)
+		}
+		d.hostKey = func(name string, remote net.Addr, key ssh.PublicKey) error {
+			cb, err := knownhosts.New(c.KnownHostsFile)
+			if err != nil {
+				return fmt.Errorf("known_hosts_file: %w", err)
+			}
+			return cb(name, remote, key)
+		}
 	case strings.TrimSpace(c.KnownHosts) == "":
-		return nil, errors.New("no host keys are known: set option known_hosts to lines as of ssh-keyscan")
+		return nil, errors.New("no host keys are known: set option known_hosts to lines as of ssh-keyscan, or known_hosts_file")
 	default:
 		var err error
 		if d.hostKey, err = known(c.KnownHosts); err != nil {
