@@ -219,7 +219,8 @@ func unbind(tx *Tx, m *schema.Machine) error {
 			return err
 		}
 	}
-	m.Group, m.Host, m.Model, m.Origin, m.Master, m.Monitored = "", "", "", "", false, nil
+	m.Group, m.Host, m.Model, m.Origin, m.Master = "", "", "", "", false
+	m.Monitored, m.Unreachable = nil, nil
 	return nil
 }
 

@@ -17,7 +17,7 @@ const (
 func monitored(on bool) func(*fsm.Tx, *Env) error {
 	return func(tx *fsm.Tx, e *Env) error {
 		return editMachine(tx, e.Step.Target, func(m *schema.Machine) {
-			m.Monitored = nil
+			m.Monitored, m.Unreachable = nil, nil
 			if on && m.Group != "" {
 				m.Monitored = timestamppb.New(tx.Now())
 			}
