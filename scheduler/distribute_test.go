@@ -265,6 +265,47 @@ func TestALostScriptIsNotRepeated(t *testing.T) {
 	}
 }
 
+// unanswered lets a machine be silent until it is on.
+func unanswered(r *schedulertest.Rig, object string) {
+	r.World.Inject(fake.Fault{Op: fake.OpDistribute, Object: object, Mode: fake.FailBefore, Times: 2})
+}
+
+// The flows distribute before they start a machine: one that is off is switched
+// on for it, and off again when the job is taken back.
+func TestAMachineIsSwitchedOnForItsSoftware(t *testing.T) {
+	r := schedulertest.New(t)
+	unanswered(r, "db-run ph03")
+	r.Start()
+	r.MustSucceed(r.Queue(replace("db01"))...)
+	if n := r.World.Count("host-power-on", "ph03"); n != 1 || distributed(r) != "db-standby ph01, db-run ph03" {
+		t.Errorf("switched on %d times, distributed %q\n%s", n, distributed(r), r.Dump())
+	}
+
+	r = schedulertest.New(t)
+	unanswered(r, "db-run ph03")
+	r.World.SetScenario(dist, "db-run", fake.Scenario{Hangs: true})
+	r.Start()
+	id := r.Queue(replace("db01"))[0]
+	r.Until("the software", func(v *fsm.View) bool {
+		for _, s := range fsm.StepsOf(v, id) {
+			if s.Name == "distribute-run-software" && s.State == schema.StepHandled {
+				return true
+			}
+		}
+		return false
+	})
+	r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.CancelJob(tx, id) })
+	if j := r.Wait(id); j.State != schema.JobCancelled {
+		t.Errorf("the job is %s: %s\n%s", j.State, j.Error, r.Dump())
+	}
+	if p := r.World.Machine("ph03"); p.Power != drivers.PowerOff || r.World.Count(fake.OpCancelRun, "db-run ph03") != 1 {
+		t.Errorf("ph03 is %s\n%s", p.Power, r.Dump())
+	}
+	if v := r.World.Violations(); len(v) > 0 {
+		t.Error(v)
+	}
+}
+
 // A run goes on while the manager that holds it is away, and is followed again
 // once that is back.
 func TestAScriptOfAManagerThatIsAway(t *testing.T) {

@@ -111,15 +111,19 @@ func (f *Folder) Start(ctx context.Context, call drivers.Call, s Spec) error {
 	if err != nil {
 		return err
 	}
+	if !call.Deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, call.Deadline)
+		defer cancel()
+	}
 	out, code, err := f.Shell.Run(ctx, upload)
-	if err != nil {
-		return undone(err)
-	}
-	if code != 0 {
-		return f.errorf(drivers.KindRefused, op, s.Token, "its files can't be put into %s: %s", f.Base, drivers.LastLines(out, 3))
-	}
-	if call.Expired(time.Now()) {
+	switch {
+	case call.Expired(time.Now()):
 		return f.expired(op, s.Token, call)
+	case err != nil:
+		return undone(err)
+	case code != 0:
+		return f.errorf(drivers.KindRefused, op, s.Token, "its files can't be put into %s: %s", f.Base, drivers.LastLines(out, 3))
 	}
 	out, code, err = f.Shell.Run(ctx, f.begin(s.Token))
 	if err != nil {
