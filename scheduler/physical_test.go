@@ -145,7 +145,14 @@ var physicalCases = map[string]schedulertest.Case{
 	"ChangeServerGroup":          {Request: changeUse("db02")},
 	"ChangeServerGroup searched": {Request: changeUse("")},
 	"MoveFromPoolToGroup":        {Setup: freeHost, Request: add(fsm.AddMachine{Group: "shop/db"})},
-	"MoveFromManagedToGroup":     {Setup: setups(freeHost, failed("ph03")), Request: add(fsm.AddMachine{Group: "shop/db"})},
+	"MoveFromPoolToGroup of a machine that is on": {
+		Setup: setups(freeHost, func(r *schedulertest.Rig) {
+			r.World.AddPhysical("ph03", fake.Physical{Power: drivers.PowerOn, NICs: r.World.Machine("ph03").NICs})
+			edit(r, "ph03", func(m *schema.Machine) { m.Power = schema.PowerOn })
+		}),
+		MayRepeat: true, Request: add(fsm.AddMachine{Group: "shop/db"}),
+	},
+	"MoveFromManagedToGroup": {Setup: setups(freeHost, failed("ph03")), Request: add(fsm.AddMachine{Group: "shop/db"})},
 	"MoveMasterMachineToGroup of a physical machine": {
 		Setup: freeHost, Request: add(fsm.AddMachine{Group: "shop/db", Machine: "ph04", Master: true}),
 	},

@@ -23,8 +23,10 @@ import (
 // rows in step with the world, the replicas equal.
 func Sim(t *testing.T, seed uint64) {
 	t.Helper()
-	s := &sim{t: t, r: New(t), rng: rand.New(rand.NewPCG(seed, 1))}
+	s := &sim{t: t, r: New(t), rng: rand.New(rand.NewPCG(seed, 1)), physical: seed%2 == 1}
 	s.r.Follow = true
+	s.r.World.AddVolume(ArraySystem, "vol-db03")
+	s.r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.Hosts.Put(tx, host("db", "db03", 3)) })
 	s.r.Cluster.Store().SetProposer(s)
 	s.r.World.OnCall(func(op, object string, phase fake.Phase) error {
 		if s.strike(200) {
@@ -42,8 +44,9 @@ func Sim(t *testing.T, seed uint64) {
 }
 
 type sim struct {
-	t *testing.T
-	r *Rig
+	t        *testing.T
+	r        *Rig
+	physical bool // the course is about physical machines alone
 
 	mu    sync.Mutex // guards the rest
 	rng   *rand.Rand
@@ -114,7 +117,7 @@ func (s *sim) live(rounds int) {
 }
 
 var (
-	simOps    = []string{"power-on", "shutdown", "reboot", "suspend", "migrate", "register", "clone", "destroy", fake.OpReadVM, fake.OpReadTask, fake.OpReadPower}
+	simOps    = []string{fake.OpVLANAdd, fake.OpVLANRemove, fake.OpLBAdd, fake.OpLBRemove, fake.OpConnect, fake.OpDisconnect, fake.OpDistribute, "host-power-on", "host-shutdown", "power-on", "shutdown", "reboot", "suspend", "migrate", "register", "clone", "destroy", fake.OpReadVM, fake.OpReadTask, fake.OpReadPower}
 	simModes  = []fake.Mode{fake.FailBefore, fake.FailAfter, fake.FailTask, fake.Slow}
 	simServer = []string{"esx01", "esx02", "esx03", "esx04"}
 )
@@ -124,7 +127,11 @@ func (s *sim) act() {
 	host := fmt.Sprintf("web%02d", s.n(12)+1)
 	server := simServer[s.n(len(simServer))]
 	s.revive()
-	switch s.n(12) {
+	what := s.n(18)
+	if s.physical {
+		what = 9 + s.n(9)
+	}
+	switch what {
 	case 0, 1:
 		op := []string{"poweron", "shutdown", "reboot", "suspend", "poweroff", "reset"}[s.n(6)]
 		s.request(func(tx *fsm.Tx) ([]string, error) { return fsm.RequestPower(tx, op, "web", []string{host}) })
@@ -168,7 +175,72 @@ func (s *sim) act() {
 		}
 	case 11:
 		s.goOn(fsm.WordRetry)
+	case 12, 13:
+		s.request(s.reconfiguration())
+	case 14:
+		s.request(func(tx *fsm.Tx) ([]string, error) {
+			return fsm.RequestReplace(tx, "shop/db", fmt.Sprintf("db%02d", s.n(3)+1))
+		})
+	case 15:
+		machine := fmt.Sprintf("ph%02d", s.n(4)+1)
+		s.r.World.BMCDown(machine, s.n(2) == 0)
+		s.write(func(tx *fsm.Tx) error { // as a person who has looked at it
+			m, _ := fsm.Machines.Edit(tx, machine)
+			m.HardwareStatus = schema.HardwareNormal
+			if m.Status == schema.StatusAbnormal {
+				m.Status = schema.StatusReady
+			}
+			return fsm.Machines.Put(tx, m)
+		})
+	case 16, 17:
+		s.takeUpFailed()
 	}
+}
+
+// reconfiguration is a random one of the physical machines and of the spare VM.
+func (s *sim) reconfiguration() func(tx *fsm.Tx) ([]string, error) {
+	host, machine, in := fmt.Sprintf("db%02d", s.n(3)+1), fmt.Sprintf("ph%02d", s.n(4)+1), s.n(2) == 0
+	switch s.n(6) {
+	case 0:
+		return func(tx *fsm.Tx) ([]string, error) { return fsm.RequestAddMachine(tx, fsm.AddMachine{Group: "shop/db"}) }
+	case 1:
+		return func(tx *fsm.Tx) ([]string, error) {
+			return fsm.RequestRemoveMachine(tx, fsm.RemoveMachine{Group: "shop/db", Host: host})
+		}
+	case 2:
+		return func(tx *fsm.Tx) ([]string, error) {
+			return fsm.RequestChangeUse(tx, fsm.ChangeUse{Dest: "shop/batch", Source: "shop/db"})
+		}
+	case 3:
+		return func(tx *fsm.Tx) ([]string, error) {
+			return fsm.RequestChangeUse(tx, fsm.ChangeUse{Dest: "shop/db", Source: "shop/batch"})
+		}
+	case 4:
+		return func(tx *fsm.Tx) ([]string, error) { return fsm.RequestPool(tx, "db", machine, in) }
+	}
+	return func(tx *fsm.Tx) ([]string, error) {
+		return fsm.RequestAddMachine(tx, fsm.AddMachine{Group: "shop/db", Machine: machine, Master: true})
+	}
+}
+
+// takeUpFailed lets a failed job go on, or takes it back.
+func (s *sim) takeUpFailed() {
+	var failed []string
+	for j := range fsm.Jobs.All(s.r.Rows()) {
+		if j.State == schema.JobFailed && j.Started != nil {
+			failed = append(failed, j.Id)
+		}
+	}
+	if len(failed) == 0 {
+		return
+	}
+	id, back := failed[s.n(len(failed))], s.n(2) == 0
+	s.write(func(tx *fsm.Tx) error {
+		if back {
+			return fsm.RollbackJob(tx, id)
+		}
+		return fsm.ResumeJob(tx, id, "")
+	})
 }
 
 // request asks for jobs; what the rules refuse is refused.
@@ -189,17 +261,23 @@ func (s *sim) write(verb func(tx *fsm.Tx) error) {
 func (s *sim) goOn(word string) {
 	for j := range fsm.Jobs.By(s.r.Rows(), fsm.ByState, schema.JobParked) {
 		w := word
-		if slices.Contains(j.ResumeWords, fsm.WordOff) && s.off(j.Params[fsm.ParamVMServer]) {
+		if slices.Contains(j.ResumeWords, fsm.WordOff) && s.off(j) {
 			w = fsm.WordOff
 		}
 		s.write(func(tx *fsm.Tx) error { return fsm.ResumeJob(tx, j.Id, w) })
 	}
 }
 
-// off tells whether a VM server is off by the world's word, not by a manager's.
-func (s *sim) off(server string) bool {
-	state, err := s.r.World.Power().PowerState(s.t.Context(), server)
-	return err != nil || state == drivers.PowerOff // no answer: the power is cut
+// off tells whether the machine that a job is to prove off is off by the
+// world's word, not by a manager's.
+func (s *sim) off(j *schema.Job) bool {
+	for _, st := range fsm.StepsOf(s.r.Rows(), j.Id) {
+		if !schema.StepEnded(st.State) {
+			m := s.r.Machine(st.Target)
+			return m != nil && m.Kind != schema.MachineVM && s.r.World.Machine(st.Target).Power == drivers.PowerOff
+		}
+	}
+	return false
 }
 
 // rest makes everything well and waits until nothing moves any more.
@@ -212,6 +290,9 @@ func (s *sim) rest() {
 		s.r.World.HostUp(server)
 	}
 	s.downs = nil
+	for n := range 4 {
+		s.r.World.BMCDown(fmt.Sprintf("ph%02d", n+1), false)
+	}
 	s.revive()
 	rounds := 0
 	s.r.Until("all to come to rest", func(v *fsm.View) bool {
@@ -237,7 +318,7 @@ func (s *sim) check() {
 	if n := fsm.Locks.Len(v); n > 0 {
 		s.t.Errorf("%d locks are left", n)
 	}
-	for _, x := range s.r.World.Violations() {
+	for _, x := range append(s.r.World.Violations(), Doubles(s.r.World.Ledger())...) {
 		s.t.Error(x)
 	}
 	of := map[string]string{} // token -> step
@@ -255,6 +336,9 @@ func (s *sim) check() {
 	seen := map[string]fake.Effect{}
 	for _, e := range s.r.World.Ledger() {
 		step := of[e.Token]
+		if step != "" {
+			step += " " + e.Op // a step may have two effects, one after the other
+		}
 		if step == "" {
 			s.t.Errorf("no step has brought about %v", e)
 		} else if first, ok := seen[step]; ok {

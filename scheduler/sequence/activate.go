@@ -56,6 +56,9 @@ func chosen(r fsm.Reader, c fsm.Choice) (side, error) {
 // activate adds the steps for a physical machine or VM server [1.11.1, 1.11.2].
 func (p *Plan) activate(r fsm.Reader, s side, c fsm.Choice, master bool) error {
 	p.assign(s, c.Why, master)
+	if !master {
+		p.stopFirst(s)
+	}
 	return p.putIn(r, s, !master, s.m.Name+" runs in "+s.g.Name+" as "+s.h.Name)
 }
 

@@ -48,6 +48,7 @@ func planTakeOver(r fsm.Reader, j *schema.Job) (*Plan, error) {
 	}
 	p.add(nameSwap, sub.Name, to.before(argOld, old.Name, argOldModel, from.model, argWhy, why, "old_"+argMaster, from.before()[argMaster], "old_"+argPools, strings.Join(old.PoolGroups, ","))).
 		Description = sub.Name + " becomes " + from.key() + " in the place of " + old.Name
+	p.stopFirst(to)
 	return p, p.putIn(r, to, true, sub.Name+" runs as "+from.key()+" in the place of "+old.Name)
 }
 
@@ -89,6 +90,14 @@ func (p *Plan) takeOut(r fsm.Reader, j *schema.Job, s side) error {
 	}
 	p.add(nameShutdown, s.m.Name, args)
 	return p.store(nameDisconnect, s)
+}
+
+// stopFirst adds the stop of a machine that waited without being off: it must
+// start with what it gets, and not go on with what it had.
+func (p *Plan) stopFirst(s side) {
+	if s.m.Kind == schema.MachinePhysical && s.m.Power != schema.PowerOff {
+		p.add(nameShutdown, s.m.Name, s.args(argVariant, variantPhysical)).Description = "it waited without being off"
+	}
 }
 
 // putIn adds the second half: the steps that bring a machine into operation

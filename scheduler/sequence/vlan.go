@@ -53,8 +53,8 @@ var (
 )
 
 var (
-	vlanAdd    = &Step{Name: nameVLANAdd, Act: joinVLAN, Undo: leaveVLAN, Timeout: 2 * time.Minute}
-	vlanRemove = &Step{Name: nameVLANRemove, Act: leaveVLAN, Undo: joinVLAN, Timeout: 2 * time.Minute}
+	vlanAdd    = &Step{Name: nameVLANAdd, Operation: "vlan-add-port", Act: joinVLAN, Undo: leaveVLAN, Timeout: 2 * time.Minute}
+	vlanRemove = &Step{Name: nameVLANRemove, Operation: "vlan-remove-port", Act: leaveVLAN, Undo: joinVLAN, Timeout: 2 * time.Minute}
 )
 
 func probePort(ctx context.Context, e *Env, is func(drivers.Port) bool) (Finding, error) {
