@@ -20,6 +20,9 @@ const (
 	// maxProbes bounds the polls in flight, maxWait each of them.
 	maxProbes = 512
 	maxWait   = 2 * time.Second
+	// asleep is how much longer a poll may take before it says more of this
+	// process than of the machine.
+	asleep = time.Second
 	// refresh is how often the share is looked at anew.
 	refresh = time.Second
 	// maxTick and minTick bound the pause between two looks at what is due.
@@ -249,6 +252,9 @@ func (m *Monitor) take(r result) {
 			}
 		}
 		return
+	}
+	if time.Since(r.sent) > maxWait+asleep {
+		return // this process was stopped: the answer may have come and gone
 	}
 	p.misses++
 	p.missed, p.why = r.sent, r.err

@@ -304,6 +304,29 @@ func TestUnable(t *testing.T) {
 	}
 }
 
+// TestStopped holds that a poll that ended long after its time, as after a
+// stop of the process, is no miss.
+func TestStopped(t *testing.T) {
+	target := Target{Machine: "ph01", Interval: time.Second, Misses: 1}
+	told := 0
+	m := New(Options{
+		Targets: func() []Target { return []Target{target} }, Known: func(string) (bool, bool) { return true, false }, InTouch: func() bool { return true },
+		Blind: func(bool) {}, Log: slog.New(slog.DiscardHandler),
+	})
+	m.look(time.Now())
+	for _, late := range []time.Duration{time.Minute, 0} {
+		m.take(result{target: target, sent: time.Now().Add(-late), err: errors.New("no reply")})
+		if n := len(m.batch()); late > 0 && n > 0 {
+			t.Errorf("told after %s", late)
+		} else {
+			told += n
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+}
+
 // TestMany holds that ten thousand machines are polled without falling behind,
 // with a bound on what is under way.
 func TestMany(t *testing.T) {
