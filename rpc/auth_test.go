@@ -137,6 +137,13 @@ func TestPeerServiceIsForManagersOnly(t *testing.T) {
 	if err != nil || n.Id != "m2" {
 		t.Fatalf("got %v, %v", n, err)
 	}
+	// A run is where it was begun: the question is answered there.
+	if look, err := peer.LookAtRun(t.Context(), &api.RunQuestion{Token: "t1", Cancel: true}); err != nil || look.State != "running" {
+		t.Fatalf("got %v, %v", look, err)
+	}
+	if calls := c.nodes[1].control.noted(); len(calls) != 1 || calls[0] != "look at run t1, cancel true" {
+		t.Fatalf("the manager that was asked saw %v", calls)
+	}
 	// A manager's own call is forwarded as the manager's.
 	if _, err := peer.Join(t.Context(), &api.JoinRequest{Manager: &schema.Manager{Id: "m3"}}); err != nil {
 		t.Fatal(err)
@@ -308,5 +315,7 @@ func TestRemovedManagerIsTrustedNoMore(t *testing.T) {
 	wantKind(t, apierr.FromError(err), schema.KindNoLeader)
 	peer := api.NewPeerClient(c.raw(0, c.ca.client(t, rpc.ManagerOrganization, "m2")))
 	_, err = peer.RecordEvents(t.Context(), &api.RecordEventsRequest{Node: "m2"})
+	wantKind(t, apierr.FromError(err), schema.KindNoLeader)
+	_, err = peer.LookAtRun(t.Context(), &api.RunQuestion{Token: "t1"})
 	wantKind(t, apierr.FromError(err), schema.KindNoLeader)
 }
