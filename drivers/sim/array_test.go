@@ -49,6 +49,7 @@ func arrayTool(dir string, args []string) int {
 func openArray(t *testing.T, dir string) *storagecli.Driver {
 	t.Helper()
 	t.Setenv(toolEnv, dir)
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // or the tool takes a second to end under the race detector
 	d, err := storagecli.Open(storagecli.Config{Name: "array1", Options: map[string]string{
 		"family": "custom", "list": os.Args[0] + " list",
 		"connect": os.Args[0] + " connect {volume} {initiator}", "disconnect": os.Args[0] + " disconnect {volume} {initiator}",
