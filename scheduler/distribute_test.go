@@ -306,6 +306,18 @@ func TestAMachineIsSwitchedOnForItsSoftware(t *testing.T) {
 	}
 }
 
+// The replacement of a machine that doesn't answer its standby software goes on.
+func TestReplacementOfAMachineThatIsSilent(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.Inject(fake.Fault{Op: fake.OpDistribute, Object: "db-standby ph01", Mode: fake.FailBefore})
+	r.Start()
+	begun := r.Clock.Now()
+	r.MustSucceed(r.Queue(replace("db01"))...)
+	if took := r.Clock.Now().Sub(begun); distributed(r) != "db-run ph03" || took > time.Minute {
+		t.Errorf("distributed %q after %s\n%s", distributed(r), took, r.Dump())
+	}
+}
+
 // A run goes on while the manager that holds it is away, and is followed again
 // once that is back.
 func TestAScriptOfAManagerThatIsAway(t *testing.T) {

@@ -19,8 +19,8 @@ const (
 	nameDistributeStandby = "distribute-standby-software"
 	nameDistributeNamed   = "distribute-software"
 
-	// variantFaulty is the distribution to a machine that is broken: it is
-	// tried, and nothing waits for it.
+	// variantFaulty is the distribution to a machine that is broken or being
+	// replaced: it is tried, and nothing waits long for it.
 	variantFaulty = "faulty"
 )
 
@@ -63,6 +63,16 @@ func (p *Plan) distribute(r fsm.Reader, phase string, m *schema.Machine, host *s
 			args[argVariant] = variantFaulty
 		}
 		p.run(name, m, i, len(slots), s, args)
+	}
+}
+
+// dontWaitFor lets the job go on soon when the machine doesn't answer its
+// standby software: the one that is being replaced may be dead for all we know.
+func (p *Plan) dontWaitFor(machine string) {
+	for _, s := range p.Steps {
+		if s.Name == nameDistributeStandby && s.Target == machine && s.Args[argSkip] == "" {
+			s.Args[argVariant] = variantFaulty
+		}
 	}
 }
 

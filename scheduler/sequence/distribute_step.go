@@ -19,7 +19,7 @@ var (
 	distributeNamed   = distributeStep(nameDistributeNamed)
 	distributeFaulty  = func() *Step {
 		s := distributeStep(nameDistributeStandby)
-		s.Variant, s.Patience, s.GivesUp, s.Parked = variantFaulty, 10*time.Second, true, nil
+		s.Variant, s.Patience, s.GivesUp, s.Parked = variantFaulty, 20*time.Second, true, nil
 		return s
 	}()
 )

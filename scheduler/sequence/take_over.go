@@ -82,6 +82,9 @@ func (p *Plan) takeOut(r fsm.Reader, j *schema.Job, s side) error {
 	p.monitor(nameUnregisterMonitoring, s)
 	args := s.args(argForce, j.Params[fsm.ParamForce])
 	p.distribute(r, fsm.PhaseStandby, s.m, s.h, s.model, s.g.Name)
+	if j.Sequence == fsm.SeqTakeOverMachine {
+		p.dontWaitFor(s.m.Name)
+	}
 	if s.m.HardwareStatus == schema.HardwareFailed {
 		args[argForce], args[argFaulty] = "true", "its hardware has failed"
 	}
