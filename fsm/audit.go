@@ -13,8 +13,8 @@ import (
 // Audits are the changes made: who, from where, what, why; by number.
 var Audits = &Table[*schema.Audit]{
 	number: 17, name: "audit",
-	key:  func(a *schema.Audit) string { return numberKey(a.Id) },
-	late: true,
+	key:    func(a *schema.Audit) string { return numberKey(a.Id) },
+	decode: decodeAlways,
 }
 
 // maxAuditObjects bounds the objects named in one audit row.

@@ -11,8 +11,8 @@ import (
 // Requests remember writes that carried a request id, by number.
 var Requests = &Table[*schema.Request]{
 	number: 19, name: "request",
-	key:  func(r *schema.Request) string { return numberKey(r.Number) },
-	late: true,
+	key:    func(r *schema.Request) string { return numberKey(r.Number) },
+	decode: decodeAlways,
 	// The values are unique since replay looks before remember writes.
 	indexes: []Index[*schema.Request]{{Name: ByID, Values: func(r *schema.Request) []string { return []string{r.Id} }}},
 }

@@ -303,6 +303,7 @@ type batch struct {
 	nextAudit   uint64
 	nextRequest uint64
 	requests    map[string]*schema.Request
+	events      addedEvents
 }
 
 type outcome struct {
@@ -412,6 +413,7 @@ func (b *batch) take(tx *Tx) {
 		b.order = append(b.order, id)
 		b.changes[id] = c
 	}
+	b.events.take(&tx.events)
 	w := tx.why
 	b.why = append(b.why, &schema.Why{User: w.User, From: w.From, Node: w.Node, Op: w.Op, Reason: w.Reason, Request: w.Request, Internal: w.Internal})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-memdb"
 	"google.golang.org/protobuf/proto"
@@ -13,27 +14,42 @@ import (
 
 // record is a row as the database holds it: the raw bytes of the log, so that
 // snapshots and digests never depend on how a library encodes, and the
-// decoded message beside them; nil in a late table. A record is never changed
-// once it is made.
+// decoded message beside them, once there is one. Beside that a record is never
+// changed once it is made.
 type record struct {
 	key string
 	raw []byte
 	sum Digest
-	msg proto.Message
+	msg atomic.Pointer[proto.Message]
 }
 
-// message is the decoded row. That of a late table is decoded at each look, so
-// that a walk over many rows doesn't leave all of them decoded.
+// message is the decoded row.
 func (r *record) message(t TableRef) proto.Message {
-	if r.msg != nil {
-		return r.msg
+	if msg := r.msg.Load(); msg != nil {
+		return *msg
 	}
 	msg, _, err := t.RowKey(r.raw)
 	if err != nil {
 		panic(fmt.Sprintf("fsm: table %s, row %q doesn't decode: %v", t.Name(), r.key, err)) // it was checked when it was written or restored
 	}
+	if t.decoding() == decodeOnce && !r.msg.CompareAndSwap(nil, &msg) {
+		return *r.msg.Load() // another goroutine was first
+	}
 	return msg
 }
+
+// decoding is when the rows of a table are decoded.
+type decoding int
+
+const (
+	decodeAtOnce decoding = iota // when they are written
+	// decodeOnce is at the first look: many rows are written and never read on
+	// this manager.
+	decodeOnce
+	// decodeAlways is at each look, so that a walk over many rows doesn't leave
+	// all of them decoded: for a table that is written all the time and read seldom.
+	decodeAlways
+)
 
 // Index is a secondary index of a table.
 type Index[T proto.Message] struct {
@@ -41,6 +57,9 @@ type Index[T proto.Message] struct {
 	Unique bool // a second row with one of the values is refused
 	// Values are what the row is found by; empty strings are left out.
 	Values func(T) []string
+	// Raw gives them of the encoded row, in the place of Values, for a table
+	// whose rows aren't decoded when they are written.
+	Raw func(raw []byte) [][]byte
 }
 
 // Table is typed access to the rows of one table.
@@ -50,9 +69,7 @@ type Table[T proto.Message] struct {
 	key     func(T) string
 	check   func(T) error
 	indexes []Index[T]
-	// late rows are decoded each time they are read, and not kept decoded: for
-	// a table that is written all the time and read seldom.
-	late bool
+	decode  decoding
 	// since is the feature level that brought the table: programs that don't
 	// speak it can't read its rows.
 	since uint32
@@ -65,7 +82,7 @@ type TableRef interface {
 	// RowKey decodes a row and returns it with its key.
 	RowKey(raw []byte) (proto.Message, string, error)
 	schema() *memdb.TableSchema
-	decodedLate() bool
+	decoding() decoding
 }
 
 // Number is the table's number in log and snapshot; it never changes.
@@ -74,7 +91,7 @@ func (t *Table[T]) Number() uint32 { return t.number }
 // Name is the table's name.
 func (t *Table[T]) Name() string { return t.name }
 
-func (t *Table[T]) decodedLate() bool { return t.late }
+func (t *Table[T]) decoding() decoding { return t.decode }
 
 // RowKey decodes a row and returns it with its key.
 func (t *Table[T]) RowKey(raw []byte) (proto.Message, string, error) {
@@ -210,7 +227,8 @@ func (t *Table[T]) Put(tx *Tx, row T) error {
 	if len(raw) > maxRow {
 		return schema.Errorf(schema.KindTooLarge, t.name+" "+key, "the row has %d bytes, the limit is %d", len(raw), maxRow)
 	}
-	if old := tx.find(t, key); old != nil && bytes.Equal(old.raw, raw) {
+	old := tx.find(t, key)
+	if old != nil && bytes.Equal(old.raw, raw) {
 		return nil
 	}
 	for _, ix := range t.indexes {
@@ -227,7 +245,7 @@ func (t *Table[T]) Put(tx *Tx, row T) error {
 		}
 	}
 	// The message is decoded anew so that the caller's copy stays its own.
-	return tx.put(t, key, raw)
+	return tx.put(t, key, old, raw)
 }
 
 // Delete removes a row; a row that isn't there is no error.
@@ -242,10 +260,13 @@ func (t *Table[T]) schema() *memdb.TableSchema {
 	for _, ix := range t.indexes {
 		// To memdb no index is unique: it would lose the entry of a value that
 		// two rows of one batch exchange. Put sees to it that values are unique.
-		s.Indexes[ix.Name] = &memdb.IndexSchema{Name: ix.Name, AllowMissing: true, Indexer: valueIndexer[T]{t, ix.Values}}
+		s.Indexes[ix.Name] = &memdb.IndexSchema{Name: ix.Name, AllowMissing: true, Indexer: valueIndexer[T]{t, ix.Values, ix.Raw}}
 	}
 	return s
 }
+
+// numberKeyLen is the length of the key of a numbered table.
+const numberKeyLen = 20
 
 // keyIndexer indexes a record by its key.
 type keyIndexer struct{}
@@ -262,10 +283,20 @@ func (keyIndexer) FromArgs(args ...any) ([]byte, error) {
 type valueIndexer[T proto.Message] struct {
 	table  *Table[T]
 	values func(T) []string
+	raw    func([]byte) [][]byte
 }
 
 func (v valueIndexer[T]) FromObject(obj any) (bool, [][]byte, error) {
 	var out [][]byte
+	if v.raw != nil {
+		for _, s := range v.raw(obj.(*record).raw) {
+			if len(s) > 0 {
+				out = append(out, append(make([]byte, 0, len(s)+1+numberKeyLen+1), s...))
+				out[len(out)-1] = append(out[len(out)-1], 0)
+			}
+		}
+		return len(out) > 0, out, nil
+	}
 	for _, s := range v.values(obj.(*record).message(v.table).(T)) {
 		if s != "" {
 			out = append(out, append([]byte(s), 0))
@@ -291,11 +322,11 @@ func newDB() *memdb.MemDB {
 	return db
 }
 
-// newRecord makes a record of a row. A row of a late table is decoded now only
-// if check says so, which what comes from a file must be.
+// newRecord makes a record of a row. A row that isn't decoded at once is
+// decoded now only if check says so, which what comes from a file must be.
 func newRecord(t TableRef, key string, raw []byte, check bool) (*record, error) {
 	rec := &record{key: key, raw: raw, sum: rowDigest(t.Number(), key, raw)}
-	if t.decodedLate() && !check {
+	if t.decoding() != decodeAtOnce && !check {
 		return rec, nil
 	}
 	msg, k, err := t.RowKey(raw)
@@ -305,8 +336,8 @@ func newRecord(t TableRef, key string, raw []byte, check bool) (*record, error) 
 	if k != key {
 		return nil, fmt.Errorf("table %s: row %q has the key %q", t.Name(), key, k)
 	}
-	if !t.decodedLate() {
-		rec.msg = msg
+	if t.decoding() == decodeAtOnce {
+		rec.msg.Store(&msg)
 	}
 	return rec, nil
 }

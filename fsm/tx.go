@@ -50,6 +50,7 @@ type Tx struct {
 	noted   []string // objects that the audit row names beside the rows
 	order   []rowID
 	changes map[rowID]*change
+	events  addedEvents
 }
 
 // change is what a verb made of one row; rec is nil for a deleted one, old for
@@ -97,23 +98,24 @@ func (tx *Tx) Note(object string) { tx.noted = append(tx.noted, object) }
 // Changed tells whether the verb has changed anything so far.
 func (tx *Tx) Changed() bool { return len(tx.changes) > 0 }
 
-func (tx *Tx) put(t TableRef, key string, raw []byte) error {
+// put puts a row in the place of old, which may be nil.
+func (tx *Tx) put(t TableRef, key string, old *record, raw []byte) error {
 	rec, err := newRecord(t, key, raw, false)
 	if err != nil {
 		return schema.Errorf(schema.KindInternal, t.Name()+" "+key, "%v", err)
 	}
-	return tx.set(t, key, rec)
+	return tx.set(t, key, old, rec)
 }
 
 func (tx *Tx) delete(t TableRef, key string) error {
-	if tx.find(t, key) == nil {
+	old := tx.find(t, key)
+	if old == nil {
 		return nil
 	}
-	return tx.set(t, key, nil)
+	return tx.set(t, key, old, nil)
 }
 
-func (tx *Tx) set(t TableRef, key string, rec *record) error {
-	old := tx.find(t, key)
+func (tx *Tx) set(t TableRef, key string, old, rec *record) error {
 	if err := replaceRecord(tx.b.txn, t, old, rec, &tx.b.sum); err != nil {
 		return schema.Errorf(schema.KindInternal, t.Name()+" "+key, "%v", err)
 	}
@@ -121,6 +123,9 @@ func (tx *Tx) set(t TableRef, key string, rec *record) error {
 	if c, ok := tx.changes[id]; ok {
 		c.rec = rec
 		return nil
+	}
+	if old == nil && id.table == Events.number {
+		tx.events.add(rec)
 	}
 	tx.order = append(tx.order, id)
 	tx.changes[id] = &change{table: t, old: old, rec: rec}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"yagura/fsm"
+	"yagura/fsm/policy"
 	"yagura/fsm/schema"
 	"yagura/node/monitor"
 	"yagura/rpc/api"
@@ -70,7 +71,7 @@ func (n *Node) recordEvents(ctx context.Context, stream string, events []*schema
 	case l.Self:
 		var seq uint64
 		_, err := n.store.Update(ctx, n.internal("record events", 0), func(tx *fsm.Tx) (err error) {
-			seq, err = fsm.RecordEvents(tx, stream, events)
+			seq, err = policy.RecordEvents(tx, stream, events)
 			return err
 		})
 		return seq, err

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"yagura/fsm"
+	"yagura/fsm/policy"
 	"yagura/fsm/schema"
 	"yagura/rpc/api"
 )
@@ -30,7 +31,7 @@ func (p peerService) RecordEvents(ctx context.Context, req *api.RecordEventsRequ
 	why.Internal = true
 	reply := &api.RecordEventsReply{}
 	res, err := p.s.cfg.Store.Update(ctx, why, func(tx *fsm.Tx) (err error) {
-		reply.Sequence, err = fsm.RecordEvents(tx, req.Node, req.Events)
+		reply.Sequence, err = policy.RecordEvents(tx, req.Node, req.Events)
 		return err
 	})
 	c.index = res.Index

@@ -134,10 +134,7 @@ func (t *leadership) decideOne(tx *fsm.Tx, id string) error {
 	}
 	f := policy.Gather(tx, e, now, due)
 	d := policy.Decide(f)
-	e.Decision, e.Reason, e.Policy, e.Rule, e.Due = d.Decision, d.Reason, d.Policy, d.Rule, nil
-	if f.Group != nil {
-		e.Group = f.Group.Name
-	}
+	d.Note(&f)
 	if d.Wait > 0 {
 		e.State, e.Due = schema.EventWaiting, timestamppb.New(now.Add(d.Wait))
 		return fsm.Events.Put(tx, e)
