@@ -26,7 +26,7 @@ const (
 // all voters speak it.
 //
 //	1 the first one
-//	2 tables of VLANs and load-balancing groups
+//	2 tables of VLANs, load-balancing groups, receivers and notices
 const MaxFeature = 2
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

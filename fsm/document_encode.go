@@ -50,6 +50,10 @@ func withoutSecrets(row proto.Message) proto.Message {
 		c.Bmc.PasswordSet, c.Bmc.Password = len(m.Bmc.Password) > 0, nil
 		c.Bmc.KeySet, c.Bmc.Key = len(m.Bmc.Key) > 0, nil
 		return c
+	case *schema.Receiver:
+		c := proto.Clone(m).(*schema.Receiver)
+		c.PasswordSet, c.Password = len(m.Password) > 0, nil
+		return c
 	case *schema.Group:
 		if m.Monitoring == nil {
 			return m

@@ -55,7 +55,7 @@ func init() {
 	// Here and not in the declaration, since the kinds' functions refer to the list.
 	docKinds = []*docKind{
 		categoryKind, groupKind, modelKind, hostKind, machineKind, vlanKind, loadBalancerKind,
-		subsystemKind, softwareKind, policyKind, trapRuleKind, settingsKind,
+		subsystemKind, softwareKind, policyKind, trapRuleKind, receiverKind, settingsKind,
 	}
 }
 

@@ -64,6 +64,10 @@ func goldenHistory(t *testing.T) *fsmtest.Cluster {
 			fsm.Locks.Put(tx, &schema.Lock{Object: "machine/web01", Job: "00001", Since: now}),
 		)
 	})
+	apply(t, c, doc("Receiver", "mail1", `{"kind":"mail","address":"mail.example.com","from":"pvm@example.com","to":["ops@example.com"],"user":"pvm","password":"secret","language":"ja","groups":["web"]}`))
+	do("", func(tx *fsm.Tx) error {
+		return fsm.LogEvent(tx, &schema.Event{EventId: "2044", Severity: "warning", Operation: "take-over-machine", Phase: "failed", Target: "web01", Group: "web", Text: "it failed"})
+	})
 	do("", func(tx *fsm.Tx) error { return fsm.Locks.Delete(tx, fsm.LockKey("machine/web01", "00001")) })
 	do("", func(tx *fsm.Tx) error { return fsm.SetArmed(tx, "shop", true) })
 	return c

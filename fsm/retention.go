@@ -19,7 +19,7 @@ const (
 )
 
 // Retain deletes what has become too old or too many: events, ended jobs with
-// their steps, audit rows and request ids by count and age, expired sessions,
+// their steps, audit rows, notices and request ids by count and age, expired sessions,
 // unmanaged machines that are gone. The newest row of a numbered table always stays,
 // since the next number follows from it. It deletes at most maxRetained rows;
 // more tells that there is more to do.
@@ -33,7 +33,7 @@ func Retain(tx *Tx) (more bool, err error) {
 	r := &retainer{tx: tx, left: maxRetained}
 	retain(r, Events, int(s.MaxEvents), defaultMaxEvents, before,
 		func(e *schema.Event) *timestamppb.Timestamp { return e.Time },
-		func(e *schema.Event) bool { return e.State == schema.EventHandled }, nil)
+		func(e *schema.Event) bool { return e.State == schema.EventHandled && !awaited(tx, e) }, nil)
 	retain(r, Jobs, int(s.MaxJobs), defaultMaxJobs, before,
 		func(j *schema.Job) *timestamppb.Timestamp { return j.Created },
 		func(j *schema.Job) bool { return schema.JobEnded(j.State) && !parentLives(tx, j) }, r.deleteSteps)
@@ -41,6 +41,9 @@ func Retain(tx *Tx) (more bool, err error) {
 		func(a *schema.Audit) *timestamppb.Timestamp { return a.Time }, nil, nil)
 	retain(r, Requests, 0, maxRequests, tx.Now().Add(-requestMaxAge),
 		func(q *schema.Request) *timestamppb.Timestamp { return q.Time }, nil, nil)
+	retain(r, Notices, 0, maxNotices, before,
+		func(n *schema.Notice) *timestamppb.Timestamp { return n.Created },
+		func(n *schema.Notice) bool { return n.State != schema.NoticeWaiting }, nil)
 	r.tokens()
 	r.machines(before)
 	return r.left <= 0, r.err

@@ -26,6 +26,8 @@ var tables = []TableRef{
 	SettingsTable, // 20
 	Vlans,         // 21
 	LoadBalancers, // 22
+	Receivers,     // 23
+	Notices,       // 24
 }
 
 // tableByNumber finds a table by its number in log and snapshot.
@@ -77,6 +79,8 @@ const (
 	ByInitiator    = "initiator"
 	BySwitchPort   = "switch port"
 	ByVolume       = "volume"
+	ByReceiver     = "receiver"
+	ByOutbox       = "outbox"
 )
 
 // Tables lists all tables in the order of their numbers.

@@ -13,7 +13,7 @@ func TestTableNumbers(t *testing.T) {
 	want := []string{
 		"category", "group", "model", "host", "machine", "subsystem", "software", "policy", "trap-rule", "event",
 		"job", "step", "lock", "user", "token", "manager", "audit", "intake", "request", "settings",
-		"vlan", "load-balancer",
+		"vlan", "load-balancer", "receiver", "notice",
 	}
 	if len(tables) != len(want) {
 		t.Fatalf("%d tables, %d are pinned", len(tables), len(want))

@@ -45,6 +45,10 @@ func Unset(tx *Tx, kind, name string) error {
 		if row.Subsystem != "" && !row.Gone {
 			return forgetMachine(tx, row)
 		}
+	case *schema.Receiver:
+		if err := forgetNotices(tx, row.Name); err != nil {
+			return err
+		}
 	case *schema.Subsystem:
 		if err := forgetReported(tx, row.Name); err != nil {
 			return err
@@ -92,7 +96,7 @@ func categoryUsers(r Reader, c *schema.Category) (users []string) {
 	for g := range Groups.By(r, ByCategory, c.Path) {
 		users = append(users, "group "+g.Name)
 	}
-	return users
+	return append(users, receiversOf(r, "", c.Path)...)
 }
 
 func groupUsers(r Reader, g *schema.Group) (users []string) {
@@ -108,6 +112,7 @@ func groupUsers(r Reader, g *schema.Group) (users []string) {
 	for m := range Machines.By(r, ByPool, g.Name) {
 		users = append(users, "pool machine "+m.Name)
 	}
+	users = append(users, receiversOf(r, g.Name, "")...)
 	return append(users, jobUsers(r, func(j *schema.Job) bool { return j.Group == g.Name })...)
 }
 

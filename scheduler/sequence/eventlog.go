@@ -61,10 +61,11 @@ func (s *Sequence) Record(tx *fsm.Tx, j *schema.Job, phase, target, detail strin
 	})
 }
 
-// Notify writes a notification of a policy.
+// Notify writes a notification of a policy about event e; receivers choose it by
+// that event's severity.
 func Notify(tx *fsm.Tx, e *schema.Event, format string, args ...any) error {
 	entry, _ := catalog.LogEntry(OpNotification, PhaseOther)
-	return fsm.LogEvent(tx, &schema.Event{
+	return fsm.LogEventAbout(tx, &schema.Event{
 		EventId: entry.ID, Severity: entry.Severity, Text: fmt.Sprintf(format, args...), Target: e.Target, Group: e.Group, Operation: OpNotification, Phase: PhaseOther,
-	})
+	}, e.Severity)
 }
