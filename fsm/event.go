@@ -2,11 +2,11 @@ package fsm
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -17,28 +17,13 @@ import (
 // Events are faults, recoveries and reports, by number.
 var Events = &Table[*schema.Event]{
 	number: 10, name: "event",
-	key: func(e *schema.Event) string { return numberKey(e.Id) },
+	key:    func(e *schema.Event) string { return numberKey(e.Id) },
+	decode: decodeOnce,
 	indexes: []Index[*schema.Event]{
-		// Handled events are the many; leaving them out keeps the index small.
-		{Name: ByState, Values: func(e *schema.Event) []string {
-			if e.State == schema.EventHandled {
-				return nil
-			}
-			return []string{e.State}
-		}},
-		{Name: ByTarget, Values: func(e *schema.Event) []string { return []string{e.Target} }},
-		{Name: ByInaccessible, Values: func(e *schema.Event) []string {
-			if e.Target == "" || !catalog.Inaccessible(e.Category) {
-				return nil
-			}
-			return []string{Inaccessible}
-		}},
-		{Name: ByOrigin, Values: func(e *schema.Event) []string {
-			if e.Notifier == schema.NotifierPVM {
-				return nil
-			}
-			return []string{originOf(e)}
-		}},
+		{Name: ByState, Raw: eventByState},
+		{Name: ByTarget, Raw: eventByTarget},
+		{Name: ByInaccessible, Raw: eventByInaccessible},
+		{Name: ByOrigin, Raw: eventByOrigin},
 	},
 }
 
@@ -68,6 +53,10 @@ const (
 	maxVarbinds = 64
 )
 
+// Settle decides at once on a new event that leads to nothing, and leaves all
+// others as they are, for the scheduler. It changes the event alone.
+type Settle func(tx *Tx, e *schema.Event)
+
 // RecordEvents records events that node received, exactly once: those whose
 // sequence number is not above what is recorded of that node already are left
 // out. It returns the sequence number up to which all is recorded. Events come
@@ -75,6 +64,12 @@ const (
 // dropped and counted). What a manager sees by its own polls comes in a stream of
 // its own, its name with MonitorStream.
 func RecordEvents(tx *Tx, node string, events []*schema.Event) (uint64, error) {
+	return RecordSettled(tx, node, events, nil)
+}
+
+// RecordSettled is RecordEvents with settle, unless it is nil, asked about each
+// new event.
+func RecordSettled(tx *Tx, node string, events []*schema.Event, settle Settle) (uint64, error) {
 	if node == "" {
 		return 0, schema.Errorf(schema.KindInvalid, "events", "the name of the manager that received them is missing")
 	}
@@ -83,6 +78,7 @@ func RecordEvents(tx *Tx, node string, events []*schema.Event) (uint64, error) {
 		in = &schema.Intake{Node: node}
 	}
 	manager, polls := ofPolls(node)
+	r := recorder{tx: tx, node: manager, settle: settle}
 	for _, e := range events {
 		if e.Sequence == 0 {
 			return 0, schema.Errorf(schema.KindInvalid, "events of "+node, "an event has no sequence number")
@@ -98,9 +94,12 @@ func RecordEvents(tx *Tx, node string, events []*schema.Event) (uint64, error) {
 				continue
 			}
 		}
-		if err := recordEvent(tx, manager, e); err != nil {
+		if err := r.record(e); err != nil {
 			return 0, err
 		}
+	}
+	if err := r.end(); err != nil {
+		return 0, err
 	}
 	in.Time = timestamppb.New(tx.Now())
 	return in.Sequence, Intakes.Put(tx, in)
@@ -109,11 +108,40 @@ func RecordEvents(tx *Tx, node string, events []*schema.Event) (uint64, error) {
 // RaiseEvent records an event that this cluster itself has seen, such as a VM
 // server that its manager reaches no more: the verb that sees the change raises
 // it in the same batch.
-func RaiseEvent(tx *Tx, e *schema.Event) error { return recordEvent(tx, tx.Why().Node, e) }
+func RaiseEvent(tx *Tx, e *schema.Event) error {
+	r := recorder{tx: tx, node: tx.Why().Node}
+	if err := r.record(e); err != nil {
+		return err
+	}
+	return r.end()
+}
 
-func recordEvent(tx *Tx, node string, received *schema.Event) error {
+// recorder records the events of one call.
+type recorder struct {
+	tx     *Tx
+	node   string
+	settle Settle
+	// open are earlier events that new ones are being counted into, in the order
+	// of their numbers' first appearance, and by origin: a storm costs one write
+	// a call and not one for each of its events.
+	open     []*recurrence
+	byOrigin map[string]*recurrence
+}
+
+// end writes what is still open.
+func (r *recorder) end() error {
+	for _, o := range r.open {
+		if err := o.write(r.tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recorder) record(received *schema.Event) error {
+	tx := r.tx
 	e := &schema.Event{
-		Time: timestamppb.New(tx.Now()), Node: node, Sequence: received.Sequence, Notifier: clip(received.Notifier), Source: clip(received.Source),
+		Time: timestamppb.New(tx.Now()), Node: r.node, Sequence: received.Sequence, Notifier: clip(received.Notifier), Source: clip(received.Source),
 		EventId: clip(received.EventId), Target: received.Target, TargetHint: clip(received.TargetHint), Severity: received.Severity,
 		Text: clip(received.Text), Category: received.Category, Varbinds: clipMap(received.Varbinds), Received: received.Received,
 		From: received.From, State: schema.EventNew, Count: 1,
@@ -124,10 +152,27 @@ func recordEvent(tx *Tx, node string, received *schema.Event) error {
 	}
 	e.LastTime = e.Received
 	resolveTarget(tx, e)
-	if old := sameEvent(tx, e); old != nil {
-		return Events.Put(tx, old)
+	origin := originOf(e)
+	if o := r.byOrigin[origin]; o != nil {
+		if o.counts(e) {
+			return nil
+		}
+		if err := o.write(tx); err != nil {
+			return err
+		}
 	}
-	return putEvent(tx, e)
+	if o := sameEvent(tx, origin, e); o != nil {
+		if r.byOrigin == nil {
+			r.byOrigin = map[string]*recurrence{}
+		}
+		r.open, r.byOrigin[origin] = append(r.open, o), o
+		return nil
+	}
+	e.Id = strconv.FormatUint(tx.nextEvent(), 10)
+	if r.settle != nil {
+		r.settle(tx, e)
+	}
+	return Events.Put(tx, e)
 }
 
 // classify brings an event's id into its usual form, and gives it the category
@@ -167,21 +212,58 @@ func writeEntry(tx *Tx, e *schema.Event) error {
 }
 
 func putEvent(tx *Tx, e *schema.Event) error {
-	last, ok := Events.Last(tx)
-	e.Id = strconv.FormatUint(nextNumber(last.GetId(), ok), 10)
+	e.Id = strconv.FormatUint(tx.nextEvent(), 10)
 	return Events.Put(tx, e)
+}
+
+// recurrence is an earlier event that new ones are counted into.
+type recurrence struct {
+	row     *schema.Event // a copy, to be written
+	alone   bool          // no event of another severity has come since
+	written bool
+}
+
+// write writes the row.
+func (o *recurrence) write(tx *Tx) error {
+	if o.written {
+		return nil
+	}
+	o.written = true
+	return Events.Put(tx, o.row)
+}
+
+// within tells whether an event of this time is counted into a row.
+func within(row *schema.Event, at time.Time) bool {
+	return !at.Before(row.Received.AsTime().Add(-CoalesceWindow)) && !at.After(row.LastTime.AsTime().Add(CoalesceWindow))
+}
+
+// counts counts e, which is of the same origin, if that needs no further look.
+func (o *recurrence) counts(e *schema.Event) bool {
+	at := e.Received.AsTime()
+	if o.written || !o.alone || o.row.EventId != e.EventId || o.row.Severity != e.Severity || !within(o.row, at) {
+		return false
+	}
+	o.add(e)
+	return true
+}
+
+func (o *recurrence) add(e *schema.Event) {
+	o.row.Count++
+	if e.Received.AsTime().After(o.row.LastTime.AsTime()) {
+		o.row.LastTime = e.Received
+	}
 }
 
 // sameEvent returns the earlier event that e is counted into, changed, or nil.
 // When an event of another severity came between, such as a recovery, or when
 // its actions were held back and wouldn't be now, the earlier one is looked at
 // anew.
-func sameEvent(tx *Tx, e *schema.Event) *schema.Event {
+func sameEvent(tx *Tx, origin string, e *schema.Event) *recurrence {
 	at := e.Received.AsTime()
 	var same *schema.Event
 	var others []*schema.Event
 	looked := 0
-	for old := range Events.ByBackward(tx, ByOrigin, originOf(e)) {
+	for old := range tx.eventsOf(origin) {
 		if looked++; looked > coalesceLook {
 			break
 		}
@@ -192,26 +274,29 @@ func sameEvent(tx *Tx, e *schema.Event) *schema.Event {
 			others = append(others, old)
 		}
 	}
-	if same == nil || at.Before(same.Received.AsTime().Add(-CoalesceWindow)) || at.After(same.LastTime.AsTime().Add(CoalesceWindow)) {
+	if same == nil || !within(same, at) {
 		return nil
 	}
 	out, _ := Events.Edit(tx, numberKey(same.Id))
-	out.Count++
-	for _, o := range others {
-		if t := o.LastTime.AsTime(); t.After(same.LastTime.AsTime()) && !t.After(at) && out.State == schema.EventHandled {
+	o := &recurrence{row: out, alone: true}
+	for _, other := range others {
+		t := other.LastTime.AsTime()
+		if !t.After(same.LastTime.AsTime()) {
+			continue
+		}
+		o.alone = false
+		if !t.After(at) && out.State == schema.EventHandled {
 			out.State, out.Decision = schema.EventNew, ""
 			out.Again++
-			out.Reason = "it came again after " + o.Source + " " + o.EventId
+			out.Reason = "it came again after " + other.Source + " " + other.EventId
 			break
 		}
 	}
 	if held(tx, out) {
 		out.State, out.Decision, out.Reason = schema.EventNew, "", "it came again after what held its actions back was over"
 	}
-	if at.After(out.LastTime.AsTime()) {
-		out.LastTime = e.Received
-	}
-	return out
+	o.add(e)
+	return o
 }
 
 // held tells whether an event's actions were held back by something that is
@@ -228,14 +313,6 @@ func held(r Reader, e *schema.Event) bool {
 	return false
 }
 
-func originOf(e *schema.Event) string {
-	target := e.Target
-	if target == "" {
-		target = e.TargetHint
-	}
-	return e.Notifier + "\x01" + e.Source + "\x01" + target
-}
-
 // resolveTarget finds the machine that an event is about: the one that runs
 // under the host name or address that it gives, else the one of that name, each
 // in full and, for names, without the domain. The host goes first, since it is
@@ -247,11 +324,13 @@ func resolveTarget(tx *Tx, e *schema.Event) {
 		hint = e.TargetHint
 	}
 	m := hostMachine(tx, hint)
-	if named, ok := Machines.Get(tx, e.Target); ok {
-		m = named // its sender knows the machine
+	if e.Target != "" {
+		if named, ok := Machines.Get(tx, e.Target); ok {
+			m = named // its sender knows the machine
+		}
 	}
 	if m == nil {
-		m = FindMachine(tx, hint)
+		m = namedMachine(tx, hint)
 	}
 	e.Target = ""
 	if m != nil {
@@ -265,12 +344,20 @@ func resolveTarget(tx *Tx, e *schema.Event) {
 // FindMachine finds a machine by its name, by the host name under which it
 // runs, or by an IP address of that host setting; nil when there is none.
 func FindMachine(r Reader, hint string) *schema.Machine {
+	if m := namedMachine(r, hint); m != nil {
+		return m
+	}
+	return hostMachine(r, hint)
+}
+
+// namedMachine is the machine of a name; nil when there is none.
+func namedMachine(r Reader, hint string) *schema.Machine {
 	for _, name := range namesOf(hint) {
 		if m, ok := Machines.Get(r, name); ok {
 			return m
 		}
 	}
-	return hostMachine(r, hint)
+	return nil
 }
 
 // hostMachine is the machine that runs under a host name or an address; nil
@@ -317,6 +404,9 @@ func clipMap(in map[string]string) map[string]string {
 	if len(in) == 0 {
 		return nil
 	}
+	if len(in) <= maxVarbinds && allFit(in) {
+		return in
+	}
 	out := make(map[string]string, min(len(in), maxVarbinds))
 	for k, v := range in {
 		if len(out) == maxVarbinds {
@@ -327,13 +417,26 @@ func clipMap(in map[string]string) map[string]string {
 	return out
 }
 
+// allFit tells whether clip leaves all texts as they are.
+func allFit(in map[string]string) bool {
+	for k, v := range in {
+		if len(k) > maxEventText || len(v) > maxEventText || !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return false
+		}
+	}
+	return true
+}
+
 // numberKey makes an id of digits sort by its number; "" for anything else.
 func numberKey(id string) string {
 	n, err := strconv.ParseUint(id, 10, 64)
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf("%020d", n)
+	key := []byte("00000000000000000000")
+	digits := strconv.AppendUint(make([]byte, 0, numberKeyLen), n, 10)
+	copy(key[numberKeyLen-len(digits):], digits)
+	return string(key)
 }
 
 // NumberKey is the key of a job or an event with this id; "" for what is no number.
