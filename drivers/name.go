@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"strings"
 )
 
 // maxName bounds a name, bytes. An iSCSI name, the longest of them, has 223 at most (RFC 7143, 4.2.7.2).
@@ -46,6 +47,12 @@ func (m Member) Same(o Member) bool {
 	a, err1 := netip.ParseAddr(m.Address)
 	b, err2 := netip.ParseAddr(o.Address)
 	return err1 == nil && err2 == nil && a.Unmap() == b.Unmap() && m.Port == o.Port
+}
+
+// IsISCSI tells whether an initiator is an iSCSI name (RFC 7143, 4.2.7); any
+// other is a WWPN of Fibre Channel.
+func IsISCSI(initiator string) bool {
+	return strings.HasPrefix(initiator, "iqn.") || strings.HasPrefix(initiator, "eui.") || strings.HasPrefix(initiator, "naa.")
 }
 
 // CheckInitiators tells what is wrong with the initiators of a machine.

@@ -26,6 +26,16 @@ func TestNamesThatCommandsTake(t *testing.T) {
 	}
 }
 
+func TestKindsOfInitiators(t *testing.T) {
+	for i, want := range map[string]bool{
+		"iqn.2026-01.example:a": true, "eui.02004567a425678d": true, "naa.52004567ba64678d": true, "10:00:00:00:c9:20:b4:84": false, "ALL": false,
+	} {
+		if drivers.IsISCSI(i) != want {
+			t.Errorf("%s: iSCSI %v", i, !want)
+		}
+	}
+}
+
 func TestMembers(t *testing.T) {
 	good := drivers.Member{Name: "db01", Address: "192.0.2.1", Port: 80}
 	if err := good.Check(); err != nil {

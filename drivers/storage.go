@@ -20,6 +20,8 @@ type Storage interface {
 	// machine. Unless shared it is refused (KindRefused) while the volume is
 	// connected to, or has an open session of, any other initiator: a
 	// non-shared volume connects to one machine only (manual 1.9.4).
+	// Initiators of a kind that the array doesn't speak (Fibre Channel, iSCSI)
+	// are left out; KindRefused when no other is left.
 	Connect(ctx context.Context, call Call, volume string, initiators []string, shared bool) (Task, error)
 	// Disconnect asks for the volume not to be connected to these initiators,
 	// and cuts their open sessions. It is done when neither is left; KindFailed

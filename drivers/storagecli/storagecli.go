@@ -138,7 +138,11 @@ func (d *Driver) Connect(ctx context.Context, call drivers.Call, volume string, 
 				return nil, fmt.Errorf("it is not shared, and connected to or in use by %s, or would be", i)
 			}
 		}
-		missing := slices.DeleteFunc(slices.Clone(mine), func(i string) bool { return a.connected[volume][i] })
+		spoken, err := d.spoken(a, mine)
+		if err != nil {
+			return nil, err
+		}
+		missing := slices.DeleteFunc(spoken, func(i string) bool { return a.connected[volume][i] })
 		for other, to := range a.connected {
 			for _, i := range missing {
 				if d.Exclusive && other != volume && to[i] {
@@ -147,14 +151,35 @@ func (d *Driver) Connect(ctx context.Context, call drivers.Call, volume string, 
 			}
 		}
 		return missing, nil
-	}, func(a *array) error {
-		for _, i := range initiators {
-			if !a.connected[volume][canonical(i)] {
+	}, func(a *array, mine []string) error {
+		spoken, err := d.spoken(a, mine)
+		if err != nil {
+			return err
+		}
+		for _, i := range spoken {
+			if !a.connected[volume][i] {
 				return fmt.Errorf("it isn't connected to %s", i)
 			}
 		}
 		return nil
 	})
+}
+
+// spoken are the initiators of the kinds that the array speaks: a machine may
+// have others, for other arrays.
+func (d *Driver) spoken(a *array, initiators []string) ([]string, error) {
+	bySet := strings.Contains(d.settings.Connect, "{set}")
+	known := func(iscsi bool) bool {
+		return slices.ContainsFunc(initiators, func(i string) bool { return drivers.IsISCSI(i) == iscsi && a.setOf(i) != "" })
+	}
+	spoken := slices.DeleteFunc(slices.Clone(initiators), func(i string) bool {
+		iscsi := drivers.IsISCSI(i)
+		return d.WWN == "hex" && iscsi || bySet && !known(iscsi) && known(!iscsi)
+	})
+	if len(spoken) == 0 {
+		return nil, fmt.Errorf("the machine has no WWPN, which this array goes by: %s", strings.Join(initiators, ", "))
+	}
+	return spoken, nil
 }
 
 // Disconnect implements drivers.Storage.
@@ -163,12 +188,12 @@ func (d *Driver) Disconnect(ctx context.Context, call drivers.Call, volume strin
 		return slices.DeleteFunc(slices.Clone(mine), func(i string) bool {
 			return !a.connected[volume][i] && !a.sessions[volume][i]
 		}), nil
-	}, func(a *array) error {
-		for _, i := range initiators {
-			if a.connected[volume][canonical(i)] {
+	}, func(a *array, mine []string) error {
+		for _, i := range mine {
+			if a.connected[volume][i] {
 				return fmt.Errorf("it is still connected to %s", i)
 			}
-			if a.sessions[volume][canonical(i)] {
+			if a.sessions[volume][i] {
 				return fmt.Errorf("the session of %s stays open", i)
 			}
 		}
@@ -180,7 +205,7 @@ func (d *Driver) Disconnect(ctx context.Context, call drivers.Call, volume strin
 // have to run, done what is lacking afterwards.
 func (d *Driver) change(
 	ctx context.Context, call drivers.Call, op, line, volume string, initiators []string,
-	todo func(*array, []string) ([]string, error), done func(*array) error,
+	todo func(a *array, mine []string) ([]string, error), done func(a *array, mine []string) error,
 ) (drivers.Task, error) {
 	fail := func(k drivers.Kind, err error) (drivers.Task, error) {
 		return drivers.Task{}, d.errorf(k, op, volume, "%w", err)
@@ -233,7 +258,7 @@ func (d *Driver) change(
 		switch exit := (&command.Exit{}); {
 		case readErr != nil || !errors.As(err, &exit) || i > 0:
 			return fail(drivers.KindUnknown, err)
-		case done(after) != nil:
+		case done(after, mine) != nil:
 			return fail(drivers.KindFailed, err)
 		}
 	}
@@ -246,7 +271,7 @@ func (d *Driver) change(
 	if a, err = d.look(ctx, op, volume); err != nil {
 		return fail(drivers.KindUnknown, err)
 	}
-	if err := done(a); err != nil {
+	if err := done(a, mine); err != nil {
 		return fail(drivers.KindFailed, fmt.Errorf("the tools reported success, and %w", err))
 	}
 	return drivers.Done(""), nil

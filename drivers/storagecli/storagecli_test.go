@@ -237,6 +237,31 @@ func TestSetsOfInitiators(t *testing.T) {
 	fails(t, drivers.KindRefused, "a second storage group of a host", "db01, which it would lose", err)
 }
 
+func TestMachineWithBothKindsOfInitiators(t *testing.T) {
+	ctx := context.Background()
+	const iscsi = "iqn.2026-01.example:old"
+	for _, family := range []string{"clarix", "istorage", "symmetrix"} {
+		dir, cfg := recorded(t, family)
+		d, v := open(t, cfg), tools[family].volumes[0]
+		if _, err := d.Connect(ctx, drivers.Call{}, v, []string{iscsi, oldWWPN}, false); err != nil {
+			t.Errorf("%s: %v", family, err)
+		}
+		if got := lines(t, dir, "effects"); !slices.Equal(got, []string{"connect " + v + " " + oldWWPN}) {
+			t.Errorf("%s: the effects are %v", family, got)
+		}
+		if _, err := d.Disconnect(ctx, drivers.Call{}, v, []string{iscsi, oldWWPN}); err != nil {
+			t.Errorf("%s: %v", family, err)
+		}
+		_, err := d.Connect(ctx, drivers.Call{}, v, []string{iscsi}, false)
+		fails(t, drivers.KindRefused, family+", none that it speaks", iscsi, err)
+		// A second port of the same kind that isn't registered is a mistake, not another kind.
+		if family != "symmetrix" {
+			_, err = d.Connect(ctx, drivers.Call{}, v, []string{oldWWPN, "10:00:00:00:c9:00:00:01"}, false)
+			fails(t, drivers.KindRefused, family+", one port unknown", "c9:00:00:01", err)
+		}
+	}
+}
+
 func TestSymmetrixRanges(t *testing.T) {
 	fs, err := families()
 	if err != nil {

@@ -103,7 +103,7 @@ func (t *target) state(volume string) drivers.VolumeState {
 // open are the entries of the ACL that let in whoever has the right address.
 func (t *target) open() []string {
 	return slices.DeleteFunc(slices.Clone(t.acl), func(a string) bool {
-		return strings.HasPrefix(a, "iqn.") || strings.HasPrefix(a, "eui.") || strings.HasPrefix(a, "naa.")
+		return drivers.IsISCSI(a)
 	})
 }
 

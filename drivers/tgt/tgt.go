@@ -113,7 +113,11 @@ func (d *Driver) Connect(ctx context.Context, call drivers.Call, volume string, 
 			return drivers.Task{}, c.errorf(drivers.KindRefused, "it is not shared, and connected to or in use by %s", i)
 		}
 	}
-	for _, i := range initiators {
+	spoken := slices.DeleteFunc(slices.Clone(initiators), func(i string) bool { return !drivers.IsISCSI(i) })
+	if len(spoken) == 0 {
+		return drivers.Task{}, c.errorf(drivers.KindRefused, "tgt speaks iSCSI, and the machine has no iSCSI name: %s", strings.Join(initiators, ", "))
+	}
+	for _, i := range spoken {
 		if slices.Contains(c.is.acl, i) {
 			continue
 		}

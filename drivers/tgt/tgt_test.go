@@ -117,6 +117,25 @@ func TestSeveralInitiatorsOfAMachine(t *testing.T) {
 	}
 }
 
+func TestMachineWithFibreChannelToo(t *testing.T) {
+	ctx := context.Background()
+	r := start(t)
+	d := r.open()
+	const wwpn = "10:00:00:00:c9:20:b4:84"
+	if _, err := d.Connect(ctx, drivers.Call{}, "db01-data", []string{wwpn}, false); drivers.KindOf(err) != drivers.KindRefused {
+		t.Errorf("without an iSCSI name: %v", err)
+	}
+	if _, err := d.Connect(ctx, drivers.Call{}, "db01-data", []string{wwpn, oldName}, false); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := d.Volume(ctx, "db01-data"); err != nil || !slices.Equal(v.Initiators, []string{oldName}) {
+		t.Errorf("%+v, %v", v, err)
+	}
+	if _, err := d.Disconnect(ctx, drivers.Call{}, "db01-data", []string{wwpn, oldName}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWithoutTgtadm(t *testing.T) {
 	d, err := Open(Config{Name: "array1", Options: map[string]string{"command": "/no/such/tgtadm"}})
 	if err != nil {
