@@ -32,6 +32,7 @@ type rig struct {
 	dir    string
 	portal string // HOST:PORT
 	cmd    *exec.Cmd
+	ended  chan struct{} // closed when cmd has ended
 }
 
 // start starts tgtd on a control port and portal of its own, with two volumes
@@ -51,19 +52,17 @@ func start(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	r := &rig{t: t, dir: dir, portal: freePort(t)}
-	r.cmd = exec.Command("tgtd", "-f", "-C", "7", "--iscsi", "portal="+r.portal)
-	r.cmd.Env = append(os.Environ(), "TGT_IPC_SOCKET="+r.socket())
-	if err := r.cmd.Start(); err != nil {
-		t.Fatalf("tgtd doesn't start (apt-get install tgt): %v", err)
-	}
+	r := &rig{t: t, dir: dir}
+	r.run()
 	t.Cleanup(r.kill)
 	until(t, "tgtd to listen", func() bool {
-		c, err := net.Dial("tcp", r.portal)
-		if err == nil {
-			c.Close()
+		select {
+		case <-r.ended: // another process was quicker to take the port
+			r.run()
+		default:
 		}
-		return err == nil
+		out, err := r.tgtadm("--mode", "portal", "--op", "show")
+		return err == nil && strings.Contains(out, r.portal)
 	})
 	for i, v := range volumes[1:] {
 		image := filepath.Join(dir, v)
@@ -79,18 +78,39 @@ func start(t *testing.T) *rig {
 
 func (r *rig) socket() string { return filepath.Join(r.dir, "s") }
 
+// run starts tgtd on a port that is free now.
+func (r *rig) run() {
+	r.t.Helper()
+	r.portal = freePort(r.t)
+	cmd, ended := exec.Command("tgtd", "-f", "-C", "7", "--iscsi", "portal="+r.portal), make(chan struct{})
+	cmd.Env = append(os.Environ(), "TGT_IPC_SOCKET="+r.socket())
+	if err := cmd.Start(); err != nil {
+		r.t.Fatalf("tgtd doesn't start (apt-get install tgt): %v", err)
+	}
+	go func() { // ends with the process, at the latest at kill, which waits for it
+		cmd.Wait()
+		close(ended)
+	}()
+	r.cmd, r.ended = cmd, ended
+}
+
 // kill ends tgtd; a gentler signal it would ignore while it has targets.
 func (r *rig) kill() {
 	r.cmd.Process.Kill()
-	r.cmd.Wait()
+	<-r.ended
+}
+
+func (r *rig) tgtadm(words ...string) (string, error) {
+	cmd := exec.Command("tgtadm", append([]string{"-C", "7", "--lld", "iscsi"}, words...)...)
+	cmd.Env = append(os.Environ(), "TGT_IPC_SOCKET="+r.socket())
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // admin does what a person would with tgtadm.
 func (r *rig) admin(words ...string) {
 	r.t.Helper()
-	cmd := exec.Command("tgtadm", append([]string{"-C", "7", "--lld", "iscsi"}, words...)...)
-	cmd.Env = append(os.Environ(), "TGT_IPC_SOCKET="+r.socket())
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := r.tgtadm(words...); err != nil {
 		r.t.Fatalf("tgtadm %s: %v: %s", strings.Join(words, " "), err, out)
 	}
 }
@@ -182,8 +202,8 @@ func (r *rig) login(initiator, volume string) net.Conn {
 	return conn
 }
 
-// ended wants the other side to have ended a connection.
-func (r *rig) ended(conn net.Conn) {
+// isCut wants the other side to have ended a connection.
+func (r *rig) isCut(conn net.Conn) {
 	r.t.Helper()
 	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		r.t.Fatal(err)

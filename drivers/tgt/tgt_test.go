@@ -50,7 +50,7 @@ func TestVolumeMoves(t *testing.T) {
 	if _, err := d.Disconnect(ctx, drivers.Call{}, "db01-data", []string{oldName}); err != nil {
 		t.Fatal(err)
 	}
-	r.ended(session)
+	r.isCut(session)
 	connect(newName)
 	if old, other := r.sees(oldName), r.sees(newName); old != "" || !strings.Contains(other, prefix+"db01-data") || !strings.Contains(other, "Lun:1") {
 		t.Errorf("moved: the old one sees %q, the new one %q", old, other)
@@ -77,7 +77,7 @@ func TestSessionOfNobodyConnected(t *testing.T) {
 	if _, err := d.Disconnect(ctx, drivers.Call{}, "db01-data", []string{oldName}); err != nil {
 		t.Fatal(err)
 	}
-	r.ended(session)
+	r.isCut(session)
 }
 
 func TestTargetThatIsOpenToAddresses(t *testing.T) {
@@ -107,7 +107,7 @@ func TestSeveralInitiatorsOfAMachine(t *testing.T) {
 	sessions := []func(){}
 	for _, i := range []string{both[0], both[1], both[1]} {
 		c := r.login(i, "db01-data")
-		sessions = append(sessions, func() { r.ended(c) })
+		sessions = append(sessions, func() { r.isCut(c) })
 	}
 	if _, err := d.Disconnect(ctx, drivers.Call{}, "db01-data", both); err != nil {
 		t.Fatal(err)
