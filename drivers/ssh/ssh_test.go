@@ -238,6 +238,26 @@ func TestKnownHostsFile(t *testing.T) {
 	}
 }
 
+// Machines take each other's place under an address: several keys may be known
+// for it, and a revoked one is never taken.
+func TestSeveralKnownKeys(t *testing.T) {
+	s := server(t)
+	name, _, _ := strings.Cut(s.KnownHosts, " ")
+	_, other := sshtest.KeyPair(t)
+	for _, lines := range []string{s.KnownHosts + name + " " + other + "\n", "# old and new\n" + name + " " + other + "\n" + s.KnownHosts} {
+		conf := config(s)
+		conf.KnownHosts = lines
+		if _, err := open(t, conf).Find(t.Context(), "1", run(s, "well")); err != nil {
+			t.Errorf("with the lines\n%s%v", lines, err)
+		}
+	}
+	conf := config(s)
+	conf.KnownHosts += "@revoked * " + strings.TrimPrefix(s.KnownHosts, name+" ")
+	if _, err := open(t, conf).Find(t.Context(), "1", run(s, "well")); drivers.KindOf(err) != drivers.KindAuth {
+		t.Errorf("a revoked key: %v", err)
+	}
+}
+
 // A program of the machine is run with the variables of the manual.
 func TestProgramOfTheMachine(t *testing.T) {
 	s := server(t)

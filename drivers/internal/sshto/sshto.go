@@ -72,11 +72,15 @@ func New(c Config) (*Dialer, error) {
 			return nil, fmt.Errorf("option known_hosts_file: %s is no absolute path", c.KnownHostsFile)
 		}
 		d.hostKey = func(name string, remote net.Addr, key ssh.PublicKey) error {
-			cb, err := knownhosts.New(c.KnownHostsFile)
+			lines, err := os.ReadFile(c.KnownHostsFile)
 			if err != nil {
-				return fmt.Errorf("known_hosts_file: %w", err)
+				return fmt.Errorf("option known_hosts_file: %w", err)
 			}
-			return cb(name, remote, key)
+			check, err := known(string(lines))
+			if err != nil {
+				return err
+			}
+			return check(name, remote, key)
 		}
 	case strings.TrimSpace(c.KnownHosts) == "":
 		return nil, errors.New("no host keys are known: set option known_hosts to lines as of ssh-keyscan, or known_hosts_file")
@@ -87,24 +91,6 @@ func New(c Config) (*Dialer, error) {
 		}
 	}
 	return d, nil
-}
-
-// known reads lines of a known_hosts file. The parser takes only files.
-func known(lines string) (ssh.HostKeyCallback, error) {
-	dir, err := os.MkdirTemp("", "yagura-known")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "known_hosts")
-	if err := os.WriteFile(file, []byte(strings.TrimSpace(lines)+"\n"), 0o600); err != nil {
-		return nil, err
-	}
-	cb, err := knownhosts.New(file)
-	if err != nil {
-		return nil, fmt.Errorf("option known_hosts: %s", strings.ReplaceAll(err.Error(), file, "line"))
-	}
-	return cb, nil
 }
 
 // HostPort completes an address that has no port.
@@ -173,23 +159,6 @@ func (d *Dialer) algorithms(address string, remote net.Addr) []string {
 		}
 	}
 	return out
-}
-
-// noKey is a host key that is nobody's.
-type noKey struct{ ssh.PublicKey }
-
-func (noKey) Type() string    { return "none" }
-func (noKey) Marshal() []byte { return nil }
-
-func hostKeyText(err error) string {
-	var unlike *knownhosts.KeyError
-	if errors.As(err, &unlike) {
-		if len(unlike.Want) == 0 {
-			return "its host key isn't known: add it to option known_hosts, as ssh-keyscan shows it, once it is sure to be its own"
-		}
-		return "its host key isn't the known one: either it was installed anew (then change option known_hosts), or it is another machine"
-	}
-	return "its host key isn't taken: " + err.Error()
 }
 
 func (d *Dialer) errorf(k drivers.Kind, address, format string, args ...any) error {
