@@ -194,7 +194,7 @@ func (r *rig) open(address string) *Driver {
 	if address == "" {
 		address = r.tap.l.Addr().String()
 	}
-	d, err := Open(Config{Name: "lb1", Address: address, Options: map[string]string{"server": "check inter 50ms"}})
+	d, err := Open(Config{Name: "lb1", Address: address, Options: map[string]string{"server": "check inter 1s fastinter 100ms"}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
