@@ -176,6 +176,10 @@ func newSimCtlCmd() *cobra.Command {
 			}
 			return c.Load(cmd.Context(), a[0], p)
 		})
+	sub("alarm NAME ALARM FROM TO", "let an alarm of a VM server or VM change its colour in vCenter", 4,
+		func(cmd *cobra.Command, c *sim.Client, a []string) (string, error) {
+			return c.Alarm(cmd.Context(), a[0], a[1], a[2], a[3])
+		}).Long = sim.AlarmUsage
 	sub("clear", "end all delays, failures and loads, and repair what hangs", 0,
 		func(cmd *cobra.Command, c *sim.Client, _ []string) (string, error) {
 			return c.Clear(cmd.Context())

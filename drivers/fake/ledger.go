@@ -30,6 +30,8 @@ const (
 	OpReadTask   = "read-task"
 	OpReadPower  = "read-power" // through the BMC
 	OpFollow     = "follow"
+	OpEvents     = "events"
+	OpEventsEnd  = "events-end"
 )
 
 // Effect is one change of state that took place because a driver asked for it.

@@ -47,6 +47,8 @@ type World struct {
 	down         map[string]bool // systems that don't answer
 	hook         Hook
 	changed      chan struct{} // closed and replaced at each change
+	events       []drivers.Event
+	lastEvent    int64 // key of the newest event
 }
 
 // host is a physical machine: a VM server when hypervisor is set.
@@ -57,6 +59,7 @@ type host struct {
 	power       drivers.PowerState // what is true, not what a manager believes
 	crashed     bool               // powered, but nothing runs on it
 	isolated    bool               // runs, but its manager can't reach it
+	lost        bool               // the manager has told in its events that it can't reach it
 	standby     bool               // off by the manager's wish; the manager can wake it
 	stopped     bool               // off by the manager's wish; only its BMC can start it
 	maintenance bool
@@ -132,6 +135,7 @@ func (w *World) Advance(d time.Duration) {
 
 // notify wakes the followers. The caller holds mu.
 func (w *World) notify() {
+	w.postConnections()
 	close(w.changed)
 	w.changed = make(chan struct{})
 }

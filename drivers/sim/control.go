@@ -31,6 +31,9 @@ type ctlRequest struct {
 	Delay   time.Duration `json:"delay,omitempty"`
 	Times   int           `json:"times,omitempty"`
 	Percent int           `json:"percent,omitempty"`
+	Alarm   string        `json:"alarm,omitempty"`
+	From    string        `json:"from,omitempty"`
+	To      string        `json:"to,omitempty"`
 
 	// of an array's tool
 	Volume    string `json:"volume,omitempty"`
@@ -78,6 +81,7 @@ func startControl(s *Sim) (*control, error) {
 	post("delay", func(_ context.Context, q ctlRequest) (string, error) { return s.Delay(q.Op, q.Delay) })
 	post("fail", func(_ context.Context, q ctlRequest) (string, error) { return s.Fail(q.Op, q.Times) })
 	post("load", func(_ context.Context, q ctlRequest) (string, error) { return s.Load(q.Name, q.Percent) })
+	post("alarm", func(_ context.Context, q ctlRequest) (string, error) { return s.Alarm(q.Name, q.Alarm, q.From, q.To) })
 	post("clear", func(ctx context.Context, _ ctlRequest) (string, error) { return s.Clear(ctx) })
 	post("array-list", func(_ context.Context, q ctlRequest) (string, error) { return s.ArrayList(q.Name) })
 	post("array-connect", func(_ context.Context, q ctlRequest) (string, error) {
@@ -181,6 +185,11 @@ func (c *Client) ArrayDisconnect(ctx context.Context, array, volume, initiator, 
 // Load sets the load of a VM server or VM, in percent.
 func (c *Client) Load(ctx context.Context, name string, percent int) (string, error) {
 	return c.post(ctx, "load", ctlRequest{Name: name, Percent: percent})
+}
+
+// Alarm lets an alarm of a VM server or VM change its colour.
+func (c *Client) Alarm(ctx context.Context, name, alarm, from, to string) (string, error) {
+	return c.post(ctx, "alarm", ctlRequest{Name: name, Alarm: alarm, From: from, To: to})
 }
 
 // Clear ends all faults.

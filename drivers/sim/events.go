@@ -69,14 +69,6 @@ func (v *vcenter) vmName(ctx *simulator.Context, vm *simulator.VirtualMachine) (
 	return name
 }
 
-// Alarms of vCenter's default set that the simulator changes, under the names
-// that the manual's event table knows (events_vmware, "Host connection state").
-const (
-	alarmConnection = "Host connection state"
-	alarmHostCPU    = "Host CPU Usage"
-	alarmVMCPU      = "Virtual Machine CPU Usage"
-)
-
 // alarmEventID is the EventEx that makes vcsim change an alarm's state.
 func alarmEventID(alarm string, to types.ManagedEntityStatus) string {
 	return fmt.Sprintf("yagura.sim.alarm.%s.%s", alarm, to)
@@ -84,13 +76,10 @@ func alarmEventID(alarm string, to types.ManagedEntityStatus) string {
 
 func (v *vcenter) addAlarms() error {
 	m := v.reg.AlarmManager()
-	for _, a := range []struct{ name, kind string }{
-		{alarmConnection, "HostSystem"}, {alarmHostCPU, "HostSystem"}, {alarmVMCPU, "VirtualMachine"},
-	} {
+	for _, a := range defaultAlarms {
 		or := &types.OrAlarmExpression{}
-		for _, to := range []types.ManagedEntityStatus{
-			types.ManagedEntityStatusRed, types.ManagedEntityStatusYellow, types.ManagedEntityStatusGreen,
-		} {
+		for _, colour := range alarmColours {
+			to := types.ManagedEntityStatus(colour)
 			or.Expression = append(or.Expression, &types.EventAlarmExpression{
 				EventType: "EventEx", EventTypeId: alarmEventID(a.name, to), ObjectType: a.kind, Status: to,
 			})

@@ -72,6 +72,7 @@ func (v *vcenter) hostLost(m *machine, seen types.HostSystemPowerState) {
 	}
 	event := v.hostEvent(host, "the host doesn't respond")
 	v.post(ctx, &types.HostConnectionLostEvent{HostEvent: event})
+	v.vmConnections(ctx, host, false)
 	v.alarm(ctx, alarmConnection, event.Event, host, host.Name, types.ManagedEntityStatusGreen, types.ManagedEntityStatusRed)
 }
 
@@ -87,6 +88,7 @@ func (v *vcenter) hostBack(m *machine) {
 	v.showHostLoad(ctx, host)
 	event := v.hostEvent(host, "connected")
 	v.post(ctx, &types.HostConnectedEvent{HostEvent: event})
+	v.vmConnections(ctx, host, true)
 	v.alarm(ctx, alarmConnection, event.Event, host, host.Name, types.ManagedEntityStatusRed, types.ManagedEntityStatusGreen)
 }
 

@@ -16,6 +16,7 @@ const (
 	DefaultTimeout      = 30 * time.Second // of one request
 	DefaultWait         = 30 * time.Second // of one wait for updates
 	DefaultFailoverWait = time.Second      // see Config.FailoverWait
+	DefaultEventPause   = time.Second      // between two looks for new events
 )
 
 // Config says which vCenter and how to reach it.
@@ -47,6 +48,9 @@ type Config struct {
 	// record of a VM whose server is dead, before it leaves that task running;
 	// 0: DefaultFailoverWait.
 	FailoverWait time.Duration
+	// EventPause is the time between two looks for new events in Events; 0:
+	// DefaultEventPause.
+	EventPause time.Duration
 }
 
 // prepare checks the configuration, fills in the defaults and returns the
@@ -75,6 +79,7 @@ func (c *Config) prepare() (*url.URL, *tls.Config, error) {
 	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
 	c.Wait = orDefault(c.Wait, DefaultWait)
 	c.FailoverWait = orDefault(c.FailoverWait, DefaultFailoverWait)
+	c.EventPause = orDefault(c.EventPause, DefaultEventPause)
 	t, err := trust.Server{CAFile: c.CAFile, CAs: c.CAs, Thumbprint: c.Thumbprint, Insecure: c.Insecure}.Config(u.Hostname())
 	return u, t, err
 }

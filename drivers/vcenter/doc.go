@@ -1,5 +1,6 @@
 // Package vcenter drives a VMware vCenter Server (vSphere Web Services API,
-// through govmomi). It implements drivers.Hypervisor.
+// through govmomi). It implements drivers.Hypervisor, drivers.Personalizer and
+// drivers.EventSource.
 //
 // A VM is known by its instance UUID (config.instanceUuid), the identity that
 // vCenter itself keeps unique; the BIOS UUID may repeat when files were copied
