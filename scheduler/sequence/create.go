@@ -18,9 +18,9 @@ import (
 
 // Names of the steps that bring a VM into a group [1.11.6, 1.11.8].
 const (
-	nameAssignHost = "assign-host-setting"
-	nameCreateVM   = planning.StepCreateVM
-	nameCollectVM  = "collect-machine-info"
+	nameAssignHost  = "assign-host-setting"
+	nameCreateVM    = planning.StepCreateVM
+	nameCollectInfo = "collect-machine-info"
 
 	argHost  = "host" // group/name of the host setting
 	argModel = "model"
@@ -187,7 +187,7 @@ func planCreateAs(r fsm.Reader, j *schema.Job, model string, host *schema.Host) 
 	}
 	p.add(nameAssignHost, vm, args())
 	p.add(nameCreateVM, vm, args(argWhy, why))
-	p.add(nameCollectVM, vm, args())
+	p.add(nameCollectInfo, vm, args())
 	p.add(nameUpdate, vm, args())
 	s := side{&schema.Machine{Name: vm, Kind: schema.MachineVM}, c.group, host, c.model.Name}
 	p.register(nameRegisterDPM, s)
@@ -385,7 +385,7 @@ func vmIdentity(e *Env) (drivers.Identity, error) {
 
 // collectVM reads what the new VM has become and makes its row.
 var collectVM = &Step{
-	Name: nameCollectVM,
+	Name: nameCollectInfo,
 	Act: &Act{Do: func(ctx context.Context, e *Env) (drivers.Task, error) {
 		h, err := e.hypervisor(ctx)
 		if err != nil {

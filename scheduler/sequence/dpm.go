@@ -35,17 +35,24 @@ var registerDPM = &Step{
 				WithHint("give its first NIC an address, then: pvmutl job resume %s", e.Job.Id)
 		}
 		e.set(argAddress, address)
-		return editMachine(tx, e.Step.Target, func(m *schema.Machine) { m.Address = address })
+		return register(tx, e)
 	},
 	UndoCommit: unregister,
 }
 
 var unregisterDPM = &Step{
-	Name:   nameUnregisterDPM,
-	Commit: unregister,
-	UndoCommit: func(tx *fsm.Tx, e *Env) error {
-		return editMachine(tx, e.Step.Target, func(m *schema.Machine) { m.Address = e.arg(argAddress) })
-	},
+	Name:       nameUnregisterDPM,
+	Commit:     unregister,
+	UndoCommit: register,
+}
+
+// register keeps an address that was set by hand.
+func register(tx *fsm.Tx, e *Env) error {
+	return editMachine(tx, e.Step.Target, func(m *schema.Machine) {
+		if m.Address == "" {
+			m.Address = e.arg(argAddress)
+		}
+	})
 }
 
 func unregister(tx *fsm.Tx, e *Env) error {

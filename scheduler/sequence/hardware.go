@@ -16,7 +16,7 @@ import (
 // contradicts the machine's row is explained and not merged: the management
 // controller may be another machine's.
 var collectHardware = &Step{
-	Name: nameCollectVM, Variant: variantPhysical,
+	Name: nameCollectInfo, Variant: variantPhysical,
 	Act: &Act{Do: func(ctx context.Context, e *Env) (drivers.Task, error) {
 		h, err := e.Drivers.Hardware(ctx, e.Step.Target)
 		var info drivers.HardwareInfo

@@ -85,7 +85,7 @@ func (p *Plan) recreate(r fsm.Reader, m, to *schema.Machine) error {
 	}
 	p.add(nameDeleteVM, m.Name, machineArgs(m))
 	p.add(nameCreateVM, m.Name, c.args(to, fsm.GroupKey(m.Group, m.Host), ""))
-	p.add(nameCollectVM, m.Name, c.args(to, fsm.GroupKey(m.Group, m.Host), ""))
+	p.add(nameCollectInfo, m.Name, c.args(to, fsm.GroupKey(m.Group, m.Host), ""))
 	return nil
 }
 

@@ -20,8 +20,6 @@ const (
 	graceReplaced = 15 * time.Second
 
 	partForce = "force"
-
-	argFence = "fence" // "true": off must be proven
 )
 
 // bmcPower reads the power of the step's machine at its management controller.

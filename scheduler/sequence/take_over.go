@@ -120,11 +120,11 @@ func (p *Plan) putIn(r fsm.Reader, s side, distribute bool, result string) error
 	p.monitor(nameRegisterMonitoring, s)
 	switch {
 	case s.m.Kind != schema.MachinePhysical:
-		p.leaveOut(nameCollectVM, s.m.Name, "its manager tells what it is")
+		p.leaveOut(nameCollectInfo, s.m.Name, "its manager tells what it is")
 	case s.m.Bmc == nil:
-		p.leaveOut(nameCollectVM, s.m.Name, "it has no management controller that could tell what it is")
+		p.leaveOut(nameCollectInfo, s.m.Name, "it has no management controller that could tell what it is")
 	default:
-		p.add(nameCollectVM, s.m.Name, s.args(argVariant, variantPhysical))
+		p.add(nameCollectInfo, s.m.Name, s.args(argVariant, variantPhysical))
 	}
 	p.add(nameUpdate, s.m.Name, s.args(argResult, result))
 	if err := p.balance(r, nameLBAdd, s); err != nil {
