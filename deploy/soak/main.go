@@ -27,6 +27,7 @@ var campaigns = []struct {
 	{"two-of-three-down", twoDown},
 	{"each-manager-faulted", eachManager},
 	{"next-step-after-kill", nextStep},
+	{"replacement-at-each-step", replacements},
 }
 
 func main() {
