@@ -193,3 +193,72 @@ func cancelAt(t *testing.T, c schedulertest.Case, number int32) {
 	}
 	sound(t, r)
 }
+
+// A move by several ways goes on at the first one that failed, and what came
+// after it is done again.
+func TestResumedMove(t *testing.T) {
+	for _, byMove := range []bool{false, true} {
+		r := schedulertest.New(t)
+		r.World.Inject(fake.Fault{Op: fake.OpMigrate, Mode: fake.FailTask, Times: 1})
+		r.World.Inject(fake.Fault{Op: fake.OpMove, Mode: fake.FailTask, Times: 1})
+		r.Start()
+		id := r.Queue(func(tx *fsm.Tx) ([]string, error) {
+			return fsm.RequestMigrateVM(tx, fsm.MigrateVM{Group: "web", Host: "web01", VMServer: "esx02", Move: byMove})
+		})[0]
+		if j := r.Wait(id); j.State != schema.JobFailed {
+			t.Fatalf("it is %s\n%s", j.State, r.Dump())
+		}
+		r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.ResumeJob(tx, id, "") })
+		r.MustSucceed(id)
+		if m := r.Machine("web01"); m.VmServer != "esx02" || m.Power != schema.PowerOn || m.Status != schema.StatusReady {
+			t.Errorf("web01: %v\n%s", m, r.Dump())
+		}
+	}
+}
+
+// A job that waits for a person's word can be cancelled: all is as before.
+func TestCancelWhileParked(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.SetPort(schedulertest.SwitchSystem, "p1", vlanOfDB, 130)
+	dead("ph01")(r)
+	before := essence(r)
+	r.Start()
+	id := r.Queue(replace("db01"))[0]
+	if j := r.Wait(id); j.State != schema.JobParked {
+		t.Fatalf("it is %s", j.State)
+	}
+	cancel(r, id)
+	r.Until("the end", func(*fsm.View) bool { return r.Job(id).State == schema.JobCancelled })
+	if d := difference(essence(r), before); d != "" {
+		t.Errorf("it isn't as before:\n%s\n%s", d, r.Dump())
+	}
+	sound(t, r)
+}
+
+// What can't be taken back stops the rest: the old machine gets nothing back
+// while the new one may run. The next rollback goes on with it.
+func TestRollbackStopsAtWhatCannotBeUndone(t *testing.T) {
+	r := schedulertest.New(t)
+	before := essence(r)
+	r.World.Inject(fake.Fault{Op: fake.OpVLANAdd, Object: "p3 110", Mode: fake.FailTask, Times: 1})
+	r.World.Inject(fake.Fault{Op: "host-power-off", Object: "ph03", Mode: fake.FailTask, Times: 1})
+	r.Start()
+	id := r.Queue(replace("db01"))[0]
+	if j := r.Wait(id); j.State != schema.JobFailed {
+		t.Fatalf("it is %s", j.State)
+	}
+	r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.RollbackJob(tx, id) })
+	r.Until("the rollback to fail", func(*fsm.View) bool { return r.Job(id).State == schema.JobFailed })
+	if m := r.Machine("ph03"); m.Host != "db01" || m.Status != schema.StatusAbnormal || !strings.Contains(m.StatusReason, "pvmutl job rollback "+id) {
+		t.Errorf("ph03: %v\n%s", m, r.Dump())
+	}
+	if r.World.Count(fake.OpConnect, "vol-db01 "+schedulertest.InitiatorOf("ph01")) != 0 {
+		t.Error("the old machine has its volume back")
+	}
+	r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.RollbackJob(tx, id) })
+	r.Until("the second rollback", func(*fsm.View) bool { return r.Job(id).State == schema.JobCancelled })
+	if d := difference(essence(r), before); d != "" {
+		t.Errorf("it isn't as before:\n%s\n%s", d, r.Dump())
+	}
+	sound(t, r)
+}

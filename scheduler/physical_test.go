@@ -199,3 +199,23 @@ var slowOps = []string{
 }
 
 func TestPhysicalCrashEverywhere(t *testing.T) { crashEverywhere(t, physicalCases) }
+
+// Managers die while a failed replacement goes on, or is taken back.
+func TestCrashEverywhereAfterAFailure(t *testing.T) {
+	hasFailed := func(r *schedulertest.Rig) {
+		r.World.Inject(fake.Fault{Op: "host-power-on", Object: "ph03", Mode: fake.FailTask, Times: 1})
+		r.Start()
+		r.Wait(r.Queue(replace("db01"))[0])
+		r.Stop()
+	}
+	crashEverywhere(t, map[string]schedulertest.Case{
+		"TakeOverMachine resumed": {
+			Setup:   hasFailed,
+			Request: func(tx *fsm.Tx) ([]string, error) { return []string{"00001"}, fsm.ResumeJob(tx, "1", "") },
+		},
+		"TakeOverMachine rolled back": {
+			Setup: hasFailed, State: schema.JobCancelled,
+			Request: func(tx *fsm.Tx) ([]string, error) { return []string{"00001"}, fsm.RollbackJob(tx, "1") },
+		},
+	})
+}
