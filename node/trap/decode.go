@@ -64,10 +64,11 @@ const (
 	SpoolFull      Reason = "spool-full"      // the leader hasn't taken events for too long
 	Rejected       Reason = "rejected"        // the leader refused the event for good
 	Ignored        Reason = "ignored"         // a rule says so
+	Overflown      Reason = "socket-overflow" // by the kernel: the socket's buffer was full
 )
 
 // Reasons are all reasons.
-var Reasons = []Reason{Malformed, UnknownVersion, NoNotification, BadCommunity, Unauthorized, OutOfWindow, RateLimited, SpoolFull, Rejected, Ignored}
+var Reasons = []Reason{Malformed, UnknownVersion, NoNotification, BadCommunity, Unauthorized, OutOfWindow, RateLimited, SpoolFull, Rejected, Ignored, Overflown}
 
 // DecodeError says why a datagram is dropped. Reply, when not nil, goes to the
 // sender: v3's way to tell engine id and time.

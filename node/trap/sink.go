@@ -9,32 +9,33 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
 	"yagura/fsm/schema"
 )
 
 const (
-	socketBuffer = 32 << 20
-	maxDatagram  = 65535
 	// maxBatch is how many events go to the leader at once.
-	maxBatch = 256
+	maxBatch = 1024
 	// maxBatchBytes keeps a batch well below what the leader takes in one write.
 	maxBatchBytes = 2 << 20
 	deliverWait   = 10 * time.Second
 	minBackoff    = 20 * time.Millisecond
 	maxBackoff    = time.Second
-	// syncPause gathers what comes in a burst into one fsync. What the leader
-	// has recorded meanwhile needs none.
-	syncPause = 10 * time.Millisecond
+	// gatherPause is the least time between deliveries of traps only: nobody
+	// waits for an answer to them, and many at once cost far less. Informs wait
+	// for nothing.
+	gatherPause = 50 * time.Millisecond
+	// spoolPause is how long a trap may wait for the leader before it goes to the
+	// spool. What is recorded until then needs no disk of ours: a majority has it.
+	spoolPause = 100 * time.Millisecond
 )
 
 // Deliver hands events to the leader, in the order of their sequence numbers,
@@ -62,7 +63,7 @@ type Options struct {
 // flight at a time; one makes the spool durable. Close waits for them.
 type Sink struct {
 	opt     Options
-	conn    *net.UDPConn
+	socket  *socket
 	decoder *Decoder
 	spool   *spool
 	limiter *limiter
@@ -74,22 +75,26 @@ type Sink struct {
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	more   chan struct{} // a token: something waits to be delivered
-	dirty  chan struct{} // a token: something waits to be made durable
+	more   chan struct{} // a token: the line isn't empty any more
+	urgent chan struct{} // a token: the line has what mustn't wait
+	dirty  chan struct{} // a token: a trap isn't in the spool
 	kick   chan struct{} // a token: try the leader again now
 
-	mu       sync.Mutex // guards all below
-	pending  []*item    // by sequence; those in flight are the first ones
-	bytes    int64      // of pending
-	sequence uint64     // the last one given
-	window   *window
+	mu        sync.Mutex // guards all below
+	pending   []*item    // by sequence; those in flight are the first ones
+	informs   int        // among them
+	bytes     int64      // of pending
+	sequence  uint64     // the last one given
+	unspooled []*item    // traps that aren't in the spool, by sequence
+	window    *window
 }
 
 // item is an event that isn't recorded yet.
 type item struct {
-	event  *schema.Event // not mapped yet
-	size   int64
-	inform *inform // nil: a trap, which is spooled
+	event    *schema.Event // not mapped yet
+	size     int64
+	inform   *inform // nil: a trap, which is spooled
+	recorded bool
 }
 
 // Open opens the socket and starts to receive. Errors are plain: the address
@@ -103,7 +108,7 @@ func Open(opt Options) (*Sink, error) {
 	}
 	s := &Sink{
 		opt: opt, log: opt.Log, limiter: newLimiter(opt.Rate, opt.Burst), drops: map[Reason]*atomic.Uint64{},
-		more: make(chan struct{}, 1), dirty: make(chan struct{}, 1), kick: make(chan struct{}, 1), window: newWindow(),
+		more: make(chan struct{}, 1), urgent: make(chan struct{}, 1), dirty: make(chan struct{}, 1), kick: make(chan struct{}, 1), window: newWindow(),
 	}
 	for _, r := range Reasons {
 		s.drops[r] = new(atomic.Uint64)
@@ -129,7 +134,7 @@ func Open(opt Options) (*Sink, error) {
 		s.push(&item{event: e, size: int64(proto.Size(e))})
 		s.sequence = max(s.sequence, e.Sequence)
 	}
-	if s.conn, err = listen(opt.Bind, opt.Port); err != nil {
+	if s.socket, err = listen(opt.Bind, opt.Port); err != nil {
 		return nil, errors.Join(err, s.spool.close())
 	}
 	if len(left) > 0 {
@@ -139,32 +144,16 @@ func Open(opt Options) (*Sink, error) {
 	s.cancel = cancel
 	s.wg.Go(s.readLoop)
 	s.wg.Go(func() { s.deliverLoop(ctx) })
-	s.wg.Go(func() { s.syncLoop(ctx) })
+	s.wg.Go(func() { s.spoolLoop(ctx) })
 	return s, nil
 }
 
-// listen opens the socket with a receive buffer that takes a storm.
-func listen(bind string, port int) (*net.UDPConn, error) {
-	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) {
-			// Above the system's limit where we may, up to it elsewhere.
-			if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, socketBuffer) != nil {
-				_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, socketBuffer)
-			}
-		})
-	}}
-	c, err := lc.ListenPacket(context.Background(), "udp", net.JoinHostPort(bind, strconv.Itoa(port)))
-	if err != nil {
-		return nil, err
-	}
-	return c.(*net.UDPConn), nil
-}
-
 // Addr is the address of the socket.
-func (s *Sink) Addr() netip.AddrPort { return s.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
+func (s *Sink) Addr() netip.AddrPort { return s.socket.addr() }
 
-// Received is how many datagrams came in.
-func (s *Sink) Received() uint64 { return s.received.Load() }
+// Received is how many datagrams came in, those included that the kernel
+// dropped before they could be read.
+func (s *Sink) Received() uint64 { return s.received.Load() + s.socket.overflown() }
 
 // Duplicates is how many retransmissions of informs came in.
 func (s *Sink) Duplicates() uint64 { return s.duplicates.Load() }
@@ -176,10 +165,13 @@ func (s *Sink) Waiting() int {
 	return len(s.pending)
 }
 
-// Dropped is how many notifications were dropped, by reason; those never
-// dropped for are left out.
+// Dropped is how many notifications were dropped, by reason, those included
+// that the kernel dropped; those never dropped for are left out.
 func (s *Sink) Dropped() map[string]uint64 {
 	out := map[string]uint64{}
+	if n := s.socket.overflown(); n > 0 {
+		out[string(Overflown)] = n
+	}
 	for r, n := range s.drops {
 		if n := n.Load(); n > 0 {
 			out[string(r)] = n
@@ -202,35 +194,36 @@ func token(ch chan struct{}) {
 // senders of informs that got no answer send them to somebody else.
 func (s *Sink) Close() error {
 	s.cancel()
-	err := s.conn.Close()
+	err := s.socket.close()
 	s.wg.Wait()
-	return errors.Join(err, s.spool.close())
+	return errors.Join(err, s.spoolWaiting(), s.spool.close())
 }
 
 func (s *Sink) readLoop() {
-	buf := make([]byte, maxDatagram)
 	for {
-		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
+		err := s.socket.read(func(datagram []byte, from netip.AddrPort) {
+			s.received.Add(1)
+			if reason, reply := s.take(datagram, from); reason != "" {
+				s.drops[reason].Add(1)
+				s.reply(reply, from)
+			}
+		})
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil {
-			continue // an ICMP error of an earlier answer, for one
-		}
-		s.received.Add(1)
-		if reason, reply := s.take(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port())); reason != "" {
-			s.drops[reason].Add(1)
-			s.reply(reply, from)
-		}
+		// Any other error is that of an earlier answer, such as an ICMP message.
 	}
 }
 
 func (s *Sink) reply(b []byte, to netip.AddrPort) {
-	if b == nil {
-		return
+	if b != nil {
+		s.send([]answer{{b, to}})
 	}
-	if _, err := s.conn.WriteToUDPAddrPort(b, to); err != nil && !errors.Is(err, net.ErrClosed) {
-		s.log.Debug("no answer to an inform", "to", to, "err", err) // the sender asks again
+}
+
+func (s *Sink) send(answers []answer) {
+	if err := s.socket.write(answers); err != nil && !errors.Is(err, net.ErrClosed) {
+		s.log.Debug("no answer to an inform", "err", err) // the sender asks again
 	}
 }
 
@@ -269,8 +262,9 @@ func (s *Sink) take(datagram []byte, from netip.AddrPort) (Reason, []byte) {
 	return s.enqueue(raw(n, from, now), in), nil
 }
 
-// enqueue numbers an event and puts it in line. A trap goes to the spool, too;
-// an inform doesn't: its sender keeps it until it is answered.
+// enqueue numbers an event and puts it in line. A trap goes to the spool, too,
+// unless it is recorded soon; an inform doesn't: its sender keeps it until it is
+// answered.
 func (s *Sink) enqueue(e *schema.Event, in *inform) Reason {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -280,16 +274,13 @@ func (s *Sink) enqueue(e *schema.Event, in *inform) Reason {
 	}
 	s.sequence++
 	e.Sequence = s.sequence
-	if in == nil {
-		if err := s.spool.append(e); err != nil {
-			s.log.Error("a trap can't be spooled", "err", err)
-			return SpoolFull
-		}
-		token(s.dirty)
-	} else {
+	i := &item{event: e, size: size, inform: in}
+	if in != nil {
 		s.window.add(in)
+	} else if s.unspooled = append(s.unspooled, i); len(s.unspooled) == 1 {
+		token(s.dirty)
 	}
-	s.push(&item{event: e, size: size, inform: in})
+	s.push(i)
 	return ""
 }
 
@@ -297,11 +288,19 @@ func (s *Sink) enqueue(e *schema.Event, in *inform) Reason {
 func (s *Sink) push(i *item) {
 	s.pending = append(s.pending, i)
 	s.bytes += i.size
-	token(s.more)
+	if i.inform != nil {
+		s.informs++
+	}
+	if len(s.pending) == 1 {
+		token(s.more)
+	}
+	if s.informs == 1 || len(s.pending) == maxBatch {
+		token(s.urgent)
+	}
 }
 
-// syncLoop makes the spool durable, many traps at a time.
-func (s *Sink) syncLoop(ctx context.Context) {
+// spoolLoop makes the traps durable that the leader doesn't take.
+func (s *Sink) spoolLoop(ctx context.Context) {
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
@@ -310,16 +309,33 @@ func (s *Sink) syncLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		t.Reset(syncPause)
+		t.Reset(spoolPause)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			return
 		}
-		if err := s.spool.sync(); err != nil {
-			s.log.Error("trap spool isn't durable", "err", err)
+		if err := s.spoolWaiting(); err != nil {
+			s.log.Error("traps that wait for the leader aren't durable", "err", err)
 		}
 	}
+}
+
+// spoolWaiting writes the traps to the spool that aren't recorded yet.
+func (s *Sink) spoolWaiting() error {
+	s.mu.Lock()
+	items := s.unspooled
+	s.unspooled = nil
+	items = slices.DeleteFunc(items, func(i *item) bool { return i.recorded })
+	s.mu.Unlock()
+	if len(items) == 0 {
+		return nil
+	}
+	var err error
+	for _, i := range items {
+		err = errors.Join(err, s.spool.append(i.event))
+	}
+	return errors.Join(err, s.spool.sync())
 }
 
 // deliverLoop sends batches to the leader, one in flight: what comes meanwhile
@@ -327,7 +343,11 @@ func (s *Sink) syncLoop(ctx context.Context) {
 func (s *Sink) deliverLoop(ctx context.Context) {
 	backoff := minBackoff
 	size := maxBatch
+	var last time.Time // delivery
 	for {
+		if !s.gather(ctx, last) {
+			return
+		}
 		batch := s.batch(size)
 		if len(batch) == 0 {
 			select {
@@ -337,6 +357,7 @@ func (s *Sink) deliverLoop(ctx context.Context) {
 			}
 			continue
 		}
+		last = time.Now()
 		err := s.deliver(ctx, batch)
 		if ctx.Err() != nil && err != nil {
 			return
@@ -366,6 +387,32 @@ func (s *Sink) deliverLoop(ctx context.Context) {
 		t.Stop()
 		backoff = min(2*backoff, maxBackoff)
 	}
+}
+
+// gather lets traps gather, if nothing else is in line; false when ctx ended.
+func (s *Sink) gather(ctx context.Context, last time.Time) bool {
+	pause := gatherPause - time.Since(last)
+	s.mu.Lock()
+	wait := pause > 0 && len(s.pending) > 0 && len(s.pending) < maxBatch && s.informs == 0
+	if wait {
+		select { // a token of what is gone
+		case <-s.urgent:
+		default:
+		}
+	}
+	s.mu.Unlock()
+	if !wait {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.urgent:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 var errNoRules = schema.Errorf(schema.KindUnavailable, "manager", "it doesn't have the mapping rules yet")
@@ -415,17 +462,15 @@ func (s *Sink) batch(limit int) []*item {
 
 // recorded takes what is recorded out of line and answers the informs of it.
 func (s *Sink) recorded(sequence uint64) {
-	type answer struct {
-		bytes []byte
-		to    netip.AddrPort
-	}
 	var answers []answer
 	s.mu.Lock()
 	n := 0
 	for n < len(s.pending) && s.pending[n].event.Sequence <= sequence {
 		it := s.pending[n]
 		s.bytes -= it.size
+		it.recorded = true
 		if it.inform != nil {
+			s.informs--
 			it.inform.done = true
 			answers = append(answers, answer{it.inform.answer, it.inform.key.from})
 		}
@@ -433,14 +478,12 @@ func (s *Sink) recorded(sequence uint64) {
 		n++
 	}
 	s.pending = s.pending[n:]
-	// Under the lock: a trap that comes now must not be taken for a recorded one.
-	err := s.spool.done(sequence)
 	s.mu.Unlock()
-	if err != nil {
+	if err := s.spool.done(sequence); err != nil {
 		s.log.Error("trap spool", "err", err)
 	}
-	for _, a := range answers {
-		s.reply(a.bytes, a.to)
+	if len(answers) > 0 {
+		s.send(answers)
 	}
 }
 
@@ -452,6 +495,7 @@ func (s *Sink) reject(it *item, err error) {
 	if it.inform != nil {
 		s.window.forget(it.inform)
 		it.inform = nil
+		s.informs--
 	}
 	s.mu.Unlock()
 	s.recorded(it.event.Sequence)
