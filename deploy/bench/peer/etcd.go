@@ -67,7 +67,7 @@ func (e *Etcd) startMember(i int, state, peers string) error {
 	return nil
 }
 
-// restart starts a member again on its data.
+// Restart starts a member again on its data.
 func (e *Etcd) Restart(i int) error {
 	var peers []string
 	for j, ip := range e.ips {
@@ -84,7 +84,7 @@ func (e *Etcd) Client(members ...int) (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{Endpoints: eps, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
 }
 
-// leader finds the member that leads.
+// Leader finds the member that leads.
 func (e *Etcd) Leader(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -125,7 +125,7 @@ func (e *Etcd) Stop() {
 	}
 }
 
-// put writes one value of 200 bytes under one of 1,000 keys.
+// EtcdPut writes one value of 200 bytes under one of 1,000 keys.
 func EtcdPut(c *clientv3.Client) Write {
 	val := strings.Repeat("v", 200)
 	return func(ctx context.Context, n int) error {
