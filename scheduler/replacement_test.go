@@ -211,6 +211,50 @@ func TestContradictingHardware(t *testing.T) {
 	}
 }
 
+// A substitute of another specification runs as the model that it is of, with
+// that model's software.
+func TestReplacementByAnotherModel(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.AddScenario(schedulertest.DistSystem, "for-big")
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		for _, m := range []*schema.Model{
+			{Group: "db", Name: "server", Kind: schema.MachinePhysical, ModelName: "fake"},
+			{Group: "db", Name: "big", Kind: schema.MachinePhysical, ModelName: "big", Software: &schema.SoftwareSlots{Run: []string{"for-big"}}},
+		} {
+			if err := fsm.Models.Put(tx, m); err != nil {
+				return err
+			}
+		}
+		return fsm.SoftwareItems.Put(tx, &schema.Software{Name: "for-big", Kind: schema.SoftwareScenario, Subsystem: schedulertest.DistSystem})
+	})
+	edit(r, "ph03", func(m *schema.Machine) { m.ModelName = "big" })
+	r.Start()
+	r.MustSucceed(r.Queue(replace("db01"))...)
+	if m := r.Machine("ph03"); m.Model != "big" || r.World.Count(fake.OpDistribute, "for-big ph03") != 1 {
+		t.Errorf("ph03: %v\n%s", m, r.Dump())
+	}
+}
+
+// A physical machine that doesn't listen is forced off once its time is over.
+func TestPhysicalPower(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.NoOS("ph01")
+	r.Start()
+	begun := r.Clock.Now()
+	r.MustSucceed(r.Queue(power("shutdown", "db", "db01"))...)
+	if took := r.Clock.Now().Sub(begun); r.World.Count("host-power-off", "ph01") != 1 || r.Machine("ph01").Power != schema.PowerOff || took < 3*time.Minute || took > 4*time.Minute {
+		t.Errorf("after %s: %s", took, r.Dump())
+	}
+	r.MustSucceed(r.Queue(power("poweron", "db", "db01"))...)
+	if r.World.Count("host-power-on", "ph01") != 1 || r.Machine("ph01").Power != schema.PowerOn {
+		t.Error(r.Dump())
+	}
+	r.MustSucceed(r.Queue(power("shutdown", "db", "db02"))...)
+	if r.World.Count("host-shutdown", "ph02") != 1 || r.World.Count("host-power-off", "ph02") != 0 {
+		t.Error(r.Dump())
+	}
+}
+
 // A node's connections get their time, and no more.
 func TestDrain(t *testing.T) {
 	r := schedulertest.New(t)

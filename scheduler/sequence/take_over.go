@@ -1,6 +1,7 @@
 package sequence
 
 import (
+	"slices"
 	"strings"
 
 	"yagura/fsm"
@@ -50,6 +51,22 @@ func planTakeOver(r fsm.Reader, j *schema.Job) (*Plan, error) {
 		Description = sub.Name + " becomes " + from.key() + " in the place of " + old.Name
 	p.stopFirst(to)
 	return p, p.putIn(r, to, true, sub.Name+" runs as "+from.key()+" in the place of "+old.Name)
+}
+
+// substituteModel is what a substitute runs as: the old machine's model if it
+// is one of that, else the group's first that it is one of [1.11.4].
+func substituteModel(r fsm.Reader, old, sub *schema.Machine) string {
+	fits := func(mo *schema.Model) bool {
+		return mo.Kind == sub.Kind && (mo.ModelName == "" || mo.ModelName == sub.ModelName)
+	}
+	models := fsm.GroupModels(r, old.Group)
+	if i := slices.IndexFunc(models, func(mo *schema.Model) bool { return mo.Name == old.Model && fits(mo) }); i >= 0 {
+		return old.Model
+	}
+	if i := slices.IndexFunc(models, fits); i >= 0 {
+		return models[i].Name
+	}
+	return old.Model
 }
 
 // stillRuns is the machine of the job, if it still runs where the request saw
