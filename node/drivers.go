@@ -295,8 +295,7 @@ func (d *rowDrivers) bmc(machine string) (access, bool) {
 	return a, true
 }
 
-// prepare opens the secrets and gathers the authorities: those of the row,
-// else the operating system's and the cluster's own.
+// prepare opens the secrets and gathers the authorities.
 func (d *rowDrivers) prepare(a *access, password, key []byte) error {
 	plain, err := d.store.Sealer().Open(password)
 	if err != nil {
@@ -307,18 +306,26 @@ func (d *rowDrivers) prepare(a *access, password, key []byte) error {
 		return err
 	}
 	a.key = string(plain)
-	if a.ca != "" {
-		a.cas = x509.NewCertPool()
-		if !a.cas.AppendCertsFromPEM([]byte(a.ca)) {
-			return errors.New("its ca holds no certificate in PEM")
+	a.cas, err = authorities(a.ca, d.ca)
+	return err
+}
+
+// authorities are those that a row names, in PEM, else the operating system's
+// and the cluster's own.
+func authorities(named string, cluster []byte) (*x509.CertPool, error) {
+	if named != "" {
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM([]byte(named)) {
+			return nil, errors.New("its ca holds no certificate in PEM")
 		}
-		return nil
+		return pool, nil
 	}
-	if a.cas, err = x509.SystemCertPool(); err != nil {
-		a.cas = x509.NewCertPool()
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
 	}
-	a.cas.AppendCertsFromPEM(d.ca)
-	return nil
+	pool.AppendCertsFromPEM(cluster)
+	return pool, nil
 }
 
 // goodbye ends a connection beside the caller.

@@ -26,7 +26,9 @@ func (n *Node) schedule(ctx context.Context, term uint64) error {
 		d = newRowDrivers(n.store, n.ident.CAPEM, n.runsAccess(), n.log)
 	}
 	defer d.Close()
-	return scheduler.New(scheduler.Config{Store: n.store, Drivers: d, Node: n.id, Log: n.log, Meter: &n.meter}).Run(ctx, term)
+	return scheduler.New(scheduler.Config{
+		Store: n.store, Drivers: d, Notifiers: notifiers{n.store, n.ident.CAPEM, n.id}, Node: n.id, Log: n.log, Meter: &n.meter,
+	}).Run(ctx, term)
 }
 
 // housekeeping lets rows past their retention go, and raises the feature level

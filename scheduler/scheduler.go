@@ -23,9 +23,11 @@ type Drivers = sequence.Drivers
 type Config struct {
 	Store   *fsm.Store
 	Drivers Drivers
-	Node    string       // this manager's id
-	Log     *slog.Logger // nil: slog.Default
-	Clock   Clock        // nil: the machine's
+	// Notifiers sends what waits in the outbox; nil: it goes on waiting.
+	Notifiers Notifiers
+	Node      string       // this manager's id
+	Log       *slog.Logger // nil: slog.Default
+	Clock     Clock        // nil: the machine's
 	// MaxJobs is how many jobs run side by side; 0 means 64.
 	MaxJobs int
 	// Meter takes the measured loads; whoever else plans may read it. nil: one of its own.
@@ -68,6 +70,9 @@ func (s *Scheduler) Run(ctx context.Context, term uint64) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { t.dispatch(ctx) })
 	wg.Go(func() { t.intake(ctx) })
+	if s.cfg.Notifiers != nil {
+		wg.Go(func() { t.notify(ctx) })
+	}
 	if !s.cfg.NoFollow {
 		wg.Go(func() { t.followAll(ctx) })
 		wg.Go(func() { t.measure(ctx) })

@@ -120,3 +120,6 @@ func LogEntry(operation, phase string) (Entry, bool) {
 	}
 	return Entry{}, false
 }
+
+// Entries are all entries of the event log, in the manual's order.
+func Entries() []Entry { return append([]Entry(nil), entries...) }
