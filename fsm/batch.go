@@ -26,7 +26,7 @@ const (
 // all voters speak it.
 //
 //	1 the first one
-//	2 tables of VLANs, load-balancing groups, receivers and notices
+//	2 tables of VLANs, load-balancing groups, receivers, notices and positions
 const MaxFeature = 2
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -236,7 +236,7 @@ func GetObject(r Reader, kind, name string) (Object, error) {
 	if !ok || !namedRight(r, k, name) {
 		return Object{}, notFound(k, name)
 	}
-	return makeObject(k, key, row)
+	return makeObject(r, k, key, row)
 }
 
 func notFound(k *docKind, name string) error {
@@ -250,12 +250,16 @@ type Object struct {
 	Row        proto.Message // full state without secrets
 }
 
-func makeObject(k *docKind, key string, row proto.Message) (Object, error) {
+func makeObject(r Reader, k *docKind, key string, row proto.Message) (Object, error) {
 	spec, err := encodeSpec(k, row)
 	if err != nil {
 		return Object{}, schema.Errorf(schema.KindInternal, k.name+" "+key, "%v", err)
 	}
-	return Object{Kind: k.name, Name: key, Spec: spec, Row: withoutSecrets(row)}, nil
+	row = withoutSecrets(row)
+	if s, ok := row.(*schema.Subsystem); ok {
+		s.Events = historyOf(r, s.Name) // a copy, see withoutSecrets
+	}
+	return Object{Kind: k.name, Name: key, Spec: spec, Row: row}, nil
 }
 
 // ListObjects lists the objects of a kind in the order of their keys. With a
@@ -286,7 +290,7 @@ func ListObjects(r Reader, kind, groupPath string) ([]Object, error) {
 		if !in(row) {
 			continue
 		}
-		o, err := makeObject(k, k.rows.keyOf(row), row)
+		o, err := makeObject(r, k, k.rows.keyOf(row), row)
 		if err != nil {
 			return nil, err
 		}

@@ -56,6 +56,7 @@ func goldenHistory(t *testing.T) *fsmtest.Cluster {
 				Severity: "error", State: schema.EventHandled, Decision: schema.DecisionActed, Policy: "standard-vms", Jobs: []string{"00001"}, Varbinds: map[string]string{"1.3": "x", "1.2": "y"},
 			}),
 			fsm.Intakes.Put(tx, &schema.Intake{Node: "n1", Sequence: 1, Time: now}),
+			fsm.Positions.Put(tx, &schema.Position{Subsystem: "vc1", History: "h", Floor: 5, Taken: []int64{7, 9}, Time: now, Begun: now, Events: 2}),
 			fsm.Jobs.Put(tx, &schema.Job{
 				Id: "00001", Sequence: "FailoverVMServer", State: schema.JobRunning, Params: map[string]string{"vm_server": "esx02", "mode": "x"}, Created: now, Term: 1,
 			}),

@@ -28,6 +28,7 @@ var tables = []TableRef{
 	LoadBalancers, // 22
 	Receivers,     // 23
 	Notices,       // 24
+	Positions,     // 26
 }
 
 // tableByNumber finds a table by its number in log and snapshot.

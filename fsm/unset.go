@@ -53,6 +53,9 @@ func Unset(tx *Tx, kind, name string) error {
 		if err := forgetReported(tx, row.Name); err != nil {
 			return err
 		}
+		if err := Positions.Delete(tx, row.Name); err != nil {
+			return err
+		}
 	}
 	return k.rows.delete(tx, key)
 }

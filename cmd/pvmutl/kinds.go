@@ -84,7 +84,7 @@ var kinds = []kind{
 		col("KIND", (*schema.Subsystem).GetKind),
 		col("ADDRESS", (*schema.Subsystem).GetAddress),
 		col("COLLECTED", func(r *schema.Subsystem) string { return localTime(r.Collected) }),
-		col("ERROR", (*schema.Subsystem).GetError),
+		col("ERROR", func(r *schema.Subsystem) string { return firstOf(r.Error, r.GetEvents().GetError()) }),
 	}},
 	{"Software", "Software", func() proto.Message { return new(schema.Software) }, []column[proto.Message]{
 		col("NAME", (*schema.Software).GetName),
@@ -104,6 +104,18 @@ var kinds = []kind{
 		col("NOTIFIER", (*schema.TrapRule).GetNotifier),
 		col("EVENT", func(r *schema.TrapRule) string { return eventName(r.Source, r.EventId) }),
 		col("DESCRIPTION", (*schema.TrapRule).GetDescription),
+	}},
+	{"Receiver", "Receivers", func() proto.Message { return new(schema.Receiver) }, []column[proto.Message]{
+		col("NAME", (*schema.Receiver).GetName),
+		col("KIND", (*schema.Receiver).GetKind),
+		col("ADDRESS", (*schema.Receiver).GetAddress),
+		col("SEVERITY", (*schema.Receiver).GetMinSeverity),
+		col("LANGUAGE", (*schema.Receiver).GetLanguage),
+		col("WAITING", func(r *schema.Receiver) string { return number(r.Waiting) }),
+		col("SENT", func(r *schema.Receiver) string { return number(r.Sent) }),
+		col("LOST", func(r *schema.Receiver) string { return number(r.Lost) }),
+		col("LAST-SUCCESS", func(r *schema.Receiver) string { return localTime(r.LastSuccess) }),
+		col("ERROR", receiverError),
 	}},
 	{"Settings", "Settings", func() proto.Message { return new(schema.Settings) }, []column[proto.Message]{
 		col("KEY", (*schema.Settings).GetKey),
@@ -178,6 +190,14 @@ func eventName(source, id string) string {
 		return source
 	}
 	return source + "[" + id + "]"
+}
+
+// receiverError is what is wrong with a receiver.
+func receiverError(r *schema.Receiver) string {
+	if r.Disabled {
+		return strings.TrimSuffix("disabled: "+r.Error, ": ")
+	}
+	return r.Error
 }
 
 func armedText(d *schema.Disarm) string {

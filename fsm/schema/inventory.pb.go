@@ -175,6 +175,8 @@ type Group struct {
 	Monitoring      *Monitoring            `protobuf:"bytes,14,opt,name=monitoring,proto3" json:"monitoring,omitempty"`                                   // how machines in operation are polled; unset: they aren't
 	MinHealthy      int32                  `protobuf:"varint,15,opt,name=min_healthy,json=minHealthy,proto3" json:"min_healthy,omitempty"`                // automation replaces, stops or removes no machine if fewer than so many would run normally
 	MaxReplacements int32                  `protobuf:"varint,16,opt,name=max_replacements,json=maxReplacements,proto3" json:"max_replacements,omitempty"` // automatic replacements at once, default 1
+	Performance     *Performance           `protobuf:"bytes,17,opt,name=performance,proto3" json:"performance,omitempty"`                                 // how CPU, memory and disks are sampled; unset: they aren't
+	Thresholds      []*Threshold           `protobuf:"bytes,18,rep,name=thresholds,proto3" json:"thresholds,omitempty"`                                   // what its machines' samples are held against
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -321,6 +323,20 @@ func (x *Group) GetMaxReplacements() int32 {
 	return 0
 }
 
+func (x *Group) GetPerformance() *Performance {
+	if x != nil {
+		return x.Performance
+	}
+	return nil
+}
+
+func (x *Group) GetThresholds() []*Threshold {
+	if x != nil {
+		return x.Thresholds
+	}
+	return nil
+}
+
 // Monitoring says how machines in operation are polled (the role of
 // ESMPRO/ServerManager).
 type Monitoring struct {
@@ -407,6 +423,241 @@ func (x *Monitoring) GetCommunitySet() bool {
 	return false
 }
 
+// Performance says how the load of machines in operation is sampled (the role
+// of SystemMonitor): of physical machines by SNMP, of VM servers and VMs through
+// the hypervisor's manager. Samples are no rows.
+type Performance struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	IntervalSeconds int32                  `protobuf:"varint,1,opt,name=interval_seconds,json=intervalSeconds,proto3" json:"interval_seconds,omitempty"` // between two samples, default 30
+	Port            int32                  `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`                                              // physical: SNMP, default 161
+	Community       []byte                 `protobuf:"bytes,3,opt,name=community,proto3" json:"community,omitempty"`                                     // physical: SNMP v2c, default public; encrypted, never leaves through the API
+	CommunitySet    bool                   `protobuf:"varint,4,opt,name=community_set,json=communitySet,proto3" json:"community_set,omitempty"`          // output: whether a community is stored
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Performance) Reset() {
+	*x = Performance{}
+	mi := &file_fsm_schema_inventory_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Performance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Performance) ProtoMessage() {}
+
+func (x *Performance) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_schema_inventory_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Performance.ProtoReflect.Descriptor instead.
+func (*Performance) Descriptor() ([]byte, []int) {
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Performance) GetIntervalSeconds() int32 {
+	if x != nil {
+		return x.IntervalSeconds
+	}
+	return 0
+}
+
+func (x *Performance) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *Performance) GetCommunity() []byte {
+	if x != nil {
+		return x.Community
+	}
+	return nil
+}
+
+func (x *Performance) GetCommunitySet() bool {
+	if x != nil {
+		return x.CommunitySet
+	}
+	return false
+}
+
+// Threshold raises an event of SystemMonitor [4.1.3] when samples in a row are
+// beyond it. Where a machine names an event, its own thresholds for that event
+// stand, else its model's, else its group's.
+type Threshold struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Event         string                 `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`       // id in the catalog, such as 10000001
+	Metric        string                 `protobuf:"bytes,2,opt,name=metric,proto3" json:"metric,omitempty"`     // cpu | memory | disk
+	Value         int32                  `protobuf:"varint,3,opt,name=value,proto3" json:"value,omitempty"`      // percent
+	Below         bool                   `protobuf:"varint,4,opt,name=below,proto3" json:"below,omitempty"`      // beyond is below the value instead of above it
+	Times         int32                  `protobuf:"varint,5,opt,name=times,proto3" json:"times,omitempty"`      // samples in a row, default 3
+	Recovery      string                 `protobuf:"bytes,6,opt,name=recovery,proto3" json:"recovery,omitempty"` // id of the event for samples in a row that are beyond no more; empty: none is raised
+	Off           bool                   `protobuf:"varint,7,opt,name=off,proto3" json:"off,omitempty"`          // nothing is raised: it takes the place of the model's or the group's
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Threshold) Reset() {
+	*x = Threshold{}
+	mi := &file_fsm_schema_inventory_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Threshold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Threshold) ProtoMessage() {}
+
+func (x *Threshold) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_schema_inventory_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Threshold.ProtoReflect.Descriptor instead.
+func (*Threshold) Descriptor() ([]byte, []int) {
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Threshold) GetEvent() string {
+	if x != nil {
+		return x.Event
+	}
+	return ""
+}
+
+func (x *Threshold) GetMetric() string {
+	if x != nil {
+		return x.Metric
+	}
+	return ""
+}
+
+func (x *Threshold) GetValue() int32 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Threshold) GetBelow() bool {
+	if x != nil {
+		return x.Below
+	}
+	return false
+}
+
+func (x *Threshold) GetTimes() int32 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
+func (x *Threshold) GetRecovery() string {
+	if x != nil {
+		return x.Recovery
+	}
+	return ""
+}
+
+func (x *Threshold) GetOff() bool {
+	if x != nil {
+		return x.Off
+	}
+	return false
+}
+
+// Crossing says that a threshold's event was raised, and not recovered since.
+type Crossing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Event         string                 `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	Metric        string                 `protobuf:"bytes,2,opt,name=metric,proto3" json:"metric,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	Host          string                 `protobuf:"bytes,4,opt,name=host,proto3" json:"host,omitempty"` // group/host under which the machine ran: of another one it says nothing
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Crossing) Reset() {
+	*x = Crossing{}
+	mi := &file_fsm_schema_inventory_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Crossing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Crossing) ProtoMessage() {}
+
+func (x *Crossing) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_schema_inventory_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Crossing.ProtoReflect.Descriptor instead.
+func (*Crossing) Descriptor() ([]byte, []int) {
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Crossing) GetEvent() string {
+	if x != nil {
+		return x.Event
+	}
+	return ""
+}
+
+func (x *Crossing) GetMetric() string {
+	if x != nil {
+		return x.Metric
+	}
+	return ""
+}
+
+func (x *Crossing) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Crossing) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
 // SoftwareSlots are the registration slots of distribution software [1.5.5].
 // A group and a model use run and standby; a host setting uses all six; a
 // machine uses the four around the group's.
@@ -424,7 +675,7 @@ type SoftwareSlots struct {
 
 func (x *SoftwareSlots) Reset() {
 	*x = SoftwareSlots{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[4]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -436,7 +687,7 @@ func (x *SoftwareSlots) String() string {
 func (*SoftwareSlots) ProtoMessage() {}
 
 func (x *SoftwareSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[4]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -449,7 +700,7 @@ func (x *SoftwareSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SoftwareSlots.ProtoReflect.Descriptor instead.
 func (*SoftwareSlots) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{4}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SoftwareSlots) GetRun() []string {
@@ -515,13 +766,14 @@ type Model struct {
 	Cpus          int32                  `protobuf:"varint,16,opt,name=cpus,proto3" json:"cpus,omitempty"`                            // vm: 0 keeps the template's
 	MemoryMib     int64                  `protobuf:"varint,17,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"` // vm: 0 keeps the template's
 	Networks      []string               `protobuf:"bytes,18,rep,name=networks,proto3" json:"networks,omitempty"`                     // vm: network of each virtual NIC
+	Thresholds    []*Threshold           `protobuf:"bytes,19,rep,name=thresholds,proto3" json:"thresholds,omitempty"`                 // in place of the group's for the same event
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Model) Reset() {
 	*x = Model{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[5]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -533,7 +785,7 @@ func (x *Model) String() string {
 func (*Model) ProtoMessage() {}
 
 func (x *Model) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[5]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -546,7 +798,7 @@ func (x *Model) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Model.ProtoReflect.Descriptor instead.
 func (*Model) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{5}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Model) GetGroup() string {
@@ -675,6 +927,13 @@ func (x *Model) GetNetworks() []string {
 	return nil
 }
 
+func (x *Model) GetThresholds() []*Threshold {
+	if x != nil {
+		return x.Thresholds
+	}
+	return nil
+}
+
 // Placement are the load boundaries of a VM-server model, percent [1.3.6].
 type Placement struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -692,7 +951,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[6]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +963,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[6]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +976,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{6}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Placement) GetEnabled() bool {
@@ -795,7 +1054,7 @@ type Host struct {
 
 func (x *Host) Reset() {
 	*x = Host{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[7]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +1066,7 @@ func (x *Host) String() string {
 func (*Host) ProtoMessage() {}
 
 func (x *Host) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[7]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +1079,7 @@ func (x *Host) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Host.ProtoReflect.Descriptor instead.
 func (*Host) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{7}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Host) GetGroup() string {
@@ -905,7 +1164,7 @@ type HostNIC struct {
 
 func (x *HostNIC) Reset() {
 	*x = HostNIC{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[8]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +1176,7 @@ func (x *HostNIC) String() string {
 func (*HostNIC) ProtoMessage() {}
 
 func (x *HostNIC) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[8]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -930,7 +1189,7 @@ func (x *HostNIC) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostNIC.ProtoReflect.Descriptor instead.
 func (*HostNIC) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{8}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HostNIC) GetAddresses() []*Address {
@@ -966,7 +1225,7 @@ type Address struct {
 
 func (x *Address) Reset() {
 	*x = Address{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[9]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1237,7 @@ func (x *Address) String() string {
 func (*Address) ProtoMessage() {}
 
 func (x *Address) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[9]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1250,7 @@ func (x *Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Address.ProtoReflect.Descriptor instead.
 func (*Address) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{9}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Address) GetIp() string {
@@ -1027,7 +1286,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[10]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1298,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[10]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1311,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{10}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Volume) GetSubsystem() string {
@@ -1128,13 +1387,15 @@ type Machine struct {
 	Hardware         map[string]string      `protobuf:"bytes,44,rep,name=hardware,proto3" json:"hardware,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // collected: manufacturer, serial, cpus, memory_mib, firmware, health
 	Replaced         *timestamppb.Timestamp `protobuf:"bytes,45,opt,name=replaced,proto3" json:"replaced,omitempty"`                                                                           // when it last took the place of another machine
 	Unreachable      *timestamppb.Timestamp `protobuf:"bytes,46,opt,name=unreachable,proto3" json:"unreachable,omitempty"`                                                                     // monitored: since when it hasn't answered; unset, or from before monitored: it answers
+	Thresholds       []*Threshold           `protobuf:"bytes,47,rep,name=thresholds,proto3" json:"thresholds,omitempty"`                                                                       // in place of the model's and the group's for the same event
+	Crossed          []*Crossing            `protobuf:"bytes,48,rep,name=crossed,proto3" json:"crossed,omitempty"`                                                                             // thresholds whose event was raised and that haven't recovered
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Machine) Reset() {
 	*x = Machine{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[11]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1407,7 @@ func (x *Machine) String() string {
 func (*Machine) ProtoMessage() {}
 
 func (x *Machine) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[11]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1420,7 @@ func (x *Machine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Machine.ProtoReflect.Descriptor instead.
 func (*Machine) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{11}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Machine) GetName() string {
@@ -1484,6 +1745,20 @@ func (x *Machine) GetUnreachable() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Machine) GetThresholds() []*Threshold {
+	if x != nil {
+		return x.Thresholds
+	}
+	return nil
+}
+
+func (x *Machine) GetCrossed() []*Crossing {
+	if x != nil {
+		return x.Crossed
+	}
+	return nil
+}
+
 // NIC is a network interface of a machine.
 type NIC struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1496,7 +1771,7 @@ type NIC struct {
 
 func (x *NIC) Reset() {
 	*x = NIC{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[12]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1783,7 @@ func (x *NIC) String() string {
 func (*NIC) ProtoMessage() {}
 
 func (x *NIC) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[12]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1796,7 @@ func (x *NIC) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NIC.ProtoReflect.Descriptor instead.
 func (*NIC) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{12}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *NIC) GetMac() string {
@@ -1567,7 +1842,7 @@ type Bmc struct {
 
 func (x *Bmc) Reset() {
 	*x = Bmc{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[13]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1579,7 +1854,7 @@ func (x *Bmc) String() string {
 func (*Bmc) ProtoMessage() {}
 
 func (x *Bmc) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[13]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,7 +1867,7 @@ func (x *Bmc) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bmc.ProtoReflect.Descriptor instead.
 func (*Bmc) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{13}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Bmc) GetKind() string {
@@ -1699,7 +1974,7 @@ type DistributedSoftware struct {
 
 func (x *DistributedSoftware) Reset() {
 	*x = DistributedSoftware{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[14]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1711,7 +1986,7 @@ func (x *DistributedSoftware) String() string {
 func (*DistributedSoftware) ProtoMessage() {}
 
 func (x *DistributedSoftware) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[14]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1724,7 +1999,7 @@ func (x *DistributedSoftware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DistributedSoftware.ProtoReflect.Descriptor instead.
 func (*DistributedSoftware) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{14}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DistributedSoftware) GetName() string {
@@ -1776,13 +2051,14 @@ type Subsystem struct {
 	Options                map[string]string      `protobuf:"bytes,16,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // settings of its kind, see docs/operations.md
 	Key                    []byte                 `protobuf:"bytes,17,opt,name=key,proto3" json:"key,omitempty"`                                                                                   // private key in PEM, encrypted; never leaves through the API
 	KeySet                 bool                   `protobuf:"varint,18,opt,name=key_set,json=keySet,proto3" json:"key_set,omitempty"`                                                              // output
+	Events                 *EventHistory          `protobuf:"bytes,19,opt,name=events,proto3" json:"events,omitempty"`                                                                             // output: how far its history of events is recorded; absent: it isn't followed
 	unknownFields          protoimpl.UnknownFields
 	sizeCache              protoimpl.SizeCache
 }
 
 func (x *Subsystem) Reset() {
 	*x = Subsystem{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[15]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1794,7 +2070,7 @@ func (x *Subsystem) String() string {
 func (*Subsystem) ProtoMessage() {}
 
 func (x *Subsystem) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[15]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1807,7 +2083,7 @@ func (x *Subsystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subsystem.ProtoReflect.Descriptor instead.
 func (*Subsystem) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{15}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Subsystem) GetName() string {
@@ -1936,6 +2212,98 @@ func (x *Subsystem) GetKeySet() bool {
 	return false
 }
 
+func (x *Subsystem) GetEvents() *EventHistory {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+// EventHistory tells how a subsystem's history of events is followed.
+type EventHistory struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`        // what happened before isn't read, or was read in an earlier history
+	Recorded      int64                  `protobuf:"varint,2,opt,name=recorded,proto3" json:"recorded,omitempty"` // how many events were read since
+	Key           int64                  `protobuf:"varint,3,opt,name=key,proto3" json:"key,omitempty"`           // newest event read, by the subsystem's number
+	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`          // when it happened, by the subsystem's clock
+	Note          string                 `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`          // why it began anew; empty: it didn't
+	Error         string                 `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`        // why it can't be read now; empty when well
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventHistory) Reset() {
+	*x = EventHistory{}
+	mi := &file_fsm_schema_inventory_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventHistory) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventHistory) ProtoMessage() {}
+
+func (x *EventHistory) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_schema_inventory_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventHistory.ProtoReflect.Descriptor instead.
+func (*EventHistory) Descriptor() ([]byte, []int) {
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *EventHistory) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *EventHistory) GetRecorded() int64 {
+	if x != nil {
+		return x.Recorded
+	}
+	return 0
+}
+
+func (x *EventHistory) GetKey() int64 {
+	if x != nil {
+		return x.Key
+	}
+	return 0
+}
+
+func (x *EventHistory) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *EventHistory) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *EventHistory) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 // Vlan ties a VLAN's name to its id, one to one [1.8.2].
 type Vlan struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1949,7 +2317,7 @@ type Vlan struct {
 
 func (x *Vlan) Reset() {
 	*x = Vlan{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[16]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1961,7 +2329,7 @@ func (x *Vlan) String() string {
 func (*Vlan) ProtoMessage() {}
 
 func (x *Vlan) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[16]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1974,7 +2342,7 @@ func (x *Vlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Vlan.ProtoReflect.Descriptor instead.
 func (*Vlan) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{16}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Vlan) GetName() string {
@@ -2021,7 +2389,7 @@ type LoadBalancer struct {
 
 func (x *LoadBalancer) Reset() {
 	*x = LoadBalancer{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[17]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2033,7 +2401,7 @@ func (x *LoadBalancer) String() string {
 func (*LoadBalancer) ProtoMessage() {}
 
 func (x *LoadBalancer) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[17]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2046,7 +2414,7 @@ func (x *LoadBalancer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadBalancer.ProtoReflect.Descriptor instead.
 func (*LoadBalancer) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{17}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LoadBalancer) GetName() string {
@@ -2112,7 +2480,7 @@ type Software struct {
 
 func (x *Software) Reset() {
 	*x = Software{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[18]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2492,7 @@ func (x *Software) String() string {
 func (*Software) ProtoMessage() {}
 
 func (x *Software) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[18]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2505,7 @@ func (x *Software) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Software.ProtoReflect.Descriptor instead.
 func (*Software) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{18}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Software) GetName() string {
@@ -2240,7 +2608,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_fsm_schema_inventory_proto_msgTypes[19]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2252,7 +2620,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_schema_inventory_proto_msgTypes[19]
+	mi := &file_fsm_schema_inventory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2265,7 +2633,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{19}
+	return file_fsm_schema_inventory_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Request) GetId() string {
@@ -2330,7 +2698,7 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\x06Disarm\x120\n" +
 	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x9a\x04\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x8a\x05\n" +
 	"\x05Group\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bcategory\x18\x02 \x01(\tR\bcategory\x12 \n" +
@@ -2351,7 +2719,11 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"monitoring\x12\x1f\n" +
 	"\vmin_healthy\x18\x0f \x01(\x05R\n" +
 	"minHealthy\x12)\n" +
-	"\x10max_replacements\x18\x10 \x01(\x05R\x0fmaxReplacements\"\xba\x01\n" +
+	"\x10max_replacements\x18\x10 \x01(\x05R\x0fmaxReplacements\x128\n" +
+	"\vperformance\x18\x11 \x01(\v2\x16.yagura.v1.PerformanceR\vperformance\x124\n" +
+	"\n" +
+	"thresholds\x18\x12 \x03(\v2\x14.yagura.v1.ThresholdR\n" +
+	"thresholds\"\xba\x01\n" +
 	"\n" +
 	"Monitoring\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
@@ -2359,7 +2731,25 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\x10interval_seconds\x18\x03 \x01(\x05R\x0fintervalSeconds\x12\x16\n" +
 	"\x06misses\x18\x04 \x01(\x05R\x06misses\x12\x1c\n" +
 	"\tcommunity\x18\x05 \x01(\fR\tcommunity\x12#\n" +
-	"\rcommunity_set\x18\x06 \x01(\bR\fcommunitySet\"\xc3\x01\n" +
+	"\rcommunity_set\x18\x06 \x01(\bR\fcommunitySet\"\x8f\x01\n" +
+	"\vPerformance\x12)\n" +
+	"\x10interval_seconds\x18\x01 \x01(\x05R\x0fintervalSeconds\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\x05R\x04port\x12\x1c\n" +
+	"\tcommunity\x18\x03 \x01(\fR\tcommunity\x12#\n" +
+	"\rcommunity_set\x18\x04 \x01(\bR\fcommunitySet\"\xa9\x01\n" +
+	"\tThreshold\x12\x14\n" +
+	"\x05event\x18\x01 \x01(\tR\x05event\x12\x16\n" +
+	"\x06metric\x18\x02 \x01(\tR\x06metric\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\x05R\x05value\x12\x14\n" +
+	"\x05below\x18\x04 \x01(\bR\x05below\x12\x14\n" +
+	"\x05times\x18\x05 \x01(\x05R\x05times\x12\x1a\n" +
+	"\brecovery\x18\x06 \x01(\tR\brecovery\x12\x10\n" +
+	"\x03off\x18\a \x01(\bR\x03off\"~\n" +
+	"\bCrossing\x12\x14\n" +
+	"\x05event\x18\x01 \x01(\tR\x05event\x12\x16\n" +
+	"\x06metric\x18\x02 \x01(\tR\x06metric\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x12\n" +
+	"\x04host\x18\x04 \x01(\tR\x04host\"\xc3\x01\n" +
 	"\rSoftwareSlots\x12\x10\n" +
 	"\x03run\x18\x01 \x03(\tR\x03run\x12\x18\n" +
 	"\astandby\x18\x02 \x03(\tR\astandby\x12\x1d\n" +
@@ -2367,7 +2757,7 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"run_before\x18\x03 \x03(\tR\trunBefore\x12\x1b\n" +
 	"\trun_after\x18\x04 \x03(\tR\brunAfter\x12%\n" +
 	"\x0estandby_before\x18\x05 \x03(\tR\rstandbyBefore\x12#\n" +
-	"\rstandby_after\x18\x06 \x03(\tR\fstandbyAfter\"\xaf\x04\n" +
+	"\rstandby_after\x18\x06 \x03(\tR\fstandbyAfter\"\xe5\x04\n" +
 	"\x05Model\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -2389,7 +2779,10 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\x04cpus\x18\x10 \x01(\x05R\x04cpus\x12\x1d\n" +
 	"\n" +
 	"memory_mib\x18\x11 \x01(\x03R\tmemoryMib\x12\x1a\n" +
-	"\bnetworks\x18\x12 \x03(\tR\bnetworks\"\xf4\x01\n" +
+	"\bnetworks\x18\x12 \x03(\tR\bnetworks\x124\n" +
+	"\n" +
+	"thresholds\x18\x13 \x03(\v2\x14.yagura.v1.ThresholdR\n" +
+	"thresholds\"\xf4\x01\n" +
 	"\tPlacement\x12\x18\n" +
 	"\aenabled\x18\x01 \x01(\bR\aenabled\x12\x12\n" +
 	"\x04high\x18\x02 \x01(\x05R\x04high\x12\x1f\n" +
@@ -2424,7 +2817,7 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\x06Volume\x12\x1c\n" +
 	"\tsubsystem\x18\x01 \x01(\tR\tsubsystem\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
-	"\x06shared\x18\x03 \x01(\bR\x06shared\"\xdf\f\n" +
+	"\x06shared\x18\x03 \x01(\bR\x06shared\"\xc4\r\n" +
 	"\aMachine\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04uuid\x18\x02 \x01(\tR\x04uuid\x12\x12\n" +
@@ -2481,7 +2874,11 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\tmonitored\x18+ \x01(\v2\x1a.google.protobuf.TimestampR\tmonitored\x12<\n" +
 	"\bhardware\x18, \x03(\v2 .yagura.v1.Machine.HardwareEntryR\bhardware\x126\n" +
 	"\breplaced\x18- \x01(\v2\x1a.google.protobuf.TimestampR\breplaced\x12<\n" +
-	"\vunreachable\x18. \x01(\v2\x1a.google.protobuf.TimestampR\vunreachable\x1a;\n" +
+	"\vunreachable\x18. \x01(\v2\x1a.google.protobuf.TimestampR\vunreachable\x124\n" +
+	"\n" +
+	"thresholds\x18/ \x03(\v2\x14.yagura.v1.ThresholdR\n" +
+	"thresholds\x12-\n" +
+	"\acrossed\x180 \x03(\v2\x13.yagura.v1.CrossingR\acrossed\x1a;\n" +
 	"\rHardwareEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"E\n" +
@@ -2510,7 +2907,7 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\tR\x04slot\x124\n" +
 	"\acontent\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\acontent\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x85\x05\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xb6\x05\n" +
 	"\tSubsystem\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
@@ -2533,10 +2930,18 @@ const file_fsm_schema_inventory_proto_rawDesc = "" +
 	"autoManage\x12;\n" +
 	"\aoptions\x18\x10 \x03(\v2!.yagura.v1.Subsystem.OptionsEntryR\aoptions\x12\x10\n" +
 	"\x03key\x18\x11 \x01(\fR\x03key\x12\x17\n" +
-	"\akey_set\x18\x12 \x01(\bR\x06keySet\x1a:\n" +
+	"\akey_set\x18\x12 \x01(\bR\x06keySet\x12/\n" +
+	"\x06events\x18\x13 \x01(\v2\x17.yagura.v1.EventHistoryR\x06events\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"`\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc8\x01\n" +
+	"\fEventHistory\x120\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
+	"\brecorded\x18\x02 \x01(\x03R\brecorded\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\x03R\x03key\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
+	"\x04note\x18\x05 \x01(\tR\x04note\x12\x14\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\"`\n" +
 	"\x04Vlan\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x05R\x02id\x12\x12\n" +
@@ -2586,65 +2991,78 @@ func file_fsm_schema_inventory_proto_rawDescGZIP() []byte {
 	return file_fsm_schema_inventory_proto_rawDescData
 }
 
-var file_fsm_schema_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_fsm_schema_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_fsm_schema_inventory_proto_goTypes = []any{
 	(*Category)(nil),              // 0: yagura.v1.Category
 	(*Disarm)(nil),                // 1: yagura.v1.Disarm
 	(*Group)(nil),                 // 2: yagura.v1.Group
 	(*Monitoring)(nil),            // 3: yagura.v1.Monitoring
-	(*SoftwareSlots)(nil),         // 4: yagura.v1.SoftwareSlots
-	(*Model)(nil),                 // 5: yagura.v1.Model
-	(*Placement)(nil),             // 6: yagura.v1.Placement
-	(*Host)(nil),                  // 7: yagura.v1.Host
-	(*HostNIC)(nil),               // 8: yagura.v1.HostNIC
-	(*Address)(nil),               // 9: yagura.v1.Address
-	(*Volume)(nil),                // 10: yagura.v1.Volume
-	(*Machine)(nil),               // 11: yagura.v1.Machine
-	(*NIC)(nil),                   // 12: yagura.v1.NIC
-	(*Bmc)(nil),                   // 13: yagura.v1.Bmc
-	(*DistributedSoftware)(nil),   // 14: yagura.v1.DistributedSoftware
-	(*Subsystem)(nil),             // 15: yagura.v1.Subsystem
-	(*Vlan)(nil),                  // 16: yagura.v1.Vlan
-	(*LoadBalancer)(nil),          // 17: yagura.v1.LoadBalancer
-	(*Software)(nil),              // 18: yagura.v1.Software
-	(*Request)(nil),               // 19: yagura.v1.Request
-	nil,                           // 20: yagura.v1.Machine.HardwareEntry
-	nil,                           // 21: yagura.v1.Subsystem.OptionsEntry
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*Performance)(nil),           // 4: yagura.v1.Performance
+	(*Threshold)(nil),             // 5: yagura.v1.Threshold
+	(*Crossing)(nil),              // 6: yagura.v1.Crossing
+	(*SoftwareSlots)(nil),         // 7: yagura.v1.SoftwareSlots
+	(*Model)(nil),                 // 8: yagura.v1.Model
+	(*Placement)(nil),             // 9: yagura.v1.Placement
+	(*Host)(nil),                  // 10: yagura.v1.Host
+	(*HostNIC)(nil),               // 11: yagura.v1.HostNIC
+	(*Address)(nil),               // 12: yagura.v1.Address
+	(*Volume)(nil),                // 13: yagura.v1.Volume
+	(*Machine)(nil),               // 14: yagura.v1.Machine
+	(*NIC)(nil),                   // 15: yagura.v1.NIC
+	(*Bmc)(nil),                   // 16: yagura.v1.Bmc
+	(*DistributedSoftware)(nil),   // 17: yagura.v1.DistributedSoftware
+	(*Subsystem)(nil),             // 18: yagura.v1.Subsystem
+	(*EventHistory)(nil),          // 19: yagura.v1.EventHistory
+	(*Vlan)(nil),                  // 20: yagura.v1.Vlan
+	(*LoadBalancer)(nil),          // 21: yagura.v1.LoadBalancer
+	(*Software)(nil),              // 22: yagura.v1.Software
+	(*Request)(nil),               // 23: yagura.v1.Request
+	nil,                           // 24: yagura.v1.Machine.HardwareEntry
+	nil,                           // 25: yagura.v1.Subsystem.OptionsEntry
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
 }
 var file_fsm_schema_inventory_proto_depIdxs = []int32{
 	1,  // 0: yagura.v1.Category.disarm:type_name -> yagura.v1.Disarm
-	22, // 1: yagura.v1.Disarm.since:type_name -> google.protobuf.Timestamp
-	4,  // 2: yagura.v1.Group.software:type_name -> yagura.v1.SoftwareSlots
+	26, // 1: yagura.v1.Disarm.since:type_name -> google.protobuf.Timestamp
+	7,  // 2: yagura.v1.Group.software:type_name -> yagura.v1.SoftwareSlots
 	3,  // 3: yagura.v1.Group.monitoring:type_name -> yagura.v1.Monitoring
-	6,  // 4: yagura.v1.Model.placement:type_name -> yagura.v1.Placement
-	4,  // 5: yagura.v1.Model.software:type_name -> yagura.v1.SoftwareSlots
-	8,  // 6: yagura.v1.Host.nics:type_name -> yagura.v1.HostNIC
-	10, // 7: yagura.v1.Host.volumes:type_name -> yagura.v1.Volume
-	4,  // 8: yagura.v1.Host.software:type_name -> yagura.v1.SoftwareSlots
-	9,  // 9: yagura.v1.HostNIC.addresses:type_name -> yagura.v1.Address
-	12, // 10: yagura.v1.Machine.nics:type_name -> yagura.v1.NIC
-	4,  // 11: yagura.v1.Machine.software:type_name -> yagura.v1.SoftwareSlots
-	14, // 12: yagura.v1.Machine.distributed:type_name -> yagura.v1.DistributedSoftware
-	13, // 13: yagura.v1.Machine.bmc:type_name -> yagura.v1.Bmc
-	22, // 14: yagura.v1.Machine.collected:type_name -> google.protobuf.Timestamp
-	22, // 15: yagura.v1.Machine.moved:type_name -> google.protobuf.Timestamp
-	22, // 16: yagura.v1.Machine.switched:type_name -> google.protobuf.Timestamp
-	22, // 17: yagura.v1.Machine.monitored:type_name -> google.protobuf.Timestamp
-	20, // 18: yagura.v1.Machine.hardware:type_name -> yagura.v1.Machine.HardwareEntry
-	22, // 19: yagura.v1.Machine.replaced:type_name -> google.protobuf.Timestamp
-	22, // 20: yagura.v1.Machine.unreachable:type_name -> google.protobuf.Timestamp
-	22, // 21: yagura.v1.DistributedSoftware.content:type_name -> google.protobuf.Timestamp
-	22, // 22: yagura.v1.DistributedSoftware.time:type_name -> google.protobuf.Timestamp
-	22, // 23: yagura.v1.Subsystem.collected:type_name -> google.protobuf.Timestamp
-	21, // 24: yagura.v1.Subsystem.options:type_name -> yagura.v1.Subsystem.OptionsEntry
-	22, // 25: yagura.v1.Software.content:type_name -> google.protobuf.Timestamp
-	22, // 26: yagura.v1.Request.time:type_name -> google.protobuf.Timestamp
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	4,  // 4: yagura.v1.Group.performance:type_name -> yagura.v1.Performance
+	5,  // 5: yagura.v1.Group.thresholds:type_name -> yagura.v1.Threshold
+	26, // 6: yagura.v1.Crossing.since:type_name -> google.protobuf.Timestamp
+	9,  // 7: yagura.v1.Model.placement:type_name -> yagura.v1.Placement
+	7,  // 8: yagura.v1.Model.software:type_name -> yagura.v1.SoftwareSlots
+	5,  // 9: yagura.v1.Model.thresholds:type_name -> yagura.v1.Threshold
+	11, // 10: yagura.v1.Host.nics:type_name -> yagura.v1.HostNIC
+	13, // 11: yagura.v1.Host.volumes:type_name -> yagura.v1.Volume
+	7,  // 12: yagura.v1.Host.software:type_name -> yagura.v1.SoftwareSlots
+	12, // 13: yagura.v1.HostNIC.addresses:type_name -> yagura.v1.Address
+	15, // 14: yagura.v1.Machine.nics:type_name -> yagura.v1.NIC
+	7,  // 15: yagura.v1.Machine.software:type_name -> yagura.v1.SoftwareSlots
+	17, // 16: yagura.v1.Machine.distributed:type_name -> yagura.v1.DistributedSoftware
+	16, // 17: yagura.v1.Machine.bmc:type_name -> yagura.v1.Bmc
+	26, // 18: yagura.v1.Machine.collected:type_name -> google.protobuf.Timestamp
+	26, // 19: yagura.v1.Machine.moved:type_name -> google.protobuf.Timestamp
+	26, // 20: yagura.v1.Machine.switched:type_name -> google.protobuf.Timestamp
+	26, // 21: yagura.v1.Machine.monitored:type_name -> google.protobuf.Timestamp
+	24, // 22: yagura.v1.Machine.hardware:type_name -> yagura.v1.Machine.HardwareEntry
+	26, // 23: yagura.v1.Machine.replaced:type_name -> google.protobuf.Timestamp
+	26, // 24: yagura.v1.Machine.unreachable:type_name -> google.protobuf.Timestamp
+	5,  // 25: yagura.v1.Machine.thresholds:type_name -> yagura.v1.Threshold
+	6,  // 26: yagura.v1.Machine.crossed:type_name -> yagura.v1.Crossing
+	26, // 27: yagura.v1.DistributedSoftware.content:type_name -> google.protobuf.Timestamp
+	26, // 28: yagura.v1.DistributedSoftware.time:type_name -> google.protobuf.Timestamp
+	26, // 29: yagura.v1.Subsystem.collected:type_name -> google.protobuf.Timestamp
+	25, // 30: yagura.v1.Subsystem.options:type_name -> yagura.v1.Subsystem.OptionsEntry
+	19, // 31: yagura.v1.Subsystem.events:type_name -> yagura.v1.EventHistory
+	26, // 32: yagura.v1.EventHistory.since:type_name -> google.protobuf.Timestamp
+	26, // 33: yagura.v1.EventHistory.time:type_name -> google.protobuf.Timestamp
+	26, // 34: yagura.v1.Software.content:type_name -> google.protobuf.Timestamp
+	26, // 35: yagura.v1.Request.time:type_name -> google.protobuf.Timestamp
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_fsm_schema_inventory_proto_init() }
@@ -2658,7 +3076,7 @@ func file_fsm_schema_inventory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fsm_schema_inventory_proto_rawDesc), len(file_fsm_schema_inventory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2,7 +2,6 @@ package sequence
 
 import (
 	"yagura/fsm"
-	"yagura/fsm/catalog"
 	"yagura/fsm/schema"
 )
 
@@ -48,17 +47,12 @@ func disconnected(tx *fsm.Tx, m *schema.Machine) error {
 	return raiseConnection(tx, m.Name, false)
 }
 
-// raiseConnection raises the event of the alarm on a VM server's connection [4.1.4].
+// raiseConnection raises the event of the alarm on a VM server's connection
+// [4.1.4], unless its manager's own events have told it already.
 func raiseConnection(tx *fsm.Tx, server string, connected bool) error {
-	from, to, severity := "green", "red", "error"
+	colour := fsm.ColourRed
 	if connected {
-		from, to, severity = "red", "green", "info"
+		colour = fsm.ColourGreen
 	}
-	text := catalog.AlarmText(alarmConnection, "VMS", from, to)
-	return fsm.RaiseEvent(tx, &schema.Event{
-		Notifier: schema.NotifierVMware, Source: alarmConnection, EventId: text, Target: server, Severity: severity, Text: text,
-		Category: catalog.CategoryOf(schema.NotifierVMware, alarmConnection, text),
-	})
+	return fsm.RaiseConnection(tx, &schema.Event{Target: server}, colour)
 }
-
-const alarmConnection = "Host connection state"
