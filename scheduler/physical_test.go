@@ -133,19 +133,20 @@ func busyNode(r *schedulertest.Rig) {
 	r.World.Balancer(schedulertest.BalancerSystem).SetConnections("db", "db01", 7)
 }
 
-// physicalCases are the flows of physical machines and pools.
+// physicalCases are the flows of physical machines and pools. Those with a comma
+// in the name vary another one.
 var physicalCases = map[string]schedulertest.Case{
-	"TakeOverMachine":                      {Request: replace("db01")},
-	"TakeOverMachine of a dead machine":    {Setup: dead("ph01"), Request: replace("db01")},
-	"TakeOverMachine with connections":     {Setup: busyNode, Request: replace("db01")},
-	"TakeOverMachine from the common pool": {Setup: failed("ph03"), Request: replace("db01")},
-	"TakeOverMachine of one that doesn't listen": {
+	"TakeOverMachine":                       {Request: replace("db01")},
+	"TakeOverMachine, of a dead machine":    {Setup: dead("ph01"), Request: replace("db01")},
+	"TakeOverMachine, with connections":     {Setup: busyNode, Request: replace("db01")},
+	"TakeOverMachine, from the common pool": {Setup: failed("ph03"), Request: replace("db01")},
+	"TakeOverMachine, of one that doesn't listen": {
 		Setup: func(r *schedulertest.Rig) { r.World.NoOS("ph01") }, Request: replaceByPolicy("ph01", "db01"),
 	},
-	"ChangeServerGroup":          {Request: changeUse("db02")},
-	"ChangeServerGroup searched": {Request: changeUse("")},
-	"MoveFromPoolToGroup":        {Setup: freeHost, Request: add(fsm.AddMachine{Group: "shop/db"})},
-	"MoveFromPoolToGroup of a machine that is on": {
+	"ChangeServerGroup":           {Request: changeUse("db02")},
+	"ChangeServerGroup, searched": {Request: changeUse("")},
+	"MoveFromPoolToGroup":         {Setup: freeHost, Request: add(fsm.AddMachine{Group: "shop/db"})},
+	"MoveFromPoolToGroup, of a machine that is on": {
 		Setup: setups(freeHost, func(r *schedulertest.Rig) {
 			r.World.AddPhysical("ph03", fake.Physical{Power: drivers.PowerOn, NICs: r.World.Machine("ph03").NICs})
 			edit(r, "ph03", func(m *schema.Machine) { m.Power = schema.PowerOn })
@@ -153,7 +154,7 @@ var physicalCases = map[string]schedulertest.Case{
 		MayRepeat: true, Request: add(fsm.AddMachine{Group: "shop/db"}),
 	},
 	"MoveFromManagedToGroup": {Setup: setups(freeHost, failed("ph03")), Request: add(fsm.AddMachine{Group: "shop/db"})},
-	"MoveMasterMachineToGroup of a physical machine": {
+	"MoveMasterMachineToGroup, of a physical machine": {
 		Setup: freeHost, Request: add(fsm.AddMachine{Group: "shop/db", Machine: "ph04", Master: true}),
 	},
 	"MoveFromGroupToPool": {Request: remove("shop/db", "db01")},
@@ -168,7 +169,7 @@ var physicalCases = map[string]schedulertest.Case{
 	"MoveFromPoolToGroup of a VM": {
 		Setup: setups(pooledVM, balancedWeb), Request: add(fsm.AddMachine{Group: "shop/web", NetInfo: "web21"}),
 	},
-	"MoveFromPoolToGroup of a VM that is on": {
+	"MoveFromPoolToGroup of a VM, that is on": {
 		Setup: setups(pooledVM, func(r *schedulertest.Rig) {
 			r.World.SetVMState("spare01", "on")
 			edit(r, "spare01", func(m *schema.Machine) { m.Power = schema.PowerOn })
@@ -188,7 +189,7 @@ var physicalCases = map[string]schedulertest.Case{
 		},
 		Request: func(tx *fsm.Tx) ([]string, error) { return fsm.RequestDestroyVM(tx, "spare01") },
 	},
-	"CreateMachineToGroup with a balancer": {Setup: balancedWeb, Request: func(tx *fsm.Tx) ([]string, error) {
+	"CreateMachineToGroup, with a balancer": {Setup: balancedWeb, Request: func(tx *fsm.Tx) ([]string, error) {
 		return fsm.RequestAddVM(tx, fsm.AddVM{Group: "web", VM: "web20"})
 	}},
 }
@@ -209,11 +210,11 @@ func TestCrashEverywhereAfterAFailure(t *testing.T) {
 		r.Stop()
 	}
 	crashEverywhere(t, map[string]schedulertest.Case{
-		"TakeOverMachine resumed": {
+		"TakeOverMachine, resumed": {
 			Setup:   hasFailed,
 			Request: func(tx *fsm.Tx) ([]string, error) { return []string{"00001"}, fsm.ResumeJob(tx, "1", "") },
 		},
-		"TakeOverMachine rolled back": {
+		"TakeOverMachine, rolled back": {
 			Setup: hasFailed, State: schema.JobCancelled,
 			Request: func(tx *fsm.Tx) ([]string, error) { return []string{"00001"}, fsm.RollbackJob(tx, "1") },
 		},
