@@ -55,11 +55,16 @@ func withoutSecrets(row proto.Message) proto.Message {
 		c.PasswordSet, c.Password = len(m.Password) > 0, nil
 		return c
 	case *schema.Group:
-		if m.Monitoring == nil {
+		if m.Monitoring == nil && m.Performance == nil {
 			return m
 		}
 		c := proto.Clone(m).(*schema.Group)
-		c.Monitoring.CommunitySet, c.Monitoring.Community = len(m.Monitoring.Community) > 0, nil
+		if c.Monitoring != nil {
+			c.Monitoring.CommunitySet, c.Monitoring.Community = len(m.Monitoring.Community) > 0, nil
+		}
+		if c.Performance != nil {
+			c.Performance.CommunitySet, c.Performance.Community = len(m.Performance.Community) > 0, nil
+		}
 		return c
 	}
 	return row

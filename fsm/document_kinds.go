@@ -183,9 +183,9 @@ var groupKind = &docKind{
 	blank: func(key string) proto.Message { return &schema.Group{Name: key} },
 	fields: []string{
 		"category", "description", "kind", "priority", "policy", "use_common_pool", "register_dpm", "software", "vlans", "load_balancers", "fencing", "templates",
-		"monitoring", "min_healthy", "max_replacements",
+		"monitoring", "min_healthy", "max_replacements", "performance", "thresholds",
 	},
-	refused: map[string]string{"name": isKey, "monitoring.community_set": isOutput},
+	refused: map[string]string{"name": isKey, "monitoring.community_set": isOutput, "performance.community_set": isOutput},
 	normal:  func(_ *Tx, a *applying, spec map[string]any) error { return normalGroup(a, spec) },
 	settle:  func(tx *Tx, row proto.Message) error { return followMonitoring(tx, row.(*schema.Group)) },
 	check:   func(tx *Tx, row proto.Message) error { return checkGroup(tx, row.(*schema.Group)) },
@@ -203,7 +203,7 @@ var modelKind = &docKind{
 	},
 	fields: []string{
 		"description", "kind", "priority", "policy", "capacity", "cost", "template", "optimal_start", "vm_server_model", "placement", "register_dpm",
-		"software", "model_name", "cpus", "memory_mib", "networks",
+		"software", "model_name", "cpus", "memory_mib", "networks", "thresholds",
 	},
 	refused: map[string]string{"group": isKey, "name": isKey},
 	normal:  func(_ *Tx, a *applying, _ map[string]any) error { return normalModel(a.row.(*schema.Model)) },
@@ -237,14 +237,14 @@ var machineKind = &docKind{
 	blank: func(key string) proto.Message { return &schema.Machine{Name: key} },
 	fields: []string{
 		"kind", "uuid", "nics", "managed", "group", "host", "model", "pool_groups", "maintenance", "bmc", "capacity", "cost", "tags", "model_name",
-		"software", "description", "initiators", "address",
+		"software", "description", "initiators", "address", "thresholds",
 	},
 	inputs: []string{"hardware_status", "status"},
 	refused: map[string]string{
 		"name": isKey, "subsystem": isCollected, "power": isCollected, "vm_server": isCollected, "datacenter": isCollected, "datastores": isCollected,
 		"networks": isCollected, "cpus": isCollected, "memory_mib": isCollected, "cpu_mhz": isCollected, "template": isCollected, "connected": isCollected,
 		"vm_maintenance": isCollected, "shared_datastores": isCollected, "collected": isCollected, "gone": isCollected,
-		"hardware": isCollected, "monitored": isRuntime("jobs"), "unreachable": isRuntime("monitoring"), "replaced": isRuntime("jobs"), "status_reason": isRuntime("jobs"), "origin": isRuntime("jobs"), "master": isRuntime("jobs"),
+		"hardware": isCollected, "monitored": isRuntime("jobs"), "unreachable": isRuntime("monitoring"), "crossed": isRuntime("sampling"), "replaced": isRuntime("jobs"), "status_reason": isRuntime("jobs"), "origin": isRuntime("jobs"), "master": isRuntime("jobs"),
 		"distributed": isRuntime("software distribution"), "bmc.password_set": isOutput, "bmc.key_set": isOutput,
 	},
 	hidden: func(row proto.Message, field string) bool { return machineFieldHidden(row.(*schema.Machine), field) },
@@ -268,7 +268,7 @@ var subsystemKind = &docKind{
 		"kind", "address", "user", "password", "thumbprint", "ca", "insecure", "max_operations", "max_operations_per_server", "description", "auto_manage",
 		"options", "key",
 	},
-	refused: map[string]string{"name": isKey, "password_set": isOutput, "key_set": isOutput, "collected": isRuntime("collect"), "error": isRuntime("collect")},
+	refused: map[string]string{"name": isKey, "password_set": isOutput, "key_set": isOutput, "collected": isRuntime("collect"), "error": isRuntime("collect"), "events": isOutput},
 	normal: func(_ *Tx, a *applying, spec map[string]any) error {
 		normalSubsystem(a.row.(*schema.Subsystem))
 		return checkPrivateKey("key", spec)

@@ -61,8 +61,8 @@ type Settle func(tx *Tx, e *schema.Event)
 // sequence number is not above what is recorded of that node already are left
 // out. It returns the sequence number up to which all is recorded. Events come
 // in the order of their numbers; a gap is the node's own (an event that it
-// dropped and counted). What a manager sees by its own polls comes in a stream of
-// its own, its name with MonitorStream.
+// dropped and counted). What a manager sees by its own polls, or samples, comes in
+// a stream of its own, its name with MonitorStream or SampleStream.
 func RecordEvents(tx *Tx, node string, events []*schema.Event) (uint64, error) {
 	return RecordSettled(tx, node, events, nil)
 }
@@ -77,7 +77,7 @@ func RecordSettled(tx *Tx, node string, events []*schema.Event, settle Settle) (
 	if !ok {
 		in = &schema.Intake{Node: node}
 	}
-	manager, polls := ofPolls(node)
+	manager, news := streamOf(node)
 	r := recorder{tx: tx, node: manager, settle: settle}
 	for _, e := range events {
 		if e.Sequence == 0 {
@@ -87,10 +87,10 @@ func RecordSettled(tx *Tx, node string, events []*schema.Event, settle Settle) (
 			continue
 		}
 		in.Sequence = e.Sequence
-		if polls {
-			if news, err := newsOfPoll(tx, e); err != nil {
+		if news != nil {
+			if is, err := news(tx, e); err != nil {
 				return 0, err
-			} else if !news {
+			} else if !is {
 				continue
 			}
 		}

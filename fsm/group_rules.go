@@ -32,6 +32,7 @@ func checkCategory(r Reader, c *schema.Category) error {
 func normalGroup(a *applying, spec map[string]any) error {
 	g := a.row.(*schema.Group)
 	g.Category = schema.NormalPath(g.Category)
+	normalThresholds(g.Thresholds)
 	parts := schema.SplitPath(a.name)
 	prefix := strings.Join(parts[:len(parts)-1], "/")
 	_, given := spec["category"]
@@ -70,6 +71,9 @@ func checkGroup(r Reader, g *schema.Group) error {
 		return err
 	}
 	if err := checkGroupNetwork(r, g); err != nil {
+		return err
+	}
+	if err := checkThresholds(g.Thresholds, g.Kind); err != nil {
 		return err
 	}
 	for i, t := range g.Templates {
@@ -172,6 +176,7 @@ func checkTemplate(r Reader, field, name string) error {
 }
 
 func normalModel(m *schema.Model) error {
+	normalThresholds(m.Thresholds)
 	if len(m.Networks) > maxVirtualNICs {
 		return specError("networks has %d entries; a VM can have %d NICs", len(m.Networks), maxVirtualNICs)
 	}
@@ -231,6 +236,9 @@ func checkModel(r Reader, m *schema.Model) error {
 		return err
 	}
 	if err := checkSoftwareNames(r, m.Software); err != nil {
+		return err
+	}
+	if err := checkThresholds(m.Thresholds, m.Kind); err != nil {
 		return err
 	}
 	if m.Template != "" {

@@ -35,6 +35,7 @@ func normalMachine(tx *Tx, a *applying, spec map[string]any) error {
 	} else if err := guardMachine(tx, a.old.(*schema.Machine), m); err != nil {
 		return err
 	}
+	normalThresholds(m.Thresholds)
 	m.Uuid = normalOr(schema.NormalUUID, m.Uuid)
 	for _, n := range m.Nics {
 		n.Mac = normalOr(schema.NormalMAC, n.Mac)
@@ -318,6 +319,9 @@ func checkCabling(r Reader, m *schema.Machine) error {
 
 // checkMachine holds a machine against its groups and against its kind.
 func checkMachine(r Reader, m *schema.Machine) error {
+	if err := checkThresholds(m.Thresholds, m.Kind); err != nil {
+		return err
+	}
 	if m.Capacity != 0 && m.Kind != schema.MachineVMServer {
 		return specError("capacity is for VM servers, this one is a %s", m.Kind)
 	}

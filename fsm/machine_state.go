@@ -220,7 +220,7 @@ func unbind(tx *Tx, m *schema.Machine) error {
 		}
 	}
 	m.Group, m.Host, m.Model, m.Origin, m.Master = "", "", "", "", false
-	m.Monitored, m.Unreachable = nil, nil
+	m.Monitored, m.Unreachable, m.Crossed = nil, nil, nil
 	return nil
 }
 

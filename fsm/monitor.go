@@ -78,8 +78,25 @@ func newsOfPoll(tx *Tx, e *schema.Event) (bool, error) {
 	return true, Machines.Put(tx, m)
 }
 
-// ofPolls tells whether a stream of events is that of a manager's polls, and
-// whose it is.
-func ofPolls(stream string) (manager string, yes bool) {
-	return strings.CutSuffix(stream, MonitorStream)
+// newsOf notes what an event of a manager's own observation says, and tells
+// whether it is one to record.
+type newsOf func(tx *Tx, e *schema.Event) (bool, error)
+
+// ownStreams are the streams of what managers themselves see of machines, by
+// what follows the manager's name.
+var ownStreams = map[string]newsOf{MonitorStream: newsOfPoll, SampleStream: newsOfSamples}
+
+// StreamOf tells whose a stream of events is.
+func StreamOf(stream string) (manager string) {
+	manager, _ = streamOf(stream)
+	return manager
+}
+
+func streamOf(stream string) (manager string, news newsOf) {
+	for suffix, news := range ownStreams {
+		if manager, ok := strings.CutSuffix(stream, suffix); ok {
+			return manager, news
+		}
+	}
+	return stream, nil
 }

@@ -69,6 +69,8 @@ func (g *Group) Validate() error {
 		between(o, "min_healthy", int64(g.MinHealthy), 0, 100000),
 		between(o, "max_replacements", int64(g.MaxReplacements), 0, 1000),
 		g.Monitoring.validate(o),
+		g.Performance.validate(o, g.Kind),
+		checkThresholds(o, g.Thresholds),
 	)
 }
 
@@ -87,6 +89,7 @@ func (m *Model) Validate() error {
 		between(o, "memory_mib", m.MemoryMib, 0, 1<<30),
 		checkText(o, "model_name", m.ModelName, MaxName),
 		slots(o, m.Software, "run", "standby"),
+		checkThresholds(o, m.Thresholds),
 	); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ func (m *Machine) Validate() error {
 		noDuplicates(o, "initiators", m.Initiators),
 		slots(o, m.Software, "run_before", "run_after", "standby_before", "standby_after"),
 		m.Bmc.validate(o),
+		checkThresholds(o, m.Thresholds),
 	); err != nil {
 		return err
 	}
