@@ -28,9 +28,6 @@ const (
 	// maxTick and minTick bound the pause between two looks at what is due.
 	maxTick = 50 * time.Millisecond
 	minTick = 5 * time.Millisecond
-	// maxBatch is how many events go to the leader at once, deliverWait how long that may take.
-	maxBatch    = 256
-	deliverWait = 10 * time.Second
 	// witnesses is how many others are polled at once when a machine has missed
 	// a poll, since nothing tells yet whether that is the machine or this manager.
 	witnesses = 3
@@ -67,7 +64,7 @@ type Stats struct {
 // Monitor polls this manager's share of the machines.
 //
 // Run's goroutine alone decides when to poll and what answers mean; one
-// goroutine a poll asks; one delivers.
+// goroutine a poll asks; the outbox's delivers.
 type Monitor struct {
 	opt Options
 
@@ -79,11 +76,7 @@ type Monitor struct {
 
 	results chan result
 	slots   chan struct{}
-
-	mu       sync.Mutex // guards pending and sequence
-	pending  map[string]*schema.Event
-	sequence uint64
-	more     chan struct{} // a token: something waits to be delivered
+	outbox  *Outbox
 
 	targets, silent atomic.Int64
 	blind           atomic.Bool
@@ -108,12 +101,11 @@ type result struct {
 	err    error
 }
 
-// New makes a monitor. Sequence numbers of its events begin at the time in
-// microseconds, so that they go up over restarts.
+// New makes a monitor.
 func New(opt Options) *Monitor {
 	return &Monitor{
 		opt: opt, polls: map[string]*poll{}, waiting: map[string]*poll{}, refresh: refresh, results: make(chan result, maxProbes), slots: make(chan struct{}, maxProbes),
-		pending: map[string]*schema.Event{}, sequence: uint64(time.Now().UnixMicro()), more: make(chan struct{}, 1),
+		outbox: NewOutbox(opt.Deliver, opt.Log),
 	}
 }
 
@@ -128,7 +120,7 @@ func (m *Monitor) Stats() Stats {
 func (m *Monitor) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { m.deliverLoop(ctx) })
+	wg.Go(func() { m.outbox.Run(ctx) })
 	var looked time.Time
 	tick := time.NewTimer(0)
 	defer tick.Stop()
@@ -326,50 +318,8 @@ func (m *Monitor) judge() {
 
 // tell queues an event for the leader. The newest of a machine counts.
 func (m *Monitor) tell(p *poll, id, text string) {
-	e := &schema.Event{
+	m.outbox.Put(p.Machine, &schema.Event{
 		Notifier: schema.NotifierESMPRO, Source: fsm.MonitorSource, EventId: id, Target: p.Machine, Text: text, From: p.Address,
 		Received: timestamppb.Now(),
-	}
-	m.mu.Lock()
-	m.pending[p.Machine] = e
-	m.mu.Unlock()
-	select {
-	case m.more <- struct{}{}:
-	default:
-	}
-}
-
-// deliverLoop hands events to the leader, one batch at a time.
-func (m *Monitor) deliverLoop(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-m.more:
-		}
-		for batch := m.batch(); len(batch) > 0 && ctx.Err() == nil; batch = m.batch() {
-			wait, cancel := context.WithTimeout(ctx, deliverWait)
-			if err := m.opt.Deliver(wait, batch); err != nil {
-				m.opt.Log.Info("polls not recorded; the next ones will be", "events", len(batch), "err", err)
-			}
-			cancel()
-		}
-	}
-}
-
-// batch takes what waits, up to a batch, and numbers it.
-func (m *Monitor) batch() []*schema.Event {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var out []*schema.Event
-	for name, e := range m.pending {
-		if len(out) == maxBatch {
-			break
-		}
-		m.sequence++
-		e.Sequence = m.sequence
-		out = append(out, e)
-		delete(m.pending, name)
-	}
-	return out
+	})
 }

@@ -42,7 +42,7 @@ func Targets(r fsm.Reader, unseal func([]byte) ([]byte, error)) []Target {
 			continue
 		}
 		t := Target{
-			Machine: m.Name, Address: address(r, m), Kind: g.Monitoring.Kind, Port: int(g.Monitoring.Port),
+			Machine: m.Name, Address: Address(r, m), Kind: g.Monitoring.Kind, Port: int(g.Monitoring.Port),
 			Interval: time.Duration(g.Monitoring.IntervalSeconds) * time.Second, Misses: int(g.Monitoring.Misses),
 		}
 		t.Interval = cmp.Or(t.Interval, defaultInterval)
@@ -62,9 +62,9 @@ func Targets(r fsm.Reader, unseal func([]byte) ([]byte, error)) []Target {
 	return out
 }
 
-// address is where a machine's operating system is reached: the first address
+// Address is where a machine's operating system is reached: the first address
 // of the host setting under which it runs, else its own.
-func address(r fsm.Reader, m *schema.Machine) string {
+func Address(r fsm.Reader, m *schema.Machine) string {
 	if h, ok := fsm.Hosts.Get(r, fsm.GroupKey(m.Group, m.Host)); ok {
 		for _, nic := range h.Nics {
 			for _, a := range nic.Addresses {
@@ -77,20 +77,21 @@ func address(r fsm.Reader, m *schema.Machine) string {
 	return m.Address
 }
 
-// Share is what one manager has to poll of all targets, by rendezvous hashing:
-// each machine belongs to the live manager with the highest hash of both names,
-// so that a manager that goes or comes moves only its own share.
+// Share is what one manager has to poll of all targets.
 func Share(all []Target, live []string, self string) []Target {
 	var out []Target
 	for _, t := range all {
-		if owner(t.Machine, live) == self {
+		if Owner(t.Machine, live) == self {
 			out = append(out, t)
 		}
 	}
 	return out
 }
 
-func owner(machine string, live []string) string {
+// Owner is the manager that looks after a machine, by rendezvous hashing: the
+// live one with the highest hash of both names, so that a manager that goes or
+// comes moves only its own share.
+func Owner(machine string, live []string) string {
 	best, owner := uint64(0), ""
 	for _, node := range live {
 		if w := weight(machine, node); owner == "" || w > best || w == best && node < owner {
