@@ -1,5 +1,6 @@
 // Package sshtest runs a real sshd (OpenSSH) for tests, on a free port of the
-// loopback interface, with keys of its own.
+// loopback interface, with keys and a home folder of its own: what the shell of
+// the machine's own user does at its start is none of a test's business.
 package sshtest
 
 import (
@@ -88,6 +89,7 @@ UsePAM no
 StrictModes no
 PidFile none
 MaxStartups 100
+SetEnv HOME=%[2]s
 Subsystem sftp internal-sftp
 `, address, dir))
 	s.NewHostKey()
