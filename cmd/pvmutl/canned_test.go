@@ -191,6 +191,18 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 		"List TrapRule": &api.ListReply{Objects: []*api.Object{
 			object(t, "TrapRule", "esmpro", &schema.TrapRule{Name: "esmpro", Oid: "1.3.6.1.4.1.119", Notifier: "SystemMonitorEvent", Source: "${1.3}", EventId: "x"}, `{}`),
 		}},
+		"List Receiver": &api.ListReply{Objects: []*api.Object{
+			object(t, "Receiver", "broken", &schema.Receiver{Name: "broken", Kind: "syslog", Address: "tls://logs.example:6514", MinSeverity: "info", Language: "en", Waiting: 12, Lost: 3,
+				Error: "broken: syslog tls://logs.example:6514: unreachable: connection refused"}, `{}`),
+			object(t, "Receiver", "oncall", &schema.Receiver{Name: "oncall", Kind: "mail", Address: "mail.example", MinSeverity: "warning", Language: "ja", Sent: 7, LastSuccess: at(3), Disabled: true}, `{}`),
+		}},
+		"Get Receiver": object(t, "Receiver", "broken", &schema.Receiver{Name: "broken", Kind: "syslog", Error: "connection refused", LastFailure: at(5)}, `{}`),
+		"TestReceiver": &schema.Notice{Id: "31", Receiver: "oncall", Event: "42", Severity: "error", State: "waiting", Created: at(4)},
+		"GetNotice":    &schema.Notice{Id: "31", Receiver: "oncall", Event: "42", Severity: "error", State: "sent", Created: at(4), Ended: at(5), Attempts: 1, Message: "c0ffee-31"},
+		"ListNotices": &api.ListNoticesReply{Notices: []*schema.Notice{
+			{Id: "30", Receiver: "broken", Event: "41", Severity: "info", State: "lost", Created: at(1), Ended: at(2), Attempts: 99, Error: "connection refused"},
+			{Id: "31", Receiver: "oncall", Event: "42", Severity: "error", State: "sent", Created: at(4), Ended: at(5), Attempts: 1, Message: "c0ffee-31"},
+		}},
 		"List Settings": &api.ListReply{Objects: []*api.Object{
 			object(t, "Settings", "cluster", &schema.Settings{Key: "cluster", Cluster: "c-1", Feature: 1}, `{}`),
 		}},

@@ -56,6 +56,7 @@ var commands = []struct {
 	{groupWatch, eventCommand},
 	{groupWatch, lockCommand},
 	{groupWatch, auditCommand},
+	{groupWatch, receiverCommand},
 	{groupWatch, placementCommand},
 	{groupWatch, armCommand},
 	{groupWatch, disarmCommand},

@@ -199,6 +199,10 @@ func subsystemWords(ctx context.Context, c *client.Client, _ []string) ([]string
 	return nameWords(ctx, c, []string{"Subsystem"})
 }
 
+func receiverWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
+	return nameWords(ctx, c, []string{"Receiver"})
+}
+
 func softwareWords(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 	return nameWords(ctx, c, []string{"Software"})
 }
@@ -259,6 +263,8 @@ var completions = map[string][]source{
 	"policy show":       {groupWords, noWords},
 	"policy set":        {groupWords, policyWords, noWords},
 	"policy preview":    {noWords, groupWords, hostWords(1), noWords},
+	"receiver test":     {receiverWords, noWords},
+	"receiver log":      {receiverWords, noWords},
 	"ascancel":          {jobWords, noWords},
 	"get":               {kindWords, nameWords, noWords},
 	"unset":             {kindWords, nameWords, noWords},

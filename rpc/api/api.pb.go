@@ -4293,6 +4293,118 @@ func (x *ListAuditReply) GetAudit() []*schema.Audit {
 	return nil
 }
 
+type ListNoticesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	After         string                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	Receiver      string                 `protobuf:"bytes,3,opt,name=receiver,proto3" json:"receiver,omitempty"`
+	State         string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNoticesRequest) Reset() {
+	*x = ListNoticesRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNoticesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNoticesRequest) ProtoMessage() {}
+
+func (x *ListNoticesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNoticesRequest.ProtoReflect.Descriptor instead.
+func (*ListNoticesRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *ListNoticesRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *ListNoticesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListNoticesRequest) GetReceiver() string {
+	if x != nil {
+		return x.Receiver
+	}
+	return ""
+}
+
+func (x *ListNoticesRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+type ListNoticesReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Notices       []*schema.Notice       `protobuf:"bytes,1,rep,name=notices,proto3" json:"notices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNoticesReply) Reset() {
+	*x = ListNoticesReply{}
+	mi := &file_rpc_api_api_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNoticesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNoticesReply) ProtoMessage() {}
+
+func (x *ListNoticesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNoticesReply.ProtoReflect.Descriptor instead.
+func (*ListNoticesReply) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *ListNoticesReply) GetNotices() []*schema.Notice {
+	if x != nil {
+		return x.Notices
+	}
+	return nil
+}
+
 type NodeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -4302,7 +4414,7 @@ type NodeRequest struct {
 
 func (x *NodeRequest) Reset() {
 	*x = NodeRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[68]
+	mi := &file_rpc_api_api_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4314,7 +4426,7 @@ func (x *NodeRequest) String() string {
 func (*NodeRequest) ProtoMessage() {}
 
 func (x *NodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[68]
+	mi := &file_rpc_api_api_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4327,7 +4439,7 @@ func (x *NodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRequest.ProtoReflect.Descriptor instead.
 func (*NodeRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{68}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *NodeRequest) GetId() string {
@@ -4357,7 +4469,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_rpc_api_api_proto_msgTypes[69]
+	mi := &file_rpc_api_api_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4369,7 +4481,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[69]
+	mi := &file_rpc_api_api_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4382,7 +4494,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{69}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Node) GetId() string {
@@ -4478,7 +4590,7 @@ type ListNodesReply struct {
 
 func (x *ListNodesReply) Reset() {
 	*x = ListNodesReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[70]
+	mi := &file_rpc_api_api_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4490,7 +4602,7 @@ func (x *ListNodesReply) String() string {
 func (*ListNodesReply) ProtoMessage() {}
 
 func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[70]
+	mi := &file_rpc_api_api_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4503,7 +4615,7 @@ func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesReply.ProtoReflect.Descriptor instead.
 func (*ListNodesReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{70}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ListNodesReply) GetNodes() []*Node {
@@ -4531,7 +4643,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[71]
+	mi := &file_rpc_api_api_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4543,7 +4655,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[71]
+	mi := &file_rpc_api_api_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4556,7 +4668,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{71}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *StatusReply) GetNode() string {
@@ -4638,7 +4750,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_rpc_api_api_proto_msgTypes[72]
+	mi := &file_rpc_api_api_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4650,7 +4762,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[72]
+	mi := &file_rpc_api_api_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4663,7 +4775,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{72}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *Chunk) GetData() []byte {
@@ -4683,7 +4795,7 @@ type RecordEventsRequest struct {
 
 func (x *RecordEventsRequest) Reset() {
 	*x = RecordEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[73]
+	mi := &file_rpc_api_api_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4695,7 +4807,7 @@ func (x *RecordEventsRequest) String() string {
 func (*RecordEventsRequest) ProtoMessage() {}
 
 func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[73]
+	mi := &file_rpc_api_api_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4708,7 +4820,7 @@ func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{73}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RecordEventsRequest) GetNode() string {
@@ -4734,7 +4846,7 @@ type RecordEventsReply struct {
 
 func (x *RecordEventsReply) Reset() {
 	*x = RecordEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[74]
+	mi := &file_rpc_api_api_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4746,7 +4858,7 @@ func (x *RecordEventsReply) String() string {
 func (*RecordEventsReply) ProtoMessage() {}
 
 func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[74]
+	mi := &file_rpc_api_api_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4759,7 +4871,7 @@ func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsReply.ProtoReflect.Descriptor instead.
 func (*RecordEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{74}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *RecordEventsReply) GetSequence() uint64 {
@@ -4778,7 +4890,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[75]
+	mi := &file_rpc_api_api_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4790,7 +4902,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[75]
+	mi := &file_rpc_api_api_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4803,7 +4915,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{75}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *JoinRequest) GetManager() *schema.Manager {
@@ -4824,7 +4936,7 @@ type RunQuestion struct {
 
 func (x *RunQuestion) Reset() {
 	*x = RunQuestion{}
-	mi := &file_rpc_api_api_proto_msgTypes[76]
+	mi := &file_rpc_api_api_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4836,7 +4948,7 @@ func (x *RunQuestion) String() string {
 func (*RunQuestion) ProtoMessage() {}
 
 func (x *RunQuestion) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[76]
+	mi := &file_rpc_api_api_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4849,7 +4961,7 @@ func (x *RunQuestion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunQuestion.ProtoReflect.Descriptor instead.
 func (*RunQuestion) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{76}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *RunQuestion) GetToken() string {
@@ -4886,7 +4998,7 @@ type RunLook struct {
 
 func (x *RunLook) Reset() {
 	*x = RunLook{}
-	mi := &file_rpc_api_api_proto_msgTypes[77]
+	mi := &file_rpc_api_api_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4898,7 +5010,7 @@ func (x *RunLook) String() string {
 func (*RunLook) ProtoMessage() {}
 
 func (x *RunLook) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[77]
+	mi := &file_rpc_api_api_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4911,7 +5023,7 @@ func (x *RunLook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunLook.ProtoReflect.Descriptor instead.
 func (*RunLook) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{77}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *RunLook) GetState() string {
@@ -4953,7 +5065,7 @@ var File_rpc_api_api_proto protoreflect.FileDescriptor
 
 const file_rpc_api_api_proto_rawDesc = "" +
 	"\n" +
-	"\x11rpc/api/api.proto\x12\ryagura.api.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1afsm/schema/inventory.proto\x1a\x14fsm/schema/job.proto\x1a\x16fsm/schema/event.proto\x1a\x17fsm/schema/system.proto\"\a\n" +
+	"\x11rpc/api/api.proto\x12\ryagura.api.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1afsm/schema/inventory.proto\x1a\x14fsm/schema/job.proto\x1a\x16fsm/schema/event.proto\x1a\x17fsm/schema/notice.proto\x1a\x17fsm/schema/system.proto\"\a\n" +
 	"\x05Empty\">\n" +
 	"\fLoginRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x1a\n" +
@@ -5273,7 +5385,14 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\"8\n" +
 	"\x0eListAuditReply\x12&\n" +
-	"\x05audit\x18\x01 \x03(\v2\x10.yagura.v1.AuditR\x05audit\"\x1d\n" +
+	"\x05audit\x18\x01 \x03(\v2\x10.yagura.v1.AuditR\x05audit\"r\n" +
+	"\x12ListNoticesRequest\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\tR\x05after\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x1a\n" +
+	"\breceiver\x18\x03 \x01(\tR\breceiver\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\"?\n" +
+	"\x10ListNoticesReply\x12+\n" +
+	"\anotices\x18\x01 \x03(\v2\x11.yagura.v1.NoticeR\anotices\"\x1d\n" +
 	"\vNodeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\xe6\x02\n" +
 	"\x04Node\x12\x0e\n" +
@@ -5382,14 +5501,17 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\tCancelJob\x12\x19.yagura.api.v1.JobRequest\x1a\x14.yagura.api.v1.Empty\"\x1f\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/jobs/{id}/cancel\x12c\n" +
 	"\tResumeJob\x12\x1f.yagura.api.v1.ResumeJobRequest\x1a\x14.yagura.api.v1.Empty\"\x1f\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/jobs/{id}/resume\x12a\n" +
 	"\vRollbackJob\x12\x19.yagura.api.v1.JobRequest\x1a\x14.yagura.api.v1.Empty\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/jobs/{id}/rollback\x12S\n" +
-	"\tListLocks\x12\x14.yagura.api.v1.Empty\x1a\x1d.yagura.api.v1.ListLocksReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/locks2\xff\x02\n" +
+	"\tListLocks\x12\x14.yagura.api.v1.Empty\x1a\x1d.yagura.api.v1.ListLocksReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/locks2\xa3\x05\n" +
 	"\x06Events\x12b\n" +
 	"\n" +
 	"ListEvents\x12 .yagura.api.v1.ListEventsRequest\x1a\x1e.yagura.api.v1.ListEventsReply\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/v1/events\x12R\n" +
 	"\bGetEvent\x12\x1b.yagura.api.v1.EventRequest\x1a\x10.yagura.v1.Event\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/events/{id}\x12]\n" +
 	"\vWatchEvents\x12 .yagura.api.v1.ListEventsRequest\x1a\x10.yagura.v1.Event\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/watch/events0\x01\x12^\n" +
-	"\tListAudit\x12\x1f.yagura.api.v1.ListAuditRequest\x1a\x1d.yagura.api.v1.ListAuditReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/audit2\xf8\x03\n" +
+	"\tListAudit\x12\x1f.yagura.api.v1.ListAuditRequest\x1a\x1d.yagura.api.v1.ListAuditReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/audit\x12f\n" +
+	"\vListNotices\x12!.yagura.api.v1.ListNoticesRequest\x1a\x1f.yagura.api.v1.ListNoticesReply\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/notices\x12c\n" +
+	"\fTestReceiver\x12\x1a.yagura.api.v1.NameRequest\x1a\x11.yagura.v1.Notice\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/receivers/{name}/test\x12U\n" +
+	"\tGetNotice\x12\x1b.yagura.api.v1.EventRequest\x1a\x11.yagura.v1.Notice\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/notices/{id}2\xf8\x03\n" +
 	"\aCluster\x12S\n" +
 	"\tListNodes\x12\x14.yagura.api.v1.Empty\x1a\x1d.yagura.api.v1.ListNodesReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/nodes\x12V\n" +
 	"\n" +
@@ -5419,7 +5541,7 @@ func file_rpc_api_api_proto_rawDescGZIP() []byte {
 	return file_rpc_api_api_proto_rawDescData
 }
 
-var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 81)
+var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
 var file_rpc_api_api_proto_goTypes = []any{
 	(*Empty)(nil),                 // 0: yagura.api.v1.Empty
 	(*LoginRequest)(nil),          // 1: yagura.api.v1.LoginRequest
@@ -5489,51 +5611,54 @@ var file_rpc_api_api_proto_goTypes = []any{
 	(*EventRequest)(nil),          // 65: yagura.api.v1.EventRequest
 	(*ListAuditRequest)(nil),      // 66: yagura.api.v1.ListAuditRequest
 	(*ListAuditReply)(nil),        // 67: yagura.api.v1.ListAuditReply
-	(*NodeRequest)(nil),           // 68: yagura.api.v1.NodeRequest
-	(*Node)(nil),                  // 69: yagura.api.v1.Node
-	(*ListNodesReply)(nil),        // 70: yagura.api.v1.ListNodesReply
-	(*StatusReply)(nil),           // 71: yagura.api.v1.StatusReply
-	(*Chunk)(nil),                 // 72: yagura.api.v1.Chunk
-	(*RecordEventsRequest)(nil),   // 73: yagura.api.v1.RecordEventsRequest
-	(*RecordEventsReply)(nil),     // 74: yagura.api.v1.RecordEventsReply
-	(*JoinRequest)(nil),           // 75: yagura.api.v1.JoinRequest
-	(*RunQuestion)(nil),           // 76: yagura.api.v1.RunQuestion
-	(*RunLook)(nil),               // 77: yagura.api.v1.RunLook
-	nil,                           // 78: yagura.api.v1.PolicyAction.ParamsEntry
-	nil,                           // 79: yagura.api.v1.ListEventsRequest.OpenEntry
-	nil,                           // 80: yagura.api.v1.StatusReply.TrapsDroppedEntry
-	(*timestamppb.Timestamp)(nil), // 81: google.protobuf.Timestamp
-	(*schema.User)(nil),           // 82: yagura.v1.User
-	(*structpb.Struct)(nil),       // 83: google.protobuf.Struct
-	(*schema.Machine)(nil),        // 84: yagura.v1.Machine
-	(*schema.Policy)(nil),         // 85: yagura.v1.Policy
-	(*schema.Job)(nil),            // 86: yagura.v1.Job
-	(*schema.Step)(nil),           // 87: yagura.v1.Step
-	(*schema.Lock)(nil),           // 88: yagura.v1.Lock
-	(*schema.Event)(nil),          // 89: yagura.v1.Event
-	(*schema.Audit)(nil),          // 90: yagura.v1.Audit
-	(*schema.Manager)(nil),        // 91: yagura.v1.Manager
+	(*ListNoticesRequest)(nil),    // 68: yagura.api.v1.ListNoticesRequest
+	(*ListNoticesReply)(nil),      // 69: yagura.api.v1.ListNoticesReply
+	(*NodeRequest)(nil),           // 70: yagura.api.v1.NodeRequest
+	(*Node)(nil),                  // 71: yagura.api.v1.Node
+	(*ListNodesReply)(nil),        // 72: yagura.api.v1.ListNodesReply
+	(*StatusReply)(nil),           // 73: yagura.api.v1.StatusReply
+	(*Chunk)(nil),                 // 74: yagura.api.v1.Chunk
+	(*RecordEventsRequest)(nil),   // 75: yagura.api.v1.RecordEventsRequest
+	(*RecordEventsReply)(nil),     // 76: yagura.api.v1.RecordEventsReply
+	(*JoinRequest)(nil),           // 77: yagura.api.v1.JoinRequest
+	(*RunQuestion)(nil),           // 78: yagura.api.v1.RunQuestion
+	(*RunLook)(nil),               // 79: yagura.api.v1.RunLook
+	nil,                           // 80: yagura.api.v1.PolicyAction.ParamsEntry
+	nil,                           // 81: yagura.api.v1.ListEventsRequest.OpenEntry
+	nil,                           // 82: yagura.api.v1.StatusReply.TrapsDroppedEntry
+	(*timestamppb.Timestamp)(nil), // 83: google.protobuf.Timestamp
+	(*schema.User)(nil),           // 84: yagura.v1.User
+	(*structpb.Struct)(nil),       // 85: google.protobuf.Struct
+	(*schema.Machine)(nil),        // 86: yagura.v1.Machine
+	(*schema.Policy)(nil),         // 87: yagura.v1.Policy
+	(*schema.Job)(nil),            // 88: yagura.v1.Job
+	(*schema.Step)(nil),           // 89: yagura.v1.Step
+	(*schema.Lock)(nil),           // 90: yagura.v1.Lock
+	(*schema.Event)(nil),          // 91: yagura.v1.Event
+	(*schema.Audit)(nil),          // 92: yagura.v1.Audit
+	(*schema.Notice)(nil),         // 93: yagura.v1.Notice
+	(*schema.Manager)(nil),        // 94: yagura.v1.Manager
 }
 var file_rpc_api_api_proto_depIdxs = []int32{
-	81,  // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
-	82,  // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
-	83,  // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
+	83,  // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
+	84,  // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
+	85,  // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
 	8,   // 3: yagura.api.v1.ApplyRequest.documents:type_name -> yagura.api.v1.Document
 	11,  // 4: yagura.api.v1.ApplyReply.applied:type_name -> yagura.api.v1.Applied
-	83,  // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
-	83,  // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
+	85,  // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
+	85,  // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
 	12,  // 7: yagura.api.v1.ListReply.objects:type_name -> yagura.api.v1.Object
-	84,  // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
-	84,  // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
-	84,  // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
+	86,  // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
+	86,  // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
+	86,  // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
 	23,  // 11: yagura.api.v1.PolicySetting.models:type_name -> yagura.api.v1.PolicySetting
 	23,  // 12: yagura.api.v1.ShowPolicyReply.settings:type_name -> yagura.api.v1.PolicySetting
-	85,  // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
+	87,  // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
 	28,  // 14: yagura.api.v1.PreviewPolicyReply.cases:type_name -> yagura.api.v1.PolicyCase
 	29,  // 15: yagura.api.v1.PolicyCase.decision:type_name -> yagura.api.v1.PolicyDecision
 	29,  // 16: yagura.api.v1.PolicyCase.then:type_name -> yagura.api.v1.PolicyDecision
 	30,  // 17: yagura.api.v1.PolicyDecision.actions:type_name -> yagura.api.v1.PolicyAction
-	78,  // 18: yagura.api.v1.PolicyAction.params:type_name -> yagura.api.v1.PolicyAction.ParamsEntry
+	80,  // 18: yagura.api.v1.PolicyAction.params:type_name -> yagura.api.v1.PolicyAction.ParamsEntry
 	47,  // 19: yagura.api.v1.PlacementPlan.starts:type_name -> yagura.api.v1.PlacementAction
 	48,  // 20: yagura.api.v1.PlacementPlan.moves:type_name -> yagura.api.v1.PlacementMove
 	47,  // 21: yagura.api.v1.PlacementPlan.stops:type_name -> yagura.api.v1.PlacementAction
@@ -5552,132 +5677,139 @@ var file_rpc_api_api_proto_depIdxs = []int32{
 	48,  // 34: yagura.api.v1.Explanation.moves:type_name -> yagura.api.v1.PlacementMove
 	50,  // 35: yagura.api.v1.Explanation.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
 	61,  // 36: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
-	86,  // 37: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
-	87,  // 38: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
-	88,  // 39: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
-	86,  // 40: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
-	79,  // 41: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
-	89,  // 42: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
-	90,  // 43: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
-	81,  // 44: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
-	69,  // 45: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
-	80,  // 46: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
-	89,  // 47: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
-	91,  // 48: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
-	81,  // 49: yagura.api.v1.RunQuestion.deadline:type_name -> google.protobuf.Timestamp
-	1,   // 50: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
-	0,   // 51: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
-	0,   // 52: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
-	4,   // 53: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
-	0,   // 54: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
-	6,   // 55: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
-	7,   // 56: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
-	9,   // 57: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
-	13,  // 58: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
-	14,  // 59: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
-	16,  // 60: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
-	17,  // 61: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
-	19,  // 62: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
-	21,  // 63: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
-	19,  // 64: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
-	25,  // 65: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
-	26,  // 66: yagura.api.v1.Inventory.PreviewPolicy:input_type -> yagura.api.v1.PreviewPolicyRequest
-	31,  // 67: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
-	33,  // 68: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
-	34,  // 69: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
-	35,  // 70: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
-	36,  // 71: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
-	37,  // 72: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
-	38,  // 73: yagura.api.v1.Operations.ChangeUse:input_type -> yagura.api.v1.ChangeUseRequest
-	39,  // 74: yagura.api.v1.Operations.ReplaceMachine:input_type -> yagura.api.v1.ReplaceMachineRequest
-	40,  // 75: yagura.api.v1.Operations.AddMachines:input_type -> yagura.api.v1.AddMachinesRequest
-	41,  // 76: yagura.api.v1.Operations.RemoveMachines:input_type -> yagura.api.v1.RemoveMachinesRequest
-	42,  // 77: yagura.api.v1.Operations.Deploy:input_type -> yagura.api.v1.DeployRequest
-	43,  // 78: yagura.api.v1.Operations.ChangePool:input_type -> yagura.api.v1.ChangePoolRequest
-	44,  // 79: yagura.api.v1.Operations.DestroyVM:input_type -> yagura.api.v1.DestroyVMRequest
-	45,  // 80: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
-	7,   // 81: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
-	57,  // 82: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
-	59,  // 83: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
-	59,  // 84: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
-	59,  // 85: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
-	60,  // 86: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
-	59,  // 87: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
-	0,   // 88: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
-	63,  // 89: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
-	65,  // 90: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
-	63,  // 91: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
-	66,  // 92: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
-	0,   // 93: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
-	68,  // 94: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
-	68,  // 95: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
-	0,   // 96: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
-	0,   // 97: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
-	72,  // 98: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
-	73,  // 99: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
-	75,  // 100: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
-	68,  // 101: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
-	0,   // 102: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
-	76,  // 103: yagura.api.v1.Peer.LookAtRun:input_type -> yagura.api.v1.RunQuestion
-	2,   // 104: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
-	0,   // 105: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
-	3,   // 106: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
-	0,   // 107: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
-	5,   // 108: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
-	82,  // 109: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
-	0,   // 110: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
-	10,  // 111: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
-	12,  // 112: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
-	15,  // 113: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
-	0,   // 114: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
-	18,  // 115: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
-	20,  // 116: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
-	22,  // 117: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
-	24,  // 118: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
-	0,   // 119: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
-	27,  // 120: yagura.api.v1.Inventory.PreviewPolicy:output_type -> yagura.api.v1.PreviewPolicyReply
-	32,  // 121: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
-	18,  // 122: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
-	18,  // 123: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 124: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 125: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 126: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
-	18,  // 127: yagura.api.v1.Operations.ChangeUse:output_type -> yagura.api.v1.JobsReply
-	18,  // 128: yagura.api.v1.Operations.ReplaceMachine:output_type -> yagura.api.v1.JobsReply
-	18,  // 129: yagura.api.v1.Operations.AddMachines:output_type -> yagura.api.v1.JobsReply
-	18,  // 130: yagura.api.v1.Operations.RemoveMachines:output_type -> yagura.api.v1.JobsReply
-	18,  // 131: yagura.api.v1.Operations.Deploy:output_type -> yagura.api.v1.JobsReply
-	18,  // 132: yagura.api.v1.Operations.ChangePool:output_type -> yagura.api.v1.JobsReply
-	18,  // 133: yagura.api.v1.Operations.DestroyVM:output_type -> yagura.api.v1.JobsReply
-	46,  // 134: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
-	56,  // 135: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
-	58,  // 136: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
-	61,  // 137: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
-	61,  // 138: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
-	0,   // 139: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
-	0,   // 140: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
-	0,   // 141: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
-	62,  // 142: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
-	64,  // 143: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
-	89,  // 144: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
-	89,  // 145: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
-	67,  // 146: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
-	70,  // 147: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
-	0,   // 148: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
-	68,  // 149: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
-	71,  // 150: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
-	72,  // 151: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
-	0,   // 152: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
-	74,  // 153: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
-	0,   // 154: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
-	0,   // 155: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
-	69,  // 156: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
-	77,  // 157: yagura.api.v1.Peer.LookAtRun:output_type -> yagura.api.v1.RunLook
-	104, // [104:158] is the sub-list for method output_type
-	50,  // [50:104] is the sub-list for method input_type
-	50,  // [50:50] is the sub-list for extension type_name
-	50,  // [50:50] is the sub-list for extension extendee
-	0,   // [0:50] is the sub-list for field type_name
+	88,  // 37: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
+	89,  // 38: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
+	90,  // 39: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
+	88,  // 40: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
+	81,  // 41: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
+	91,  // 42: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
+	92,  // 43: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
+	93,  // 44: yagura.api.v1.ListNoticesReply.notices:type_name -> yagura.v1.Notice
+	83,  // 45: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
+	71,  // 46: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
+	82,  // 47: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
+	91,  // 48: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
+	94,  // 49: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
+	83,  // 50: yagura.api.v1.RunQuestion.deadline:type_name -> google.protobuf.Timestamp
+	1,   // 51: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
+	0,   // 52: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
+	0,   // 53: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
+	4,   // 54: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
+	0,   // 55: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
+	6,   // 56: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
+	7,   // 57: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
+	9,   // 58: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
+	13,  // 59: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
+	14,  // 60: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
+	16,  // 61: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
+	17,  // 62: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
+	19,  // 63: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
+	21,  // 64: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
+	19,  // 65: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
+	25,  // 66: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
+	26,  // 67: yagura.api.v1.Inventory.PreviewPolicy:input_type -> yagura.api.v1.PreviewPolicyRequest
+	31,  // 68: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
+	33,  // 69: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
+	34,  // 70: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
+	35,  // 71: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
+	36,  // 72: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
+	37,  // 73: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
+	38,  // 74: yagura.api.v1.Operations.ChangeUse:input_type -> yagura.api.v1.ChangeUseRequest
+	39,  // 75: yagura.api.v1.Operations.ReplaceMachine:input_type -> yagura.api.v1.ReplaceMachineRequest
+	40,  // 76: yagura.api.v1.Operations.AddMachines:input_type -> yagura.api.v1.AddMachinesRequest
+	41,  // 77: yagura.api.v1.Operations.RemoveMachines:input_type -> yagura.api.v1.RemoveMachinesRequest
+	42,  // 78: yagura.api.v1.Operations.Deploy:input_type -> yagura.api.v1.DeployRequest
+	43,  // 79: yagura.api.v1.Operations.ChangePool:input_type -> yagura.api.v1.ChangePoolRequest
+	44,  // 80: yagura.api.v1.Operations.DestroyVM:input_type -> yagura.api.v1.DestroyVMRequest
+	45,  // 81: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
+	7,   // 82: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
+	57,  // 83: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
+	59,  // 84: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
+	59,  // 85: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
+	59,  // 86: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
+	60,  // 87: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
+	59,  // 88: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
+	0,   // 89: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
+	63,  // 90: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
+	65,  // 91: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
+	63,  // 92: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
+	66,  // 93: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
+	68,  // 94: yagura.api.v1.Events.ListNotices:input_type -> yagura.api.v1.ListNoticesRequest
+	7,   // 95: yagura.api.v1.Events.TestReceiver:input_type -> yagura.api.v1.NameRequest
+	65,  // 96: yagura.api.v1.Events.GetNotice:input_type -> yagura.api.v1.EventRequest
+	0,   // 97: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
+	70,  // 98: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
+	70,  // 99: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
+	0,   // 100: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
+	0,   // 101: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
+	74,  // 102: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
+	75,  // 103: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
+	77,  // 104: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
+	70,  // 105: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
+	0,   // 106: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
+	78,  // 107: yagura.api.v1.Peer.LookAtRun:input_type -> yagura.api.v1.RunQuestion
+	2,   // 108: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
+	0,   // 109: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
+	3,   // 110: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
+	0,   // 111: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
+	5,   // 112: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
+	84,  // 113: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
+	0,   // 114: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
+	10,  // 115: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
+	12,  // 116: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
+	15,  // 117: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
+	0,   // 118: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
+	18,  // 119: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
+	20,  // 120: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
+	22,  // 121: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
+	24,  // 122: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
+	0,   // 123: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
+	27,  // 124: yagura.api.v1.Inventory.PreviewPolicy:output_type -> yagura.api.v1.PreviewPolicyReply
+	32,  // 125: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
+	18,  // 126: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
+	18,  // 127: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 128: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 129: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 130: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
+	18,  // 131: yagura.api.v1.Operations.ChangeUse:output_type -> yagura.api.v1.JobsReply
+	18,  // 132: yagura.api.v1.Operations.ReplaceMachine:output_type -> yagura.api.v1.JobsReply
+	18,  // 133: yagura.api.v1.Operations.AddMachines:output_type -> yagura.api.v1.JobsReply
+	18,  // 134: yagura.api.v1.Operations.RemoveMachines:output_type -> yagura.api.v1.JobsReply
+	18,  // 135: yagura.api.v1.Operations.Deploy:output_type -> yagura.api.v1.JobsReply
+	18,  // 136: yagura.api.v1.Operations.ChangePool:output_type -> yagura.api.v1.JobsReply
+	18,  // 137: yagura.api.v1.Operations.DestroyVM:output_type -> yagura.api.v1.JobsReply
+	46,  // 138: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
+	56,  // 139: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
+	58,  // 140: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
+	61,  // 141: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
+	61,  // 142: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
+	0,   // 143: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
+	0,   // 144: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
+	0,   // 145: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
+	62,  // 146: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
+	64,  // 147: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
+	91,  // 148: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
+	91,  // 149: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
+	67,  // 150: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
+	69,  // 151: yagura.api.v1.Events.ListNotices:output_type -> yagura.api.v1.ListNoticesReply
+	93,  // 152: yagura.api.v1.Events.TestReceiver:output_type -> yagura.v1.Notice
+	93,  // 153: yagura.api.v1.Events.GetNotice:output_type -> yagura.v1.Notice
+	72,  // 154: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
+	0,   // 155: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
+	70,  // 156: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
+	73,  // 157: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
+	74,  // 158: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
+	0,   // 159: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
+	76,  // 160: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
+	0,   // 161: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
+	0,   // 162: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
+	71,  // 163: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
+	79,  // 164: yagura.api.v1.Peer.LookAtRun:output_type -> yagura.api.v1.RunLook
+	108, // [108:165] is the sub-list for method output_type
+	51,  // [51:108] is the sub-list for method input_type
+	51,  // [51:51] is the sub-list for extension type_name
+	51,  // [51:51] is the sub-list for extension extendee
+	0,   // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_rpc_api_api_proto_init() }
@@ -5691,7 +5823,7 @@ func file_rpc_api_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rpc_api_api_proto_rawDesc), len(file_rpc_api_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   81,
+			NumMessages:   83,
 			NumExtensions: 0,
 			NumServices:   8,
 		},

@@ -1883,10 +1883,13 @@ var Jobs_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Events_ListEvents_FullMethodName  = "/yagura.api.v1.Events/ListEvents"
-	Events_GetEvent_FullMethodName    = "/yagura.api.v1.Events/GetEvent"
-	Events_WatchEvents_FullMethodName = "/yagura.api.v1.Events/WatchEvents"
-	Events_ListAudit_FullMethodName   = "/yagura.api.v1.Events/ListAudit"
+	Events_ListEvents_FullMethodName   = "/yagura.api.v1.Events/ListEvents"
+	Events_GetEvent_FullMethodName     = "/yagura.api.v1.Events/GetEvent"
+	Events_WatchEvents_FullMethodName  = "/yagura.api.v1.Events/WatchEvents"
+	Events_ListAudit_FullMethodName    = "/yagura.api.v1.Events/ListAudit"
+	Events_ListNotices_FullMethodName  = "/yagura.api.v1.Events/ListNotices"
+	Events_TestReceiver_FullMethodName = "/yagura.api.v1.Events/TestReceiver"
+	Events_GetNotice_FullMethodName    = "/yagura.api.v1.Events/GetNotice"
 )
 
 // EventsClient is the client API for Events service.
@@ -1900,6 +1903,11 @@ type EventsClient interface {
 	// WatchEvents sends each event when it is recorded, and again when its state has changed.
 	WatchEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[schema.Event], error)
 	ListAudit(ctx context.Context, in *ListAuditRequest, opts ...grpc.CallOption) (*ListAuditReply, error)
+	// ListNotices lists what waits for receivers, was sent or given up, the newest last.
+	ListNotices(ctx context.Context, in *ListNoticesRequest, opts ...grpc.CallOption) (*ListNoticesReply, error)
+	// TestReceiver sends a receiver a test message; GetNotice tells what becomes of it.
+	TestReceiver(ctx context.Context, in *NameRequest, opts ...grpc.CallOption) (*schema.Notice, error)
+	GetNotice(ctx context.Context, in *EventRequest, opts ...grpc.CallOption) (*schema.Notice, error)
 }
 
 type eventsClient struct {
@@ -1959,6 +1967,36 @@ func (c *eventsClient) ListAudit(ctx context.Context, in *ListAuditRequest, opts
 	return out, nil
 }
 
+func (c *eventsClient) ListNotices(ctx context.Context, in *ListNoticesRequest, opts ...grpc.CallOption) (*ListNoticesReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListNoticesReply)
+	err := c.cc.Invoke(ctx, Events_ListNotices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventsClient) TestReceiver(ctx context.Context, in *NameRequest, opts ...grpc.CallOption) (*schema.Notice, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(schema.Notice)
+	err := c.cc.Invoke(ctx, Events_TestReceiver_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *eventsClient) GetNotice(ctx context.Context, in *EventRequest, opts ...grpc.CallOption) (*schema.Notice, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(schema.Notice)
+	err := c.cc.Invoke(ctx, Events_GetNotice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EventsServer is the server API for Events service.
 // All implementations must embed UnimplementedEventsServer
 // for forward compatibility.
@@ -1970,6 +2008,11 @@ type EventsServer interface {
 	// WatchEvents sends each event when it is recorded, and again when its state has changed.
 	WatchEvents(*ListEventsRequest, grpc.ServerStreamingServer[schema.Event]) error
 	ListAudit(context.Context, *ListAuditRequest) (*ListAuditReply, error)
+	// ListNotices lists what waits for receivers, was sent or given up, the newest last.
+	ListNotices(context.Context, *ListNoticesRequest) (*ListNoticesReply, error)
+	// TestReceiver sends a receiver a test message; GetNotice tells what becomes of it.
+	TestReceiver(context.Context, *NameRequest) (*schema.Notice, error)
+	GetNotice(context.Context, *EventRequest) (*schema.Notice, error)
 	mustEmbedUnimplementedEventsServer()
 }
 
@@ -1991,6 +2034,15 @@ func (UnimplementedEventsServer) WatchEvents(*ListEventsRequest, grpc.ServerStre
 }
 func (UnimplementedEventsServer) ListAudit(context.Context, *ListAuditRequest) (*ListAuditReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListAudit not implemented")
+}
+func (UnimplementedEventsServer) ListNotices(context.Context, *ListNoticesRequest) (*ListNoticesReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListNotices not implemented")
+}
+func (UnimplementedEventsServer) TestReceiver(context.Context, *NameRequest) (*schema.Notice, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestReceiver not implemented")
+}
+func (UnimplementedEventsServer) GetNotice(context.Context, *EventRequest) (*schema.Notice, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetNotice not implemented")
 }
 func (UnimplementedEventsServer) mustEmbedUnimplementedEventsServer() {}
 func (UnimplementedEventsServer) testEmbeddedByValue()                {}
@@ -2078,6 +2130,60 @@ func _Events_ListAudit_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Events_ListNotices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListNoticesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventsServer).ListNotices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Events_ListNotices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventsServer).ListNotices(ctx, req.(*ListNoticesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Events_TestReceiver_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(NameRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventsServer).TestReceiver(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Events_TestReceiver_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventsServer).TestReceiver(ctx, req.(*NameRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Events_GetNotice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventsServer).GetNotice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Events_GetNotice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventsServer).GetNotice(ctx, req.(*EventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Events_ServiceDesc is the grpc.ServiceDesc for Events service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2096,6 +2202,18 @@ var Events_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListAudit",
 			Handler:    _Events_ListAudit_Handler,
+		},
+		{
+			MethodName: "ListNotices",
+			Handler:    _Events_ListNotices_Handler,
+		},
+		{
+			MethodName: "TestReceiver",
+			Handler:    _Events_TestReceiver_Handler,
+		},
+		{
+			MethodName: "GetNotice",
+			Handler:    _Events_GetNotice_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -80,10 +80,13 @@ var methods = map[string]Method{
 	Jobs_RollbackJob_FullMethodName: {Write, schema.RoleOperator},
 	Jobs_ListLocks_FullMethodName:   {Read, schema.RoleObserver},
 
-	Events_ListEvents_FullMethodName:  {Read, schema.RoleObserver},
-	Events_GetEvent_FullMethodName:    {Read, schema.RoleObserver},
-	Events_WatchEvents_FullMethodName: {Read, schema.RoleObserver},
-	Events_ListAudit_FullMethodName:   {Read, schema.RoleObserver},
+	Events_ListNotices_FullMethodName:  {Read, schema.RoleObserver},
+	Events_TestReceiver_FullMethodName: {Write, schema.RoleOperator},
+	Events_GetNotice_FullMethodName:    {Read, schema.RoleObserver},
+	Events_ListEvents_FullMethodName:   {Read, schema.RoleObserver},
+	Events_GetEvent_FullMethodName:     {Read, schema.RoleObserver},
+	Events_WatchEvents_FullMethodName:  {Read, schema.RoleObserver},
+	Events_ListAudit_FullMethodName:    {Read, schema.RoleObserver},
 
 	Cluster_ListNodes_FullMethodName:       {Local, schema.RoleObserver},
 	Cluster_RemoveNode_FullMethodName:      {Once, schema.RoleAdministrator},
