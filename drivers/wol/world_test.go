@@ -96,7 +96,7 @@ func startMachine(t *testing.T, on bool) *machine {
 	write("conf", fmt.Sprintf(`ListenAddress 127.0.0.1:%d
 HostKey %[2]s/host
 AuthorizedKeysFile %[2]s/authorized
-SetEnv PATH=%[2]s/bin:/usr/bin:/bin
+SetEnv PATH=%[2]s/bin:/usr/bin:/bin HOME=%[2]s
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 KbdInteractiveAuthentication no
