@@ -32,10 +32,15 @@ const (
 	// gatherPause is the least time between deliveries of traps only: nobody
 	// waits for an answer to them, and many at once cost far less. Informs wait
 	// for nothing.
-	gatherPause = 50 * time.Millisecond
+	gatherPause = 100 * time.Millisecond
 	// spoolPause is how long a trap may wait for the leader before it goes to the
 	// spool. What is recorded until then needs no disk of ours: a majority has it.
-	spoolPause = 100 * time.Millisecond
+	spoolPause = 250 * time.Millisecond
+	// readPause lets datagrams gather in the socket's buffer while traps only
+	// come, one soon after the other: waking up for each costs more than reading
+	// it. An inform ends that for informTime.
+	readPause  = 10 * time.Millisecond
+	informTime = time.Second
 )
 
 // Deliver hands events to the leader, in the order of their sequence numbers,
@@ -69,9 +74,10 @@ type Sink struct {
 	limiter *limiter
 	log     *slog.Logger
 
-	received   atomic.Uint64
-	duplicates atomic.Uint64
-	drops      map[Reason]*atomic.Uint64
+	informsSeen int // the reading goroutine's
+	received    atomic.Uint64
+	duplicates  atomic.Uint64
+	drops       map[Reason]*atomic.Uint64
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -142,7 +148,7 @@ func Open(opt Options) (*Sink, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	s.wg.Go(s.readLoop)
+	s.wg.Go(func() { s.readLoop(ctx) })
 	s.wg.Go(func() { s.deliverLoop(ctx) })
 	s.wg.Go(func() { s.spoolLoop(ctx) })
 	return s, nil
@@ -199,8 +205,12 @@ func (s *Sink) Close() error {
 	return errors.Join(err, s.spoolWaiting(), s.spool.close())
 }
 
-func (s *Sink) readLoop() {
+func (s *Sink) readLoop(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	var last, inform time.Time // read, and with an inform in it
 	for {
+		informs := s.informsSeen
 		err := s.socket.read(func(datagram []byte, from netip.AddrPort) {
 			s.received.Add(1)
 			if reason, reply := s.take(datagram, from); reason != "" {
@@ -212,6 +222,20 @@ func (s *Sink) readLoop() {
 			return
 		}
 		// Any other error is that of an earlier answer, such as an ICMP message.
+		now := time.Now()
+		if s.informsSeen != informs {
+			inform = now
+		}
+		soon := now.Sub(last) < 2*readPause
+		if last = now; !soon || now.Sub(inform) < informTime {
+			continue
+		}
+		pause.Reset(readPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -243,6 +267,7 @@ func (s *Sink) take(datagram []byte, from netip.AddrPort) (Reason, []byte) {
 	}
 	var in *inform
 	if n.Inform {
+		s.informsSeen++
 		in = &inform{key: informKey{from, n.RequestID, n.TrapOID}, at: now, answer: n.answer}
 		s.mu.Lock()
 		old, again := s.window.see(in.key, now)
