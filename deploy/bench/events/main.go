@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,11 +26,12 @@ func main() {
 	bin := flag.String("bin", "bin", "directory of pvmd and pvmutl")
 	seconds := flag.Int("seconds", 8, "length of each load, seconds")
 	dir := flag.String("dir", "", "directory for data (default: a temporary one)")
+	only := flag.String("parts", "", "parts to run, separated by commas (default: all)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	b := &bench{bin: *bin, d: time.Duration(*seconds) * time.Second}
-	if err := b.run(ctx, *dir); err != nil {
+	if err := b.run(ctx, *dir, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-events:", err)
 		os.Exit(1)
 	}
@@ -46,7 +49,11 @@ type bench struct {
 // unlimited lifts the limit of each sender: the load comes from one address.
 var unlimited = fmt.Sprintf("  rate: 1000000\n  burst: 1000000\n  users:\n    - {name: %s, auth: sha, auth_key: %s, priv: aes, priv_key: %s}\n", v3User, v3Auth, v3Priv)
 
-func (b *bench) run(ctx context.Context, dir string) (err error) {
+func (b *bench) run(ctx context.Context, dir, only string) (err error) {
+	parts, err := b.choose(only)
+	if err != nil {
+		return err
+	}
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "yagura-bench-"); err != nil {
 			return err
@@ -71,12 +78,35 @@ func (b *bench) run(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	defer b.daemon.stop()
-	for _, part := range []func(context.Context) error{b.throughput, b.latency, b.cpu, b.plainTraps, b.v3Traps} {
-		if err := part(ctx); err != nil {
-			return err
+	for _, p := range parts {
+		if err := p.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
 	return nil
+}
+
+// part is one figure or a few that belong together.
+type part struct {
+	name string
+	run  func(context.Context) error
+}
+
+// choose gives the parts of a list of names, all for an empty one.
+func (b *bench) choose(names string) ([]part, error) {
+	all := []part{{"throughput", b.throughput}, {"latency", b.latency}, {"cpu", b.cpu}, {"plain", b.plainTraps}, {"v3", b.v3Traps}}
+	if names == "" {
+		return all, nil
+	}
+	var chosen []part
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(all, func(p part) bool { return p.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("part %q is unknown", name)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
 }
 
 // compare prints one figure beside one peer.
@@ -164,27 +194,35 @@ func (b *bench) latency(ctx context.Context) error {
 // cpuRate is a rate at which neither side loses traps.
 const cpuRate = 3000
 
-// cpu compares the processor time of a trap.
+// cpu compares the processor time of a trap that was really taken: recorded by
+// a majority, or logged to the file.
 func (b *bench) cpu(ctx context.Context) error {
 	ours, _ := b.pids()
-	cost := func(pids []int, sinks []string) (time.Duration, error) {
+	cost := func(pids []int, sinks []string, count func(context.Context) (int, error)) (time.Duration, error) {
+		had, err := count(ctx)
+		if err != nil {
+			return 0, err
+		}
 		before, err := peer.CPUTime(pids)
 		if err != nil {
 			return 0, err
 		}
-		n, err := traps(ctx, sinks, cpuRate, b.d, 1<<23)
-		if err != nil {
+		if _, err := traps(ctx, sinks, cpuRate, b.d, 1<<23); err != nil {
 			return 0, err
 		}
 		peer.Pause(ctx, 500*time.Millisecond)
 		after, err := peer.CPUTime(pids)
-		return (after - before) / time.Duration(max(n, 1)), err
+		if err != nil {
+			return 0, err
+		}
+		has, err := count(ctx)
+		return (after - before) / time.Duration(max(has-had, 1)), err
 	}
-	o, err := cost(ours, b.sinks)
+	o, err := cost(ours, b.sinks, b.recorded)
 	if err != nil {
 		return err
 	}
-	d, err := cost([]int{b.daemon.pid()}, []string{b.daemon.addr})
+	d, err := cost([]int{b.daemon.pid()}, []string{b.daemon.addr}, b.daemon.logged)
 	if err != nil {
 		return err
 	}
