@@ -55,12 +55,15 @@ func RaiseConnection(tx *Tx, e *schema.Event, colour string) error {
 		at = e.Received.AsTime()
 	}
 	old := at.Before(last.LastTime.AsTime())
+	// What the inventory shows has no time: it may have happened as long ago as
+	// what was just read of the manager's events.
+	justTold := e.Received == nil && !at.After(last.Time.AsTime().Add(connectionWindow))
 	switch {
 	case colourOf(last) != colour && old:
 		return recordPast(tx, e, last)
 	case colourOf(last) != colour || last.EventId == e.EventId && within(last, at):
 		return RaiseEvent(tx, e)
-	case old || !at.After(last.LastTime.AsTime().Add(connectionWindow)) || !tx.Now().After(last.Time.AsTime().Add(connectionWindow)):
+	case old || justTold || !at.After(last.LastTime.AsTime().Add(connectionWindow)):
 		return countInto(tx, last, at)
 	}
 	return RaiseEvent(tx, e)

@@ -21,8 +21,8 @@ const (
 	maxReconnect   = time.Minute
 )
 
-// followAll keeps a follower for each subsystem that has one, anew whenever
-// the way to it changes. It ends once all followers have.
+// followAll keeps a follower and a reader of events for each subsystem that has
+// them, anew whenever the way to it changes. It ends once all of them have.
 func (t *leadership) followAll(ctx context.Context) {
 	type running struct {
 		row    *schema.Subsystem
@@ -61,9 +61,13 @@ func (t *leadership) followAll(ctx context.Context) {
 			r := &running{row: s, cancel: cancel, ended: make(chan struct{})}
 			all[name] = r
 			f := &follower{t: t, name: name, changed: map[string]drivers.Change{}, wake: make(chan struct{}, 1)}
+			events := &eventReader{t: t, name: name}
 			go func() { // stop waits for it
 				defer close(r.ended)
+				var wg sync.WaitGroup
+				wg.Go(func() { events.run(fctx) })
 				f.run(fctx)
+				wg.Wait()
 			}()
 		}
 		select {
