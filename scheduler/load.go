@@ -32,13 +32,14 @@ const (
 
 // measure reads the loads of the VM servers whose model has VM placement
 // switched on, keeps the newest ones in the meter, and raises an event when a
-// VM server's load crosses a boundary of its model. Samples are no rows. It
-// sleeps while no model has VM placement switched on.
+// VM server's load crosses a boundary of its model. Readings of the VM servers
+// and VMs that are sampled for their group go to Config.Loads too. Samples are no
+// rows. It sleeps while nobody wants any.
 func (t *leadership) measure(ctx context.Context) {
 	w := loadWatch{}
 	for ctx.Err() == nil {
-		changed := t.Store.Watch(fsm.Models)
-		if !placementOn(t.Store.View()) {
+		changed := t.Store.Watch(fsm.Models, fsm.Groups)
+		if v := t.Store.View(); !placementOn(v) && !samplingOn(v) {
 			clear(w)
 			select {
 			case <-ctx.Done():
@@ -63,6 +64,25 @@ func placementOn(r fsm.Reader) bool {
 	return false
 }
 
+// samplingOn tells whether a group of VM servers or VMs is sampled.
+func samplingOn(r fsm.Reader) bool {
+	for g := range fsm.Groups.All(r) {
+		if g.Performance != nil && g.Kind != schema.MachinePhysical {
+			return true
+		}
+	}
+	return false
+}
+
+// sampled tells whether the loads of a machine are wanted for its group.
+func sampled(r fsm.Reader, m *schema.Machine) bool {
+	if m.Subsystem == "" || m.Kind == schema.MachinePhysical || !fsm.Sampled(m) {
+		return false
+	}
+	g, ok := fsm.Groups.Get(r, m.Group)
+	return ok && g.Performance != nil
+}
+
 // sample reads all subsystems once, side by side, each within two periods.
 func (t *leadership) sample(ctx context.Context) {
 	subsystems, known := map[string]bool{}, map[string]bool{}
@@ -70,6 +90,8 @@ func (t *leadership) sample(ctx context.Context) {
 	for m := range fsm.Machines.All(v) {
 		if policy.PlacementOf(v, m) != nil {
 			subsystems[m.Subsystem], known[m.Name] = true, true
+		} else if sampled(v, m) {
+			subsystems[m.Subsystem] = true
 		}
 	}
 	t.Meter.Keep(func(server string) bool { return known[server] })
@@ -92,6 +114,9 @@ func (t *leadership) sampleOne(ctx context.Context, subsystem string, known map[
 	if err != nil {
 		t.log.Debug("loads can't be read", "subsystem", subsystem, "err", err)
 		return
+	}
+	if t.Loads != nil {
+		t.Loads(subsystem, got)
 	}
 	now := t.Clock.Now()
 	loads := map[string]planning.Load{}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"yagura/drivers"
 	"yagura/fsm"
 	"yagura/fsm/planning"
 	"yagura/fsm/schema"
@@ -32,6 +33,8 @@ type Config struct {
 	MaxJobs int
 	// Meter takes the measured loads; whoever else plans may read it. nil: one of its own.
 	Meter *planning.Meter
+	// Loads is given each reading of a subsystem's loads; it must be quick. nil: nobody else wants them.
+	Loads func(subsystem string, l *drivers.Loads)
 	// NoFollow leaves the subsystems alone between jobs, and their loads. For tests that count calls.
 	NoFollow bool
 }
