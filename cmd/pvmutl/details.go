@@ -1,9 +1,13 @@
 package main
 
 import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -37,6 +41,20 @@ func machineDetails(m *schema.Machine) [][2]string {
 		details = append(details, [2]string{"monitored", "no"})
 	}
 	return details
+}
+
+// shortPEM is a text for people: of a certificate or key whose it is; -o yaml
+// has all of it.
+func shortPEM(text string) string {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return text
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return "(" + strings.ToLower(block.Type) + ")"
+	}
+	return fmt.Sprintf("(certificate of %s, until %s)", cert.Subject, cert.NotAfter.Format(time.DateOnly))
 }
 
 // mapText is a map of texts for people, in the order of its keys.
@@ -86,7 +104,7 @@ func fieldText(m protoreflect.Message, f jsonField) string {
 // valueText is one value for people: of a message the fields that are set.
 func valueText(fd protoreflect.FieldDescriptor, v protoreflect.Value) string {
 	if fd.Message() == nil {
-		return v.String()
+		return shortPEM(v.String())
 	}
 	if t, ok := v.Message().Interface().(*timestamppb.Timestamp); ok {
 		return localTime(t)

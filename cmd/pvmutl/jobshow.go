@@ -106,6 +106,9 @@ func stepNews(s *schema.Step) []string {
 	if s.Skipped != "" {
 		words = append(words, s.Skipped)
 	}
+	if proof := s.Output["proof"]; proof != "" && s.State == schema.StepDone { // of a machine that is off
+		words = append(words, proof)
+	}
 	if s.Error != "" {
 		words = append(words, s.Error)
 	}
@@ -124,12 +127,12 @@ func writeJob(w io.Writer, info *api.JobInfo) error {
 		{"targets", strings.Join(job.GetTargets(), ", ")},
 		{"group", job.GetGroup()},
 		{"state", fmt.Sprintf("%s, %d %%", job.GetState(), job.GetProgress())},
-		{"waits for", job.GetWaiting()},
+		{"waits for", firstOf(job.GetWaiting(), cancelWaits(info))},
 		{"parked", job.GetParked()},
 		{"answers", strings.Join(job.GetResumeWords(), ", ")},
 		{"error", job.GetError()},
-		{"next", nextStep(info)},
-		{"result", job.GetResult()},
+		{"next", nextFromHere(info)},
+		{resultTitle(job), job.GetResult()},
 		{"manager", job.GetManager()},
 		{"created", localTime(job.GetCreated()) + because(job.GetCreatedBy(), " by ")},
 		{"started", localTime(job.GetStarted())},
@@ -158,6 +161,36 @@ func writeJob(w io.Writer, info *api.JobInfo) error {
 		}
 	}
 	return nil
+}
+
+// nextFromHere is nextStep for one who is looking at the job's steps already.
+func nextFromHere(info *api.JobInfo) string {
+	if info.GetJob().GetState() == schema.JobCancelled {
+		return ""
+	}
+	return strings.TrimSuffix(nextStep(info), "; its steps: pvmutl job show "+info.GetJob().GetId())
+}
+
+// resultTitle tells what a job has come to from what it had when it was seen.
+func resultTitle(job *schema.Job) string {
+	if job.GetState() == schema.JobSucceeded {
+		return "result"
+	}
+	return "so far"
+}
+
+// cancelWaits says what a job that is to be taken back waits for: a step that
+// can't be given up half-way.
+func cancelWaits(info *api.JobInfo) string {
+	if info.GetJob().GetState() != schema.JobCancelling || info.GetJob().GetUndoing() {
+		return ""
+	}
+	for _, s := range info.GetSteps() {
+		if s.State == schema.StepStarted || s.State == schema.StepHandled {
+			return stepTitle(s) + " to end; then what was done is taken back"
+		}
+	}
+	return ""
 }
 
 // writeTails writes what the scripts and scenarios of steps wrote last.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"yagura/fsm/schema"
@@ -61,3 +62,48 @@ func TestOutputIsHarmless(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// What proves that a machine is off is told, and what a cancelled job waits for.
+func TestJobShowTellsWhy(t *testing.T) {
+	off := &schema.Step{Name: "shutdown-machine", State: schema.StepDone, Output: map[string]string{"proof": "isolated: in no VLAN by its ports sw1 p1"}}
+	if got := stepRemark(off); got != "isolated: in no VLAN by its ports sw1 p1" {
+		t.Errorf("remark %q", got)
+	}
+	job := &schema.Job{Id: "00007", State: schema.JobCancelling, Result: "ph03 runs in db as db02"}
+	info := &api.JobInfo{Job: job, Steps: []*schema.Step{{Number: 4, Name: "start-machine", Target: "ph03", State: schema.StepHandled}}}
+	var b strings.Builder
+	if err := writeJob(&b, info); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"waits for  step 4, start-machine ph03 to end; then what was done is taken back\n", "so far     ph03 runs"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+// A certificate is shown by whom it is of.
+func TestShortPEM(t *testing.T) {
+	for text, want := range map[string]string{
+		"iqn.2026": "iqn.2026",
+		"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n": "(private key)",
+		testCertificate: "(certificate of CN=Yagura demo,O=yagura, until 2036-11-20)",
+	} {
+		if got := shortPEM(text); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+const testCertificate = `-----BEGIN CERTIFICATE-----
+MIIBkjCCATegAwIBAgIQED//r5e7cDDPO9VrIR6/xDAKBggqhkjOPQQDAjAnMQ8w
+DQYDVQQKEwZ5YWd1cmExFDASBgNVBAMTC1lhZ3VyYSBkZW1vMB4XDTI2MTEyMzA5
+MjM1MloXDTM2MTEyMDA5Mjg1MlowJzEPMA0GA1UEChMGeWFndXJhMRQwEgYDVQQD
+EwtZYWd1cmEgZGVtbzBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABGCAqwhCr3Ey
+OR0Bqo+pNsJwLMtwemdyfyoq+CdSlHJe+6U/7HesFZxPeEkNNF4PGVo7K+N6mr9n
+jj9NewEcWQ6jRTBDMA4GA1UdDwEB/wQEAwIBBjASBgNVHRMBAf8ECDAGAQH/AgEA
+MB0GA1UdDgQWBBTfKdgIyhcRw2FRiQWSpURbbFC88zAKBggqhkjOPQQDAgNJADBG
+AiEAkyKRmKH7jfmyOrOHpJvnloMWqjGIh2E6dLEsba+uqvECIQD/pxVoTxJkGQ/5
+W/pZEwic/Cir4z15WQgHdvEwz5bSFQ==
+-----END CERTIFICATE-----
+`

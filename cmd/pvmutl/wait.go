@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -151,9 +152,21 @@ func nextStep(info *api.JobInfo) string {
 		if effectLeft(info.Steps) {
 			undo = fmt.Sprintf(", or undo what was done with \"pvmutl job rollback %s\"", job.Id)
 		}
-		return fmt.Sprintf("put right what was wrong and give the command again%s; its steps: pvmutl job show %s", undo, job.Id)
+		again := "give the command again"
+		switch {
+		case job.Undoing:
+			again, undo = fmt.Sprintf("go on with undoing it: \"pvmutl job rollback %s\"", job.Id), ""
+		case !inLanes(info.Steps): // of many machines side by side, the command again does what is left
+			again = fmt.Sprintf("let it go on with \"pvmutl job resume %s\"", job.Id)
+		}
+		return fmt.Sprintf("put right what was wrong and %s%s; its steps: pvmutl job show %s", again, undo, job.Id)
 	}
 	return ""
+}
+
+// inLanes tells whether a job works on many machines side by side.
+func inLanes(steps []*schema.Step) bool {
+	return slices.ContainsFunc(steps, func(s *schema.Step) bool { return s.Lane != 0 })
 }
 
 // effectLeft tells whether a step has, or may have, an effect that stays.

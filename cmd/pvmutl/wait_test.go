@@ -35,7 +35,7 @@ func TestOutcomes(t *testing.T) {
 	}{
 		{"succeeded", jobIn("7", schema.JobSucceeded, 100, schema.StepDone), 0, ""},
 		{"failed inside", failed(jobIn("7", schema.JobFailed, 60, schema.StepDone, schema.StepFailed), schema.KindUnavailable, "machine web01: no answer; look at it"), 7,
-			"pvmutl: job 7 (MoveMachine web01): failed: machine web01: no answer; look at it; put right what was wrong and give the command again, " +
+			"pvmutl: job 7 (MoveMachine web01): failed: machine web01: no answer; look at it; put right what was wrong and let it go on with \"pvmutl job resume 7\", " +
 				"or undo what was done with \"pvmutl job rollback 7\"; its steps: pvmutl job show 7\n"},
 		{"failed inside for want of a machine", failed(jobIn("7", schema.JobFailed, 60, schema.StepFailed), schema.KindMachineNotFound, "gone"), 7, "failed: gone"},
 		{"failed before its first step", failed(jobIn("7", schema.JobFailed, 0, schema.StepPending), schema.KindTooFewMachines, "pool db: it is empty"), 5, "failed: pool db: it is empty\n"},
