@@ -157,6 +157,9 @@ func guardMachine(tx *Tx, old, m *schema.Machine) error {
 		}
 		m.StatusReason = ""
 	}
+	if m.HardwareStatus == schema.HardwareNormal && old.HardwareStatus != m.HardwareStatus && m.Status == schema.StatusReady {
+		m.StatusReason = "" // a person has looked at it
+	}
 	if err := guardCabling(tx, old, m); err != nil {
 		return err
 	}

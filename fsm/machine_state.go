@@ -220,7 +220,7 @@ func unbind(tx *Tx, m *schema.Machine) error {
 		}
 	}
 	m.Group, m.Host, m.Model, m.Origin, m.Master = "", "", "", "", false
-	m.Monitored, m.Unreachable, m.Crossed = nil, nil, nil
+	m.Monitored, m.Unreachable, m.Crossed, m.Replaced = nil, nil, nil, nil
 	return nil
 }
 
@@ -297,7 +297,7 @@ func checkPools(r Reader, m *schema.Machine) error {
 			return schema.Errorf(schema.KindGroupNotFound, "machine "+m.Name, "there is no group %q for its pool", name)
 		}
 		if g.Kind != "" && g.Kind != m.Kind {
-			return schema.Errorf(schema.KindConflict, "machine "+m.Name, "it is a %s, group %s is for %s", m.Kind, name, g.Kind).
+			return schema.Errorf(schema.KindConflict, "machine "+m.Name, "it is of kind %s, group %s is for kind %s", m.Kind, name, g.Kind).
 				WithHint("choose a pool of its kind")
 		}
 		have := modelNames(r, name)

@@ -263,7 +263,7 @@ func TestRequestPoolAndDestroy(t *testing.T) {
 		"not in it":            {ask: pool("db", "ph04", false), kind: schema.KindConflict, words: []string{"ph04", "isn't in the pool"}},
 		"runs from it":         {ask: pool("db", "ph01", false), kind: schema.KindConflict, words: []string{"ph01", "db01"}},
 		"from the common pool": {ask: pool("db", "ph05", true), kind: schema.KindConflict, words: []string{"ph05", "common pool"}},
-		"other kind":           {ask: pool("vms", "ph04", true), kind: schema.KindConflict, words: []string{"ph04", "for vm"}},
+		"other kind":           {ask: pool("vms", "ph04", true), kind: schema.KindConflict, words: []string{"ph04", "for kind vm"}},
 		"unknown machine":      {ask: pool("db", "x", true), kind: schema.KindMachineNotFound, words: []string{"x"}},
 		"category":             {ask: pool("shop", "ph04", true), kind: schema.KindGroupNotFound, words: []string{"a group is needed"}},
 	})

@@ -47,7 +47,7 @@ func resumeFailed(tx *Tx, j *schema.Job, word string) error {
 			return err
 		}
 	}
-	j.State, j.Error, j.ErrorKind, j.Result, j.Ended, j.Cancel, j.CancelBy = schema.JobQueued, "", "", "", nil, false, ""
+	j.State, j.Error, j.ErrorKind, j.Ended, j.Cancel, j.CancelBy = schema.JobQueued, "", "", nil, false, ""
 	LogJob(j, "%s let it go on at step %d (%s)", orUnknown(tx.Why().User), first+1, steps[first].Name)
 	return Jobs.Put(tx, j)
 }

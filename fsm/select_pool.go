@@ -73,9 +73,9 @@ func substituteModels(r Reader, old *schema.Machine) []*schema.Model {
 
 func poolHint(g *schema.Group) string {
 	if g.UseCommonPool {
-		return "put a machine into the group's pool (pool_groups), or into the common pool"
+		return "put a machine into the group's pool (pvmutl pool add " + GroupPath(g) + " MACHINE) or into the common pool, or set one that is repaired to hardware_status normal"
 	}
-	return "put a machine into the group's pool (pool_groups), or let the group use the common pool (use_common_pool)"
+	return "put a machine into the group's pool (pvmutl pool add " + GroupPath(g) + " MACHINE), set one that is repaired to hardware_status normal, or let the group use the common pool (use_common_pool)"
 }
 
 // PickForGroup chooses what a machine of a pool is to become in a group: below

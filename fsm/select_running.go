@@ -68,7 +68,7 @@ func (p *picker) forChange(dest, source GroupRef, machine string) (Choice, error
 		kind = schema.KindGroupUnusable
 	}
 	return Choice{}, schema.Errorf(kind, "group "+dest.String(), "no machine of %s can run in it%s", source, no.because()).
-		WithHint("a machine must run in %s and be in the pool of %s (pool_groups), too", source, dest)
+		WithHint("a machine must run in %s and be in the pool of %s, too: pvmutl pool add %s MACHINE", source, dest, dest)
 }
 
 // unchangeable says why a running machine can't be re-purposed to one of the

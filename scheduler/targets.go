@@ -69,6 +69,9 @@ func (js *jobState) machineAfter(m *schema.Machine) (status, reason string) {
 	case why == "" && j.State == schema.JobFailed && slices.ContainsFunc(js.steps, func(s *schema.Step) bool { return s.Lane != 0 }):
 		return schema.StatusReady, "" // one of many, and nothing went wrong with it
 	}
+	if j.State == schema.JobCancelled {
+		return schema.StatusAbnormal, ended + "was taken back, but nothing takes back what came of: " + why + "; look at it, then set its status to ready"
+	}
 	out := "look at it with: pvmutl job show " + j.Id
 	switch {
 	case j.Undoing:
