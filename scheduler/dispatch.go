@@ -3,6 +3,7 @@ package scheduler
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -136,14 +137,21 @@ func (t *leadership) startJob(ctx context.Context, v *fsm.View, j *schema.Job, a
 	}
 	prepare := t.planAhead(v, j)
 	var started bool
-	err := t.update(ctx, "StartJob", func(tx *fsm.Tx) error {
-		js, err := t.load(tx, j.Id)
-		if err != nil || js.job.State != schema.JobQueued {
+	attempt := func(alone bool) error {
+		return t.update(ctx, "StartJob", func(tx *fsm.Tx) error {
+			js, err := t.load(tx, j.Id)
+			if err != nil || js.job.State != schema.JobQueued {
+				return err
+			}
+			started, err = js.start(ahead, prepare, alone)
 			return err
-		}
-		started, err = js.start(ahead, prepare)
-		return err
-	})
+		})
+	}
+	err := attempt(false)
+	var commit *commitError
+	if errors.As(err, &commit) {
+		err = attempt(true) // a first step of the database fails: it does so by itself
+	}
 	if err != nil {
 		if !lost(err) {
 			t.log.Error("a job can't be started", "job", j.Id, "err", err)
@@ -212,8 +220,9 @@ func (t *leadership) planAhead(v *fsm.View, j *schema.Job) planner {
 	return func(fsm.Reader, *schema.Job) (*sequence.Plan, error) { return plan, err }
 }
 
-// start starts the job if it can, or notes what it waits for.
-func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
+// start starts the job if it can, or notes what it waits for. alone: no step of
+// it is carried out in the same batch.
+func (js *jobState) start(ahead reservations, prepare planner, alone bool) (bool, error) {
 	j, t := js.job, js.t
 	if j.Cancel && resumed(j) {
 		j.Undoing = true // its earlier steps are done
@@ -258,6 +267,9 @@ func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 	if j.Undoing {
 		j.State = schema.JobCancelling
 		fsm.LogJob(j, "%s began to roll it back in term %d", t.Node, t.number)
+		if err := js.holdTargets(); err != nil {
+			return false, err
+		}
 		return true, fsm.Jobs.Put(js.tx, j)
 	}
 	if resumed(j) {
@@ -287,6 +299,9 @@ func (js *jobState) start(ahead reservations, prepare planner) (bool, error) {
 	}
 	if err := js.holdTargets(); err != nil {
 		return false, err
+	}
+	if alone {
+		return true, js.save()
 	}
 	return true, js.advance(nil)
 }

@@ -145,6 +145,11 @@ func failAndRollBack(t *testing.T, c schedulertest.Case, fault fake.Fault) {
 	if d := difference(essence(r), before); d != "" {
 		t.Errorf("taken back it isn't as before:\n%s\n%s", d, r.Dump())
 	}
+	for _, name := range r.Job(id).Targets {
+		if m := r.Machine(name); m != nil && m.Status != schema.StatusReady && !strings.HasSuffix(m.StatusReason, "then set its status to ready") {
+			t.Errorf("taken back %s is %s: %s", name, m.Status, m.StatusReason)
+		}
+	}
 	sound(t, r)
 }
 
@@ -261,4 +266,21 @@ func TestRollbackStopsAtWhatCannotBeUndone(t *testing.T) {
 		t.Errorf("it isn't as before:\n%s\n%s", d, r.Dump())
 	}
 	sound(t, r)
+}
+
+// A job whose very first step fails within the rows fails by that step.
+func TestFirstStepOfTheRowsFails(t *testing.T) {
+	r := schedulertest.New(t)
+	id := r.Queue(func(tx *fsm.Tx) ([]string, error) { return fsm.RequestPool(tx, "db", "ph03", false) })[0]
+	r.Cluster.Do(func(tx *fsm.Tx) error { // it has come into operation meanwhile
+		if err := fsm.Hosts.Put(tx, &schema.Host{Group: "db", Name: "db03"}); err != nil {
+			return err
+		}
+		return fsm.Activate(tx, fsm.Activation{Machine: "ph03", Group: "db", Host: "db03"})
+	})
+	r.Start()
+	j := r.Wait(id)
+	if j.State != schema.JobFailed || !strings.Contains(j.Error, "step 1 (update-configuration)") || r.Machine("ph03").Status != schema.StatusReady {
+		t.Errorf("it is %s: %s, %v", j.State, j.Error, r.Machine("ph03"))
+	}
 }

@@ -186,7 +186,7 @@ func (s *sim) act() {
 		s.r.World.BMCDown(machine, s.n(2) == 0)
 		s.write(func(tx *fsm.Tx) error { // as a person who has looked at it
 			m, _ := fsm.Machines.Edit(tx, machine)
-			m.HardwareStatus = schema.HardwareNormal
+			m.HardwareStatus, m.Power = schema.HardwareNormal, string(s.r.World.Machine(machine).Power)
 			if m.Status == schema.StatusAbnormal {
 				m.Status = schema.StatusReady
 			}

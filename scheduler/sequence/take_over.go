@@ -1,7 +1,6 @@
 package sequence
 
 import (
-	"slices"
 	"strings"
 
 	"yagura/fsm"
@@ -53,22 +52,6 @@ func planTakeOver(r fsm.Reader, j *schema.Job) (*Plan, error) {
 	return p, p.putIn(r, to, true, sub.Name+" runs as "+from.key()+" in the place of "+old.Name)
 }
 
-// substituteModel is what a substitute runs as: the old machine's model if it
-// is one of that, else the group's first that it is one of [1.11.4].
-func substituteModel(r fsm.Reader, old, sub *schema.Machine) string {
-	fits := func(mo *schema.Model) bool {
-		return mo.Kind == sub.Kind && (mo.ModelName == "" || mo.ModelName == sub.ModelName)
-	}
-	models := fsm.GroupModels(r, old.Group)
-	if i := slices.IndexFunc(models, func(mo *schema.Model) bool { return mo.Name == old.Model && fits(mo) }); i >= 0 {
-		return old.Model
-	}
-	if i := slices.IndexFunc(models, fits); i >= 0 {
-		return models[i].Name
-	}
-	return old.Model
-}
-
 // stillRuns is the machine of the job, if it still runs where the request saw
 // it: an event is acted upon later than it was told, and a person may have come
 // before.
@@ -113,9 +96,10 @@ func (p *Plan) takeOut(r fsm.Reader, j *schema.Job, s side) error {
 }
 
 // stopFirst adds the stop of a machine that waited without being off: it must
-// start with what it gets, and not go on with what it had.
+// start with what it gets, and not go on with what it had. One whose power
+// nobody knows is taken for off, as a waiting machine should be.
 func (p *Plan) stopFirst(s side) {
-	if s.m.Kind == schema.MachinePhysical && s.m.Power != schema.PowerOff {
+	if s.m.Kind == schema.MachinePhysical && s.m.Power == schema.PowerOn {
 		p.add(nameShutdown, s.m.Name, s.args(argVariant, variantPhysical)).Description = "it waited without being off"
 	}
 }
