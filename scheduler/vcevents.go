@@ -80,11 +80,12 @@ func (r *eventReader) connection(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ahead := end.Now.Sub(r.t.Clock.Now())
+	var ahead time.Duration // its clock, of ours
 	since := drivers.EventPosition{History: end.History}
 	err = r.t.update(ctx, "FollowEvents", func(tx *fsm.Tx) error {
 		p, err := fsm.FollowHistory(tx, r.name, fsm.History{Identity: end.History, Key: end.Key, Time: end.Time})
 		since.Key, since.Time = p.GetFloor(), p.GetTime().AsTime()
+		ahead = end.Now.Sub(tx.Now())
 		return err
 	})
 	if err != nil {

@@ -33,6 +33,8 @@ type Rig struct {
 	Clock   *Clock
 	// Follow lets schedulers follow the subsystems and measure loads.
 	Follow bool
+	// Others are further managers of VM servers, by the names of their subsystems.
+	Others map[string]*fake.World
 	// Meter is what the schedulers know of loads.
 	Meter *planning.Meter
 
@@ -125,12 +127,18 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// clients are one manager's connections to the world.
-type clients struct{ w *fake.World }
+// clients are one manager's connections to the world, and to other worlds.
+type clients struct {
+	w      *fake.World
+	others map[string]*fake.World
+}
 
 var _ sequence.Drivers = clients{}
 
 func (c clients) Hypervisor(_ context.Context, subsystem string) (drivers.Hypervisor, error) {
+	if w := c.others[subsystem]; w != nil {
+		return w.Hypervisor(), nil
+	}
 	if subsystem != Subsystem {
 		return nil, &drivers.Error{Kind: drivers.KindNotFound, System: subsystem, Op: "connect", Object: subsystem, Err: fmt.Errorf("no such subsystem")}
 	}
@@ -185,7 +193,7 @@ func (r *Rig) Start() *Running {
 	ctx, run.cancel = context.WithCancel(context.Background())
 	term := r.Cluster.NewTerm()
 	s := scheduler.New(scheduler.Config{
-		Store: r.Cluster.Store(), Drivers: clients{w: r.World}, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow, Meter: r.Meter,
+		Store: r.Cluster.Store(), Drivers: clients{r.World, r.Others}, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow, Meter: r.Meter,
 		Log: slog.New(slog.NewTextHandler(testWriter{r.T}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	r.exchange(run)
