@@ -27,10 +27,12 @@ func main() {
 	seconds := flag.Int("seconds", 8, "length of each load, seconds")
 	dir := flag.String("dir", "", "directory for data (default: a temporary one)")
 	only := flag.String("parts", "", "parts to run, separated by commas (default: all)")
+	size := flag.Int("storm", 1000000, "traps of the storm")
+	length := flag.Duration("storm-time", time.Minute, "length of the storm")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	b := &bench{bin: *bin, d: time.Duration(*seconds) * time.Second}
+	b := &bench{bin: *bin, d: time.Duration(*seconds) * time.Second, stormSize: *size, stormTime: *length}
 	if err := b.run(ctx, *dir, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-events:", err)
 		os.Exit(1)
@@ -44,16 +46,16 @@ type bench struct {
 	sinks  []string
 	etcd   *peer.Etcd
 	daemon *daemon
+	world  *world
+
+	stormSize int
+	stormTime time.Duration
 }
 
 // unlimited lifts the limit of each sender: the load comes from one address.
 var unlimited = fmt.Sprintf("  rate: 1000000\n  burst: 1000000\n  users:\n    - {name: %s, auth: sha, auth_key: %s, priv: aes, priv_key: %s}\n", v3User, v3Auth, v3Priv)
 
 func (b *bench) run(ctx context.Context, dir, only string) (err error) {
-	parts, err := b.choose(only)
-	if err != nil {
-		return err
-	}
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "yagura-bench-"); err != nil {
 			return err
@@ -61,26 +63,15 @@ func (b *bench) run(ctx context.Context, dir, only string) (err error) {
 		defer os.RemoveAll(dir)
 	}
 	fmt.Printf("bench-events: %d cores, %s, data under %s\n\n", runtime.NumCPU(), runtime.Version(), dir)
-	if b.bed, err = peer.StartYagura(ctx, b.bin, filepath.Join(dir, "yagura"), unlimited); b.bed != nil {
-		defer b.bed.StopAll()
-	}
-	if err != nil {
-		return fmt.Errorf("%w\n%s", err, b.bed.LogTail("node1", 5))
-	}
-	for _, n := range b.bed.Nodes {
-		b.sinks = append(b.sinks, n.Trap())
-	}
-	if b.etcd, err = peer.StartEtcd(ctx, dir); err != nil {
-		return err
-	}
-	defer b.etcd.Stop()
-	if b.daemon, err = startDaemon(ctx, dir); err != nil {
-		return err
-	}
-	defer b.daemon.stop()
-	for _, p := range parts {
-		if err := p.run(ctx); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+	for _, scene := range []struct {
+		start func(context.Context, string) (func(), error)
+		parts []part
+	}{
+		{b.besidePeers, []part{{"throughput", b.throughput}, {"latency", b.latency}, {"cpu", b.cpu}, {"plain", b.plainTraps}, {"v3", b.v3Traps}}},
+		{b.withMachines, []part{{"reaction", b.reaction}, {"storm", b.storm}}},
+	} {
+		if err := b.play(ctx, dir, scene.start, chosen(scene.parts, only)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -92,21 +83,66 @@ type part struct {
 	run  func(context.Context) error
 }
 
-// choose gives the parts of a list of names, all for an empty one.
-func (b *bench) choose(names string) ([]part, error) {
-	all := []part{{"throughput", b.throughput}, {"latency", b.latency}, {"cpu", b.cpu}, {"plain", b.plainTraps}, {"v3", b.v3Traps}}
+// chosen gives the parts of a list of names, all for an empty one.
+func chosen(parts []part, names string) []part {
 	if names == "" {
-		return all, nil
+		return parts
 	}
-	var chosen []part
-	for name := range strings.SplitSeq(names, ",") {
-		i := slices.IndexFunc(all, func(p part) bool { return p.name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("part %q is unknown", name)
+	return slices.DeleteFunc(parts, func(p part) bool { return !slices.Contains(strings.Split(names, ","), p.name) })
+}
+
+// play runs parts that share the same processes.
+func (b *bench) play(ctx context.Context, dir string, start func(context.Context, string) (func(), error), parts []part) error {
+	if len(parts) == 0 {
+		return nil
+	}
+	stop, err := start(ctx, dir)
+	defer stop()
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if err := p.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		chosen = append(chosen, all[i])
 	}
-	return chosen, nil
+	return nil
+}
+
+// besidePeers starts three managers, etcd and snmptrapd.
+func (b *bench) besidePeers(ctx context.Context, dir string) (stop func(), err error) {
+	stop = func() {
+		if b.daemon != nil {
+			b.daemon.stop()
+		}
+		if b.etcd != nil {
+			b.etcd.Stop()
+		}
+		if b.bed != nil {
+			b.bed.StopAll()
+		}
+	}
+	if b.bed, err = peer.StartYagura(ctx, b.bin, filepath.Join(dir, "yagura"), unlimited); err != nil {
+		return stop, err
+	}
+	for _, n := range b.bed.Nodes {
+		b.sinks = append(b.sinks, n.Trap())
+	}
+	if b.etcd, err = peer.StartEtcd(ctx, dir); err != nil {
+		return stop, err
+	}
+	b.daemon, err = startDaemon(ctx, dir)
+	return stop, err
+}
+
+// withMachines starts three managers with the demo's datacenter.
+func (b *bench) withMachines(ctx context.Context, dir string) (stop func(), err error) {
+	b.world, err = startWorld(ctx, b.bin, filepath.Join(dir, "world"))
+	return func() {
+		if b.world != nil {
+			b.world.stop()
+		}
+	}, err
 }
 
 // compare prints one figure beside one peer.
@@ -218,6 +254,10 @@ func (b *bench) cpu(ctx context.Context) error {
 		has, err := count(ctx)
 		return (after - before) / time.Duration(max(has-had, 1)), err
 	}
+	idle, err := b.idle(ctx, ours)
+	if err != nil {
+		return err
+	}
 	o, err := cost(ours, b.sinks, b.recorded)
 	if err != nil {
 		return err
@@ -227,5 +267,17 @@ func (b *bench) cpu(ctx context.Context) error {
 		return err
 	}
 	compare(fmt.Sprintf("CPU a trap, all three managers, %d/s", cpuRate), o.Round(time.Microsecond).String(), "snmptrapd", d.Round(time.Microsecond).String(), float64(o)/float64(d), "<= 0.5 (stretch 0.15)")
+	fmt.Printf("  of ours %v is what three managers take that receive nothing (%v a second)\n", (idle / cpuRate).Round(time.Microsecond), idle.Round(time.Millisecond))
 	return nil
+}
+
+// idle is the processor time of a second in which nothing comes.
+func (b *bench) idle(ctx context.Context, pids []int) (time.Duration, error) {
+	before, err := peer.CPUTime(pids)
+	if err != nil {
+		return 0, err
+	}
+	peer.Pause(ctx, b.d)
+	after, err := peer.CPUTime(pids)
+	return time.Duration(float64(after-before) / b.d.Seconds()), err
 }
