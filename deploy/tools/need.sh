@@ -22,7 +22,11 @@ if [ ${#missing[@]} -gt 0 ]; then
   pkgs=$(printf '%s\n' "${missing[@]}" | sort -u | tr '\n' ' ')
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing: $pkgs" >&2
-    apt-get install -y --no-install-recommends $pkgs >/dev/null 2>&1 || { apt-get update >/dev/null 2>&1 && apt-get install -y --no-install-recommends $pkgs >/dev/null; } || exit 1
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    export DEBIAN_FRONTEND=noninteractive
+    install() { apt-get install -y --no-install-recommends $pkgs >"$log" 2>&1; }
+    install || { apt-get update >/dev/null 2>&1 && install; } || { tail -20 "$log" >&2; exit 1; }
   else
     echo "missing programs; install them first: apt-get install --no-install-recommends $pkgs" >&2
     exit 1
