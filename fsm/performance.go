@@ -35,10 +35,6 @@ const (
 	SamplesWithdrawn = "withdrawn" // the threshold isn't in force any more
 )
 
-// DefaultTimes is how many samples in a row must be beyond a threshold that
-// doesn't say it.
-const DefaultTimes = 3
-
 // Sampled tells whether a machine is to be sampled as its group says: one in
 // operation.
 func Sampled(m *schema.Machine) bool {

@@ -10,6 +10,10 @@ const (
 // Metrics are all metrics, in the order in which people list them.
 func Metrics() []string { return []string{MetricCPU, MetricMemory, MetricDisk} }
 
+// DefaultTimes is how many samples in a row must be beyond a threshold that
+// doesn't say it.
+const DefaultTimes = 3
+
 // maxThresholds bounds the thresholds of one object.
 const maxThresholds = 64
 

@@ -52,7 +52,7 @@ func (c *Collector) judge(machine string, at time.Time, r *record, got Reading, 
 		}
 		s.counted = at
 		s.count(v.Percent > float64(t.Value) && !t.Below || v.Percent < float64(t.Value) && t.Below)
-		times := cmp.Or(int(t.Times), fsm.DefaultTimes)
+		times := cmp.Or(int(t.Times), schema.DefaultTimes)
 		crossed := fsm.Crossed(m, t.Event, t.Metric) != nil
 		switch {
 		case !crossed && s.beyond >= times:

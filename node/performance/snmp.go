@@ -150,7 +150,7 @@ func (a *look) cpu(got map[string]int64, before *Counters) {
 			now.ticks[oid] = uint64(n)
 		}
 	}
-	if _, ok := now.ticks[ssCPURawIdle]; !ok || len(now.ticks) < 3 {
+	if now.ticks[ssCPURawIdle] == 0 && now.ticks[ssCPURawUser] == 0 { // none, or the agent can't read them
 		a.processors()
 		return
 	}
