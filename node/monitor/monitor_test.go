@@ -316,7 +316,7 @@ func TestStopped(t *testing.T) {
 	m.look(time.Now())
 	for _, late := range []time.Duration{time.Minute, 0} {
 		m.take(result{target: target, sent: time.Now().Add(-late), err: errors.New("no reply")})
-		if n := len(m.outbox.batch()); late > 0 && n > 0 {
+		if n := len(m.outbox.Batch()); late > 0 && n > 0 {
 			t.Errorf("told after %s", late)
 		} else {
 			told += n

@@ -55,7 +55,7 @@ func (o *Outbox) Run(ctx context.Context) {
 			return
 		case <-o.more:
 		}
-		for batch := o.batch(); len(batch) > 0 && ctx.Err() == nil; batch = o.batch() {
+		for batch := o.Batch(); len(batch) > 0 && ctx.Err() == nil; batch = o.Batch() {
 			wait, cancel := context.WithTimeout(ctx, deliverWait)
 			if err := o.deliver(wait, batch); err != nil {
 				o.log.Info("what was seen of machines isn't recorded; it will be when it is seen again", "events", len(batch), "err", err)
@@ -65,8 +65,8 @@ func (o *Outbox) Run(ctx context.Context) {
 	}
 }
 
-// batch takes what waits, up to a batch, and numbers it.
-func (o *Outbox) batch() []*schema.Event {
+// Batch takes what waits, up to a batch, and numbers it. Run does so by itself.
+func (o *Outbox) Batch() []*schema.Event {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var out []*schema.Event
