@@ -241,6 +241,10 @@ func checkModel(r Reader, m *schema.Model) error {
 	if err := checkThresholds(m.Thresholds, m.Kind); err != nil {
 		return err
 	}
+	if i := slices.IndexFunc(m.Thresholds, boundary); i >= 0 && m.Placement.GetEnabled() {
+		return specError("thresholds[%d]: event %s is raised by the boundaries of placement, which is on", i, m.Thresholds[i].Event).
+			WithHint("set placement.high and placement.low instead")
+	}
 	if m.Template != "" {
 		if err := checkTemplate(r, "template", m.Template); err != nil {
 			return err

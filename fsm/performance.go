@@ -63,7 +63,7 @@ func Thresholds(r Reader, m *schema.Machine) []*schema.Threshold {
 				continue
 			}
 			here = append(here, t.Event)
-			if !t.Off && (!model.GetPlacement().GetEnabled() || perfCategory(t.Event) != categoryVMServer) {
+			if !t.Off && !(model.GetPlacement().GetEnabled() && boundary(t)) {
 				out = append(out, t)
 			}
 		}
@@ -86,6 +86,9 @@ func Crossed(m *schema.Machine, event, metric string) *schema.Crossing {
 	}
 	return nil
 }
+
+// boundary tells whether a threshold is for high or low load of a VM server.
+func boundary(t *schema.Threshold) bool { return perfCategory(t.Event) == categoryVMServer }
 
 func perfCategory(event string) string { return catalog.CategoryOf(schema.NotifierPerf, "", event) }
 
