@@ -115,13 +115,14 @@ func ofAddresses(err error) bool {
 // conn is a session with the server.
 type conn struct {
 	m      *Mail
+	until  context.Context // of the whole session; the library's own ends with the greeting
 	client *mail.Client
 	raw    net.Conn
 	stop   func() bool
 }
 
 func (m *Mail) dial(ctx context.Context) (*conn, error) {
-	c := &conn{m: m}
+	c := &conn{m: m, until: ctx}
 	options := []mail.Option{
 		mail.WithTimeout(timeout), mail.WithDialContextFunc(c.connect), mail.WithTLSConfig(m.tlsConfig()), mail.WithoutNoop(),
 		mail.WithTLSPolicy(map[string]mail.TLSPolicy{StartTLS: mail.TLSMandatory, ImplicitTLS: mail.TLSOpportunistic}[m.cfg.TLS]),
@@ -151,7 +152,7 @@ func (m *Mail) dial(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// connect opens the connection, which ends with ctx.
+// connect opens the connection, which ends with the session.
 func (c *conn) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: timeout}
 	raw, err := d.DialContext(ctx, network, address)
@@ -159,7 +160,7 @@ func (c *conn) connect(ctx context.Context, network, address string) (net.Conn, 
 		return nil, err
 	}
 	c.raw = raw
-	c.stop = context.AfterFunc(ctx, func() { raw.Close() })
+	c.stop = context.AfterFunc(c.until, func() { raw.Close() })
 	if c.m.cfg.TLS != ImplicitTLS {
 		return raw, nil
 	}
