@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -39,8 +41,13 @@ func (b *bench) plainTraps(ctx context.Context) error {
 
 // v3Traps compares the highest rate of authenticated and encrypted traps.
 func (b *bench) v3Traps(ctx context.Context) error {
+	// Encrypting costs the sender more than the receiver, so the datagrams are made before.
+	packets, err := v3Packets(machines)
+	if err != nil {
+		return err
+	}
 	to := func(sinks []string) func(int) (int, error) {
-		return func(rate int) (int, error) { return v3(ctx, sinks, rate, b.d/2) }
+		return func(rate int) (int, error) { return v3(ctx, sinks, packets, rate, b.d/2) }
 	}
 	o, err := b.lossPoint(ctx, to(b.sinks), b.recorded)
 	if err != nil {
@@ -147,46 +154,52 @@ func metrics(c *http.Client, url string) (map[string]int, error) {
 }
 
 // v3 sends authenticated and encrypted traps at a rate.
-func v3(ctx context.Context, sinks []string, rate int, d time.Duration) (int, error) {
-	var senders []*gosnmp.GoSNMP
-	for _, s := range sinks {
-		host, port, _ := strings.Cut(s, ":")
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil {
+func v3(ctx context.Context, sinks []string, packets [][]byte, rate int, d time.Duration) (_ int, err error) {
+	conns := make([]net.Conn, len(sinks))
+	for i, s := range sinks {
+		if conns[i], err = net.Dial("udp", s); err != nil {
 			return 0, err
 		}
-		g := &gosnmp.GoSNMP{
-			Target: host, Port: uint16(n), Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel, MsgFlags: gosnmp.AuthPriv,
-			Timeout: time.Second, MaxOids: 60, Context: ctx,
-			SecurityParameters: &gosnmp.UsmSecurityParameters{
-				UserName: v3User, AuthoritativeEngineID: engineID(), AuthoritativeEngineBoots: 1, AuthoritativeEngineTime: uint32(time.Since(started).Seconds()) + 1,
-				AuthenticationProtocol: gosnmp.SHA, AuthenticationPassphrase: v3Auth, PrivacyProtocol: gosnmp.AES, PrivacyPassphrase: v3Priv,
-			},
-		}
-		if err := g.Connect(); err != nil {
-			return 0, err
-		}
-		defer g.Conn.Close()
-		if err := g.SecurityParameters.InitSecurityKeys(); err != nil {
-			return 0, err
-		}
-		senders = append(senders, g)
-	}
-	// Encrypting costs the sender more than the receiver: the datagrams are made
-	// before.
-	packets := make([][]byte, machines)
-	for n := range packets {
-		g := senders[n%len(senders)]
-		g.SecurityParameters.(*gosnmp.UsmSecurityParameters).AuthoritativeEngineTime = uint32(time.Since(started).Seconds()) + 1
-		var err error
-		if packets[n], err = g.SnmpEncodePacket(gosnmp.SNMPv2Trap, variables("0x800002BD", fmt.Sprintf("h%07d", n)), 0, 0); err != nil {
-			return 0, err
-		}
+		defer conns[i].Close()
 	}
 	return paced(ctx, rate, d, func(n int) error {
-		_, err := senders[n%len(senders)].Conn.Write(packets[n%len(packets)])
+		_, err := conns[n%len(conns)].Write(packets[n%len(packets)])
 		return err
 	})
+}
+
+// v3Packets encodes traps about n machines, by sending them to ourselves.
+func v3Packets(n int) ([][]byte, error) {
+	own, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return nil, err
+	}
+	defer own.Close()
+	g := &gosnmp.GoSNMP{
+		Target: "127.0.0.1", Port: own.LocalAddr().(*net.UDPAddr).AddrPort().Port(), Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel,
+		MsgFlags: gosnmp.AuthPriv, Timeout: time.Second, MaxOids: 60,
+		SecurityParameters: &gosnmp.UsmSecurityParameters{
+			UserName: v3User, AuthoritativeEngineID: engineID(), AuthoritativeEngineBoots: 1, AuthoritativeEngineTime: uint32(time.Since(started).Seconds()) + 1,
+			AuthenticationProtocol: gosnmp.SHA, AuthenticationPassphrase: v3Auth, PrivacyProtocol: gosnmp.AES, PrivacyPassphrase: v3Priv,
+		},
+	}
+	if err := g.Connect(); err != nil {
+		return nil, err
+	}
+	defer g.Conn.Close()
+	packets := make([][]byte, n)
+	buf := make([]byte, 2048)
+	for i := range packets {
+		if _, err := g.SendTrap(gosnmp.SnmpTrap{Variables: variables("0x800002BD", fmt.Sprintf("h%07d", i))}); err != nil {
+			return nil, err
+		}
+		k, err := own.Read(buf)
+		if err != nil {
+			return nil, err
+		}
+		packets[i] = bytes.Clone(buf[:k])
+	}
+	return packets, nil
 }
 
 // started is when the sending engine was booted.
