@@ -229,7 +229,8 @@ func (m *Mail) message(msg drivers.Message, to []string) (*mail.Msg, error) {
 	_, domain, _ := strings.Cut(m.cfg.From, "@")
 	out.SetMessageIDWithValue(token(msg.ID) + "@" + domain)
 	out.SetDateWithValue(msg.Notes[len(msg.Notes)-1].Time)
-	out.Subject(drivers.OneLine(msg.Subject, maxSubject))
+	// What looks like an encoded word would be decoded by the reader's program [RFC 2047].
+	out.Subject(strings.ReplaceAll(drivers.OneLine(msg.Subject, maxSubject), "=?", "= ?"))
 	// Answers by machines to a machine are of no use [RFC 3834].
 	out.SetGenHeader("Auto-Submitted", "auto-generated")
 	out.SetGenHeader("X-Yagura-Message", token(msg.ID))

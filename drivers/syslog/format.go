@@ -16,7 +16,7 @@ const (
 	element  = "yagura@32473"
 	bom      = "\xEF\xBB\xBF" // says that the text is UTF-8 [6.4]
 	maxText  = 4096           // characters
-	maxParam = 512
+	maxParam = 64             // so that all of them fit into a datagram
 )
 
 // severities are the numbers of RFC 5424, 6.2.1.
@@ -80,7 +80,7 @@ func clip(s string, limit int) string {
 	return s[:limit]
 }
 
-// times of the protocol.
+// Times of the protocol.
 const (
 	dialTimeout  = 10 * time.Second
 	writeTimeout = 30 * time.Second

@@ -1,0 +1,4 @@
+package journald
+
+// Entry is entry for tests.
+var Entry = entry
