@@ -8,13 +8,13 @@ const RingSize = 720
 
 // Sample is one measurement.
 type Sample struct {
-	Time  time.Time // to the millisecond
+	Time  time.Time // to the second
 	Value float64   // percent
 }
 
 // point is a Sample as it is kept: there may be a million.
 type point struct {
-	at    int64 // milliseconds since 1970
+	at    uint32 // seconds since 1970
 	value float32
 }
 
@@ -25,7 +25,7 @@ type ring struct {
 }
 
 func (r *ring) add(s Sample) {
-	p := point{s.Time.UnixMilli(), float32(s.Value)}
+	p := point{uint32(s.Time.Unix()), float32(s.Value)}
 	if len(r.points) < RingSize {
 		r.points = append(r.points, p)
 		return
@@ -39,8 +39,8 @@ func (r *ring) since(from time.Time) []Sample {
 	var out []Sample
 	for i := range r.points {
 		p := r.points[(r.next+i)%len(r.points)]
-		if p.at >= from.UnixMilli() {
-			out = append(out, Sample{time.UnixMilli(p.at), float64(p.value)})
+		if int64(p.at) >= from.Unix() {
+			out = append(out, Sample{time.Unix(int64(p.at), 0), float64(p.value)})
 		}
 	}
 	return out

@@ -42,7 +42,7 @@ func memory(total, avail int, more ...string) []string {
 // TestAgent holds, against net-snmp's agent, what each kind of answer is taken
 // for, good ones and bad ones.
 func TestAgent(t *testing.T) {
-	agent := snmpdtest.Start(t, "127.0.0.1", 0)
+	agent := snmpdtest.Start(t, "127.0.0.1")
 	target := Target{Machine: "ph01", Address: agent.Host, Port: agent.Port, Community: snmpdtest.Community, Interval: time.Second}
 	const size = 1000
 	well := [][]string{memory(1000, 250), percent(1, 77)}

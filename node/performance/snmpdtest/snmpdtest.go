@@ -20,7 +20,7 @@ const Community = "secret"
 
 // Agent is a running snmpd.
 type Agent struct {
-	Host string
+	Host string // the first of its addresses
 	Port int
 	t    testing.TB
 	dir  string
@@ -34,9 +34,9 @@ op == "-g" && $1 == oid || op == "-n" && (last == oid || index($1, oid ".") == 1
 { last = $1 }' "$(dirname "$0")/objects"
 `
 
-// Start starts an agent on host, an address of this machine, at a port of its
-// own choice or at the one given. It ends with the test.
-func Start(t testing.TB, host string, port int) *Agent {
+// Start starts an agent on hosts, addresses of this machine, at a port of its
+// own choice. It ends with the test.
+func Start(t testing.TB, hosts ...string) *Agent {
 	t.Helper()
 	program, err := exec.LookPath("snmpd")
 	if err != nil {
@@ -44,14 +44,15 @@ func Start(t testing.TB, host string, port int) *Agent {
 	}
 	version, _ := exec.Command(program, "-v").CombinedOutput()
 	t.Logf("real part: snmpd, %s", strings.TrimSpace(strings.Split(strings.TrimSpace(string(version)), "\n")[0]))
-	if port == 0 {
-		port = freePort(t, host)
+	a := &Agent{Host: hosts[0], Port: freePort(t, hosts[0]), t: t, dir: t.TempDir()}
+	var listen []string
+	for _, host := range hosts {
+		listen = append(listen, fmt.Sprintf("udp:%s:%d", host, a.Port))
 	}
-	a := &Agent{Host: host, Port: port, t: t, dir: t.TempDir()}
 	a.write("pass.sh", script)
 	a.Set()
-	a.write("snmpd.conf", fmt.Sprintf("agentaddress udp:%s:%d\nrocommunity %s 127.0.0.0/8\npass .1.3.6.1.4.1.2021 /bin/sh %s/pass.sh\npass .1.3.6.1.2.1.25 /bin/sh %s/pass.sh\n",
-		host, port, Community, a.dir, a.dir))
+	a.write("snmpd.conf", fmt.Sprintf("agentaddress %s\nrocommunity %s 127.0.0.0/8\npass .1.3.6.1.4.1.2021 /bin/sh %s/pass.sh\npass .1.3.6.1.2.1.25 /bin/sh %s/pass.sh\n",
+		strings.Join(listen, ","), Community, a.dir, a.dir))
 	// The agent's own objects of these subtrees stay off.
 	cmd := exec.Command(program, "-f", "-C", "-c", filepath.Join(a.dir, "snmpd.conf"), "-Lf", filepath.Join(a.dir, "log"),
 		"-I", "vacm_conf,pass,system_mib", "-p", filepath.Join(a.dir, "pid"))
