@@ -33,6 +33,9 @@ const (
 	// waits for an answer to them, and many at once cost far less. Informs wait
 	// for nothing.
 	gatherPause = 100 * time.Millisecond
+	// maxGather bounds for how long informs wait for those that are as good as
+	// sent, see gather.
+	maxGather = 10 * time.Millisecond
 	// spoolPause is how long a trap may wait for the leader before it goes to the
 	// spool. What is recorded until then needs no disk of ours: a majority has it.
 	spoolPause = 250 * time.Millisecond
@@ -89,6 +92,7 @@ type Sink struct {
 	mu        sync.Mutex // guards all below
 	pending   []*item    // by sequence; those in flight are the first ones
 	informs   int        // among them
+	want      int        // so many informs in line end a wait for more
 	bytes     int64      // of pending
 	sequence  uint64     // the last one given
 	unspooled []*item    // traps that aren't in the spool, by sequence
@@ -319,7 +323,7 @@ func (s *Sink) push(i *item) {
 	if len(s.pending) == 1 {
 		token(s.more)
 	}
-	if s.informs == 1 || len(s.pending) == maxBatch {
+	if i.inform != nil && s.informs >= s.want || len(s.pending) == maxBatch {
 		token(s.urgent)
 	}
 }
@@ -368,7 +372,7 @@ func (s *Sink) spoolWaiting() error {
 func (s *Sink) deliverLoop(ctx context.Context) {
 	backoff := minBackoff
 	size := maxBatch
-	var last time.Time // delivery
+	var last round
 	for {
 		if !s.gather(ctx, last) {
 			return
@@ -382,8 +386,14 @@ func (s *Sink) deliverLoop(ctx context.Context) {
 			}
 			continue
 		}
-		last = time.Now()
+		last = round{begun: time.Now()}
+		for _, i := range batch {
+			if i.inform != nil {
+				last.informs++
+			}
+		}
 		err := s.deliver(ctx, batch)
+		last.ended = time.Now()
 		if ctx.Err() != nil && err != nil {
 			return
 		}
@@ -414,11 +424,27 @@ func (s *Sink) deliverLoop(ctx context.Context) {
 	}
 }
 
-// gather lets traps gather, if nothing else is in line; false when ctx ended.
-func (s *Sink) gather(ctx context.Context, last time.Time) bool {
-	pause := gatherPause - time.Since(last)
+// round is a delivery.
+type round struct {
+	begun, ended time.Time
+	informs      int
+}
+
+// gather waits until a delivery is worth its price; false when ctx ended.
+// Traps that are alone in line gather for gatherPause. Informs wait until as many
+// are there as have just been answered, for a part of the time that a delivery
+// takes: senders send on when they are answered, and whoever comes first would
+// else be delivered alone and all others a full delivery later. A single sender
+// waits for nothing.
+func (s *Sink) gather(ctx context.Context, last round) bool {
 	s.mu.Lock()
-	wait := pause > 0 && len(s.pending) > 0 && len(s.pending) < maxBatch && s.informs == 0
+	s.want = 1
+	pause := gatherPause - time.Since(last.begun)
+	if s.informs > 0 {
+		s.want = last.informs
+		pause = min(last.ended.Sub(last.begun)/4, maxGather) - time.Since(last.ended)
+	}
+	wait := pause > 0 && len(s.pending) > 0 && len(s.pending) < maxBatch && s.informs < s.want
 	if wait {
 		select { // a token of what is gone
 		case <-s.urgent:
