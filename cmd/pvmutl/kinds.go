@@ -184,10 +184,14 @@ func hostAddresses(h *schema.Host) string {
 	return strings.Join(ips, ",")
 }
 
-// eventName is the manual's way to write an event: SOURCE[ID].
+// eventName is the manual's way to write an event: SOURCE[ID], or the text of
+// an alarm, which says all.
 func eventName(source, id string) string {
-	if id == "" {
+	switch {
+	case id == "":
 		return source
+	case strings.Contains(id, " "):
+		return id
 	}
 	return source + "[" + id + "]"
 }
