@@ -77,10 +77,10 @@ type Sink struct {
 	limiter *limiter
 	log     *slog.Logger
 
-	informsSeen int // the reading goroutine's
-	received    atomic.Uint64
-	duplicates  atomic.Uint64
-	drops       map[Reason]*atomic.Uint64
+	received   atomic.Uint64
+	informed   atomic.Uint64 // informs among them
+	duplicates atomic.Uint64
+	drops      map[Reason]*atomic.Uint64
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -214,7 +214,7 @@ func (s *Sink) readLoop(ctx context.Context) {
 	defer pause.Stop()
 	var last, inform time.Time // read, and with an inform in it
 	for {
-		informs := s.informsSeen
+		informs := s.informed.Load()
 		err := s.socket.read(func(datagram []byte, from netip.AddrPort) {
 			s.received.Add(1)
 			if reason, reply := s.take(datagram, from); reason != "" {
@@ -227,7 +227,7 @@ func (s *Sink) readLoop(ctx context.Context) {
 		}
 		// Any other error is that of an earlier answer, such as an ICMP message.
 		now := time.Now()
-		if s.informsSeen != informs {
+		if s.informed.Load() != informs {
 			inform = now
 		}
 		soon := now.Sub(last) < 2*readPause
@@ -271,7 +271,7 @@ func (s *Sink) take(datagram []byte, from netip.AddrPort) (Reason, []byte) {
 	}
 	var in *inform
 	if n.Inform {
-		s.informsSeen++
+		s.informed.Add(1)
 		in = &inform{key: informKey{from, n.RequestID, n.TrapOID}, at: now, answer: n.answer}
 		s.mu.Lock()
 		old, again := s.window.see(in.key, now)
