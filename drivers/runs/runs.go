@@ -19,6 +19,7 @@ package runs
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -107,7 +108,10 @@ func (f *Folder) Start(ctx context.Context, call drivers.Call, s Spec) error {
 	if err := ctx.Err(); err != nil {
 		return f.errorf(drivers.KindUnreachable, op, s.Token, "%w", err)
 	}
-	upload, err := f.upload(s)
+	// Each call has a folder of its own for the files: another call of this
+	// token may come at the same time.
+	from := s.Token + ".new" + rand.Text()
+	upload, err := f.upload(s, from)
 	if err != nil {
 		return err
 	}
@@ -125,7 +129,7 @@ func (f *Folder) Start(ctx context.Context, call drivers.Call, s Spec) error {
 	case code != 0:
 		return f.errorf(drivers.KindRefused, op, s.Token, "its files can't be put into %s: %s", f.Base, drivers.LastLines(out, 3))
 	}
-	out, code, err = f.Shell.Run(ctx, f.begin(s.Token))
+	out, code, err = f.Shell.Run(ctx, f.begin(s.Token, from))
 	if err != nil {
 		return err
 	}
@@ -147,7 +151,7 @@ func undone(err error) error {
 }
 
 // upload is the script that puts the files where begin takes them from.
-func (f *Folder) upload(s Spec) (string, error) {
+func (f *Folder) upload(s Spec, to string) (string, error) {
 	files := append(slices.Clone(s.Files),
 		File{Name: "supervise", Content: supervise},
 		File{Name: "limit", Content: strconv.Itoa(max(1, int(s.Limit/time.Second))) + "\n"})
@@ -155,7 +159,7 @@ func (f *Folder) upload(s Spec) (string, error) {
 	fmt.Fprintf(&b, "exec 2>&1\nset -e\numask 077\nmkdir -p %s\ncd %s\n", Quote(f.Base), Quote(f.Base))
 	// What is old goes here, so that nobody else has to think of it.
 	fmt.Fprintf(&b, "find . -mindepth 1 -maxdepth 1 -type d -mtime +%d -exec rm -rf {} + 2>/dev/null || :\n", keep)
-	fmt.Fprintf(&b, "[ ! -d %[1]s ] || exit 0\nrm -rf %[1]s.new\nmkdir %[1]s.new\ncd %[1]s.new\n", s.Token)
+	fmt.Fprintf(&b, "[ ! -d %s ] || exit 0\nmkdir %s\ncd %[2]s\n", s.Token, to)
 	size := 0
 	for _, file := range files {
 		if size += len(file.Content); size > maxUpload {
@@ -177,12 +181,12 @@ func (f *Folder) upload(s Spec) (string, error) {
 
 // begin is the script that begins a run: whoever makes its folder does, and
 // waits until it can be seen.
-func (f *Folder) begin(token string) string {
+func (f *Folder) begin(token, from string) string {
 	return fmt.Sprintf(`exec 2>&1
 umask 077
 cd %s || exit 1
-mkdir %s 2>/dev/null || { [ -d %[2]s ]; exit; }
-mv %[2]s.new/* %[2]s/ && rmdir %[2]s.new || exit 1
+mkdir %s 2>/dev/null || { rm -rf %[3]s; [ -d %[2]s ]; exit; }
+mv %[3]s/* %[2]s/ && rmdir %[3]s || exit 1
 cd %[2]s || exit 1
 setsid sh ./supervise "$PWD" </dev/null >/dev/null 2>&1 &
 n=0
@@ -191,7 +195,7 @@ while [ ! -f watcher ] && [ "$n" -lt 50 ]; do
   n=$((n + 1))
 done
 [ -f watcher ] || { echo "its supervisor did not come up"; exit 1; }
-`, Quote(f.Base), token)
+`, Quote(f.Base), token, from)
 }
 
 // alive is a piece of shell that tells whether the supervisor lives. A folder

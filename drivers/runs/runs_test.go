@@ -187,8 +187,9 @@ func TestOneTokenBeginsOneRun(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			// Those that come while another uploads may be refused; none begins a second run.
-			_, _ = m.Start(t.Context(), call("t1"), spec("t1", "echo x >>"+runs.Quote(ran)+"\n"), object)
+			if _, err := m.Start(t.Context(), call("t1"), spec("t1", "echo x >>"+runs.Quote(ran)+"\n"), object); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 	wg.Wait()
