@@ -37,6 +37,8 @@ type Rig struct {
 	Others map[string]*fake.World
 	// Meter is what the schedulers know of loads.
 	Meter *planning.Meter
+	// Notifiers sends notices; nil: they wait.
+	Notifiers scheduler.Notifiers
 
 	nodes int
 
@@ -193,7 +195,7 @@ func (r *Rig) Start() *Running {
 	ctx, run.cancel = context.WithCancel(context.Background())
 	term := r.Cluster.NewTerm()
 	s := scheduler.New(scheduler.Config{
-		Store: r.Cluster.Store(), Drivers: clients{r.World, r.Others}, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow, Meter: r.Meter,
+		Store: r.Cluster.Store(), Drivers: clients{r.World, r.Others}, Notifiers: r.Notifiers, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow, Meter: r.Meter,
 		Log: slog.New(slog.NewTextHandler(testWriter{r.T}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	r.exchange(run)
