@@ -1,6 +1,10 @@
 package fsm
 
-import "yagura/fsm/schema"
+import (
+	"strings"
+
+	"yagura/fsm/schema"
+)
 
 // Machines are all machines known, by name.
 var Machines = &Table[*schema.Machine]{
@@ -21,8 +25,18 @@ var Machines = &Table[*schema.Machine]{
 		{Name: ByPool, Values: func(m *schema.Machine) []string { return m.PoolGroups }},
 		{Name: ByInitiator, Unique: true, Values: func(m *schema.Machine) []string { return m.Initiators }},
 		{Name: BySwitchPort, Unique: true, Values: switchPorts},
+		{Name: ByBMC, Values: bmcPlaces},
 		{Name: BySub, Values: func(m *schema.Machine) []string { return []string{m.Subsystem} }},
 	},
+}
+
+// bmcPlaces is where a machine's power is switched. A management controller of
+// several machines tells them apart by their ids there.
+func bmcPlaces(m *schema.Machine) []string {
+	if m.Bmc == nil || m.Bmc.Address == "" {
+		return nil
+	}
+	return []string{m.Bmc.Kind + " " + strings.ToLower(strings.TrimRight(m.Bmc.Address, "/")) + " " + m.Bmc.System}
 }
 
 // switchPorts are the ports that a physical machine is plugged into. What a

@@ -49,6 +49,11 @@ func normalMachine(tx *Tx, a *applying, spec map[string]any) error {
 		}
 	}
 	normalBMC(m.Bmc)
+	if old, ok := a.old.(*schema.Machine); !ok || changedField(old, m, "bmc") {
+		if err := guardBMC(tx, m); err != nil {
+			return err
+		}
+	}
 	if err := normalMembership(m); err != nil {
 		return err
 	}
@@ -165,6 +170,20 @@ func guardMachine(tx *Tx, old, m *schema.Machine) error {
 	}
 	if job := HeldBy(tx, old.Name); job != "" && placementChanged(old, m) {
 		return schema.Errorf(schema.KindConflict, "", "job %s works on it", job).WithHint("wait until the job has ended")
+	}
+	return nil
+}
+
+// guardBMC refuses a management controller that is another machine's: what is
+// done to the one would be done to the other.
+func guardBMC(r Reader, m *schema.Machine) error {
+	for _, place := range bmcPlaces(m) {
+		for other := range Machines.By(r, ByBMC, place) {
+			if other.Name != m.Name {
+				return schema.Errorf(schema.KindConflict, "", "bmc: %s %s is that of machine %s already", m.Bmc.Kind, m.Bmc.Address, other.Name).
+					WithHint("give each machine its own; of a controller of several machines, each its id there as bmc.system")
+			}
+		}
 	}
 	return nil
 }

@@ -70,6 +70,7 @@ func TestPhysicalDocumentsAreRefused(t *testing.T) {
 		"hardware":                  {schema.KindInvalid, doc("Machine", "ph03", `{'hardware':{}}`), []string{"hardware is collected"}},
 		"replaced":                  {schema.KindInvalid, doc("Machine", "ph03", `{'replaced':null}`), []string{"replaced"}},
 		"BMC's kind":                {schema.KindInvalid, doc("Machine", "ph03", `{'bmc':{'kind':'ilo'}}`), []string{"redfish, ipmi, wol"}},
+		"another one's BMC":         {schema.KindConflict, doc("Machine", "ph03", `{'bmc':{'address':'https://127.0.0.31/'}}`), []string{"bmc", "machine ph01 already"}},
 		"IPMI at a URL":             {schema.KindInvalid, doc("Machine", "ph03", `{'bmc':{'kind':'ipmi'}}`), []string{"bmc.address", "HOST or HOST:PORT"}},
 		"IPMI's cipher suite":       {schema.KindInvalid, doc("Machine", "ph03", `{'bmc':{'kind':'ipmi','address':'h','system':'0'}}`), []string{"bmc.system", "cipher suite"}},
 		"IPMI with a certificate":   {schema.KindInvalid, doc("Machine", "ph03", `{'bmc':{'kind':'ipmi','address':'h','thumbprint':'`+strings.Repeat("ab", 32)+`'}}`), []string{"bmc.thumbprint", "redfish"}},

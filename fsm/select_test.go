@@ -35,7 +35,7 @@ func ref(t *testing.T, c *fsmtest.Cluster, path string) fsm.GroupRef {
 
 // blade is a document of a physical machine that can be put into operation.
 func blade(name, spec string) fsm.Document {
-	return doc("Machine", name, `{'kind':'physical','managed':true,'bmc':{'address':'h','user':'u','password':'p'},`+spec+`}`)
+	return doc("Machine", name, `{'kind':'physical','managed':true,'bmc':{'address':'`+name+`','user':'u','password':'p'},`+spec+`}`)
 }
 
 // TestWhyAMachineIsRejected goes through all that makes a pool machine unusable;

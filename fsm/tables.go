@@ -79,6 +79,7 @@ const (
 	ByBalancerPool = "pool of the balancer"
 	ByInitiator    = "initiator"
 	BySwitchPort   = "switch port"
+	ByBMC          = "bmc"
 	ByVolume       = "volume"
 	ByReceiver     = "receiver"
 	ByOutbox       = "outbox"

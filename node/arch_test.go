@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"rpc/apierr": {"fsm/schema", "rpc/api"},
 	"rpc/client": {"fsm/schema", "rpc/api", "rpc/apierr"},
 	"rpc":        {"fsm", "fsm/schema", "fsm/planning", "fsm/policy", "placement", "rpc/api", "rpc/apierr"},
-	"node":       {"fsm", "fsm/schema", "fsm/planning", "placement", "drivers", "scheduler", "rpc", "rpc/api", "rpc/apierr"},
+	"node":       {"fsm", "fsm/schema", "fsm/planning", "fsm/policy", "placement", "drivers", "scheduler", "rpc", "rpc/api", "rpc/apierr"},
 	"cmd/pvmutl": {"fsm/schema", "rpc/api", "rpc/apierr", "rpc/client", "placement"},
 }
 

@@ -211,6 +211,32 @@ func TestContradictingHardware(t *testing.T) {
 	}
 }
 
+// A pool machine whose controller is another one's isn't used once a collection
+// has shown it: what switched it off would switch off the other. It can be used
+// again when a collection agrees.
+func TestCollectedContradiction(t *testing.T) {
+	r := schedulertest.New(t)
+	mac := r.Machine("ph03").Nics[0].Mac
+	collect := func() {
+		t.Helper()
+		r.MustSucceed(r.Queue(func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, "") })...)
+	}
+	r.World.ChangeHardware("ph03", func(p *fake.Physical) { p.NICs[0].MAC = r.Machine("ph02").Nics[0].Mac })
+	r.Start()
+	collect()
+	if m := r.Machine("ph03"); m.Status != schema.StatusAbnormal || !strings.Contains(m.StatusReason, "registered for machine ph02 already") {
+		t.Errorf("ph03: %v", m)
+	}
+	if j := r.Wait(r.Queue(replace("db01"))[0]); slices.Contains(j.Targets, "ph03") {
+		t.Errorf("ph03 takes the place: %v", j)
+	}
+	r.World.ChangeHardware("ph03", func(p *fake.Physical) { p.NICs[0].MAC = mac })
+	collect()
+	if m := r.Machine("ph03"); m.Status != schema.StatusReady || m.StatusReason != "" {
+		t.Errorf("ph03: %v", m)
+	}
+}
+
 // A substitute of another specification runs as the model that it is of, with
 // that model's software.
 func TestReplacementByAnotherModel(t *testing.T) {

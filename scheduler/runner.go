@@ -363,7 +363,7 @@ func (r *runner) tell(ctx context.Context, cause error) *outcome {
 		return nil
 	}
 	err := r.update(ctx, "TellWaiting", func(js *jobState, _ *schema.Step) error {
-		js.job.Waiting = "an answer: " + cause.Error()
+		js.job.Waiting = waitsForAnswer(cause)
 		return nil
 	})
 	if err != nil {
@@ -371,6 +371,8 @@ func (r *runner) tell(ctx context.Context, cause error) *outcome {
 	}
 	return nil
 }
+
+func waitsForAnswer(cause error) string { return "an answer: " + cause.Error() }
 
 // park hands the step to a person, unless something else proves what it is for.
 func (r *runner) park(ctx context.Context, cause error) *outcome {
@@ -433,6 +435,9 @@ func (r *runner) again(ctx context.Context, counted bool) *outcome {
 		return r.failed(ctx, fmt.Errorf("%d attempts led to nothing: %w", r.attempts(), cause), true)
 	}
 	err := r.update(ctx, "RetryStep", func(js *jobState, st *schema.Step) error {
+		if r.silentFor() >= tellAfter && r.last != nil {
+			js.job.Waiting = waitsForAnswer(r.last) // as before
+		}
 		js.attempt(st, r.undo)
 		return fsm.MoveStep(js.tx, st)
 	})

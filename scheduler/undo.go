@@ -186,7 +186,7 @@ func (js *jobState) takenBack() string {
 		switch {
 		case st.State == schema.StepDone && def.Undo == nil:
 			done = append(done, st.Name+" "+st.Target)
-		case st.State == schema.StepFailed && st.ErrorKind == string(schema.KindCancelled):
+		case st.State == schema.StepFailed && st.ErrorKind == string(schema.KindCancelled) && (st.UndoState != schema.StepDone || def.Lingers):
 			open = append(open, st.Name+" "+st.Target)
 		}
 	}

@@ -52,7 +52,7 @@ func TestSimArray(t *testing.T) {
 		}
 	}
 	list, err := s.ArrayList("array1")
-	if err != nil || !strings.Contains(list, "connected db01-data "+i+"\nsession db01-data "+i) || strings.Contains(list, "db01-data "+sim.Initiator("ph01")) {
+	if err != nil || !strings.Contains(list, "connected db01-data "+i+"\n") || strings.Contains(list, "session db01-data "+i) || strings.Contains(list, "db01-data "+sim.Initiator("ph01")) {
 		t.Errorf("the array has %q, %v", list, err)
 	}
 }

@@ -240,6 +240,7 @@ var collectMachines = &Step{
 			if !ok || m.Status == schema.StatusInUse {
 				continue // a job knows better
 			}
+			before := m.Power
 			m.Power = power(r.power)
 			if r.err != nil {
 				problems = append(problems, fmt.Sprintf("%s: %v", r.name, r.err))
@@ -247,8 +248,14 @@ var collectMachines = &Step{
 			if r.info != nil {
 				if p := contradiction(tx, m, *r.info); p != "" {
 					problems = append(problems, fmt.Sprintf("%s: %s; nothing of that was taken over", r.name, p))
+					if m.Power = before; m.Status == schema.StatusReady { // who knows whose power that is
+						m.Status, m.StatusReason = schema.StatusAbnormal, contradicts(p)
+					}
 				} else {
 					mergeHardware(m, *r.info, func(string) {})
+					if m.Status == schema.StatusAbnormal && strings.HasPrefix(m.StatusReason, contradicted) {
+						m.Status, m.StatusReason = schema.StatusReady, ""
+					}
 				}
 			}
 			if err := fsm.Machines.Put(tx, m); err != nil {

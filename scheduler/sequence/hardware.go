@@ -40,7 +40,7 @@ var collectHardware = &Step{
 			return nil
 		}
 		if problem := contradiction(tx, m, info); problem != "" {
-			e.set(OutProblem, fmt.Sprintf("its management controller contradicts what is known of it: %s; nothing of that was taken over; see that the address of its BMC, its uuid and nics are right, then: pvmutl collect", problem))
+			e.set(OutProblem, contradicts(problem))
 			fsm.LogJob(e.Job, "%s: %s", m.Name, e.Out[OutProblem])
 			return nil
 		}
@@ -53,6 +53,14 @@ var collectHardware = &Step{
 	Patience: 10 * time.Second,
 	GivesUp:  true,
 	ReadOnly: true,
+}
+
+const contradicted = "its management controller contradicts what is known of it: "
+
+// contradicts is the status_reason of a machine whose controller may be another
+// machine's. A later collection that agrees takes it away.
+func contradicts(problem string) string {
+	return contradicted + problem + "; nothing of that was taken over; see that the address of its BMC, its uuid and nics are right, then: pvmutl collect"
 }
 
 // contradiction says why what was read can't be about the machine of the row,

@@ -31,6 +31,33 @@ func bmcPower(ctx context.Context, e *Env) (drivers.PowerState, error) {
 	return p.PowerState(ctx, e.Step.Target)
 }
 
+// byRule tells whether the step's machine has no management controller, but is
+// woken by Wake-on-LAN and shut down by its operating system: nothing forces it
+// off, and that it is off is concluded from its silence.
+func byRule(e *Env) bool {
+	m, _ := fsm.Machines.Get(e.Rows, e.Step.Target)
+	return m.GetBmc().GetKind() == schema.BMCWoL
+}
+
+// unproven is the error of a step that needs a machine proven off which is
+// switched by Wake-on-LAN. It is one that a person must look at.
+func unproven(e *Env, why string) error {
+	return &drivers.Error{Kind: drivers.KindUnsupported, System: schema.BMCWoL, Op: e.Step.Name, Object: e.Step.Target,
+		Err: errors.New(why + ": it is switched by Wake-on-LAN and has no management controller that could tell or force it off")}
+}
+
+// bmcOff reads whether the step's machine is off, as its management controller
+// tells. It is an error when only a rule says so.
+func bmcOff(ctx context.Context, e *Env) (bool, error) {
+	state, err := bmcPower(ctx, e)
+	if err == nil && state == drivers.PowerOff && byRule(e) {
+		return false, unproven(e, silentSince+", which proves nothing")
+	}
+	return err == nil && state == drivers.PowerOff, err
+}
+
+const silentSince = "it has not answered since it was shut down"
+
 func setBMCPower(ctx context.Context, e *Env, op drivers.PowerOp) (drivers.Task, error) {
 	p, err := e.Drivers.Power(ctx, e.Step.Target)
 	if err != nil {
@@ -45,11 +72,14 @@ var stopPhysical = &Act{
 		if err := taking(e); e.arg(argHost) != "" && err != nil {
 			return drivers.Task{}, err
 		}
-		if e.arg(argForce) == "true" || e.part() == partForce {
+		fence := e.arg(argVariant) == variantFence
+		if (e.arg(argForce) == "true" && !(fence && byRule(e))) || e.part() == partForce {
 			return setBMCPower(ctx, e, drivers.OpPowerOff)
 		}
 		task, err := setBMCPower(ctx, e, drivers.OpShutdown)
 		switch k := drivers.KindOf(err); {
+		case err != nil && byRule(e):
+			return task, err // nothing else stops it
 		case err != nil && (k == drivers.KindRefused || k == drivers.KindUnsupported):
 			return setBMCPower(ctx, e, drivers.OpPowerOff) // its operating system can't be asked
 		case err != nil && k == drivers.KindBusy:
@@ -59,13 +89,21 @@ var stopPhysical = &Act{
 	},
 	Probe: func(ctx context.Context, e *Env) (Finding, error) {
 		state, err := bmcPower(ctx, e)
+		rule := byRule(e)
 		switch {
 		case err != nil:
 			return Finding{}, err
+		case state == drivers.PowerOff && rule && e.arg(argVariant) == variantFence:
+			return Finding{}, unproven(e, silentSince+", which proves nothing")
+		case state == drivers.PowerOff && rule:
+			e.set(OutProof, "nothing answers since it was shut down")
+			return Finding{State: FoundDone}, nil
 		case state == drivers.PowerOff:
 			e.set(OutProof, "its management controller reads off")
 			return Finding{State: FoundDone}, nil
-		case e.arg(argForce) != "true" && e.part() == "" && e.running() >= grace(e):
+		case rule && e.running() >= grace(e) && !e.Job.Cancel:
+			return Finding{}, unproven(e, "it still answers "+grace(e).String()+" after it was asked to shut down")
+		case (e.arg(argForce) != "true" || rule) && e.part() == "" && e.running() >= grace(e):
 			if e.Job.Cancel { // it hasn't listened, and nobody wants it off any more
 				return Finding{State: FoundRunning, Free: true}, nil
 			}
@@ -108,8 +146,8 @@ var forceOff = &Act{
 		return setBMCPower(ctx, e, drivers.OpPowerOff)
 	},
 	Probe: func(ctx context.Context, e *Env) (Finding, error) {
-		state, err := bmcPower(ctx, e)
-		if err == nil && state == drivers.PowerOff {
+		off, err := bmcOff(ctx, e)
+		if off {
 			return Finding{State: FoundDone}, nil
 		}
 		return Finding{}, err
@@ -140,6 +178,7 @@ var shutdownPhysical = &Step{
 	UndoSkip:      func(e *Env) string { return notOnBefore(e) },
 	Timeout:       graceShutdown + 10*time.Minute,
 	Interruptible: true,
+	Lingers:       true,
 }
 
 func notOnBefore(e *Env) string {
@@ -167,7 +206,10 @@ var fenceMachine = &Step{
 			e.set(OutProof, "the operator's word")
 		}
 		power := schema.PowerOff
-		if strings.HasPrefix(e.Out[OutProof], proofIsolated) {
+		switch proof := e.Out[OutProof]; {
+		case strings.HasPrefix(proof, proofIsolated) && strings.HasSuffix(proof, silentSince):
+			e.set(OutNote, "it was isolated, not proven off: it has not answered since it was shut down, and has no management controller")
+		case strings.HasPrefix(proof, proofIsolated):
 			power = schema.PowerUnknown
 			e.set(OutNote, "it was isolated, not proven off, since its management controller didn't tell: see that it is off before its hardware status is set to normal")
 		}
@@ -176,6 +218,12 @@ var fenceMachine = &Step{
 				m.HardwareStatus = schema.HardwareFailed
 			}
 		})
+	},
+	Skip: func(e *Env) string {
+		if m, _ := fsm.Machines.Get(e.Rows, e.Step.Target); m.GetGroup() != "" && fsm.GroupKey(m.Group, m.Host) != e.arg(argHost) {
+			return "it runs as host " + fsm.GroupKey(m.Group, m.Host) + " by now"
+		}
+		return ""
 	},
 	Undo:       startPhysical,
 	UndoCommit: setRowPower(schema.PowerOn),
@@ -192,7 +240,8 @@ var fenceMachine = &Step{
 const proofIsolated = "isolated: "
 
 // isolated proves that a machine reaches nobody under the addresses of its
-// host setting: the ports of its NICs are in no VLAN.
+// host setting, whichever of its NICs has them: the ports of all are in no VLAN.
+// It also sees that the job cuts it off from each of its volumes next.
 func isolated(ctx context.Context, e *Env) (string, error) {
 	m, err := machineRow(e.Rows, e.Step.Target)
 	if err != nil {
@@ -203,7 +252,7 @@ func isolated(ctx context.Context, e *Env) (string, error) {
 		return "", errors.New("its host setting is gone")
 	}
 	var ports []string
-	for i := range max(1, len(h.Nics)) {
+	for i := range max(1, len(h.Nics), len(m.Nics)) {
 		if i >= len(m.Nics) || m.Nics[i].Network == "" || m.Nics[i].Port == "" {
 			return "", fmt.Errorf("nor isolated: no switch port is known for its NIC %d", i+1)
 		}
@@ -222,8 +271,27 @@ func isolated(ctx context.Context, e *Env) (string, error) {
 		ports = append(ports, nic.Network+" "+nic.Port)
 	}
 	proof := proofIsolated + "in no VLAN by its ports " + strings.Join(ports, ", ")
-	if slices.ContainsFunc(h.Volumes, func(v *schema.Volume) bool { return v.Name != "" }) {
+	for _, v := range h.Volumes {
+		if !cutsOff(e, m, v) {
+			return "", fmt.Errorf("nor isolated: nothing would cut it off from volume %s of %s, since not all initiators by which it reaches it were known when the job began", v.Name, v.Subsystem)
+		}
+	}
+	if len(h.Volumes) > 0 {
 		proof += "; its volumes are cut off next"
 	}
+	if byRule(e) {
+		if state, err := bmcPower(ctx, e); err == nil && state == drivers.PowerOff {
+			proof += "; " + silentSince
+		}
+	}
 	return proof, nil
+}
+
+// cutsOff tells whether the job disconnects a volume from all initiators of a machine.
+func cutsOff(e *Env, m *schema.Machine, v *schema.Volume) bool {
+	return len(m.Initiators) > 0 && slices.ContainsFunc(e.Steps, func(s *schema.Step) bool {
+		known := strings.Fields(s.Args[argInitiators])
+		return s.Name == nameDisconnect && s.Target == m.Name && s.Subsystem == v.Subsystem && s.Args[argVolume] == v.Name && LeftOut(s) == "" &&
+			!slices.ContainsFunc(m.Initiators, func(i string) bool { return !slices.Contains(known, i) })
+	})
 }

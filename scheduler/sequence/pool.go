@@ -50,7 +50,7 @@ func setPool(tx *fsm.Tx, e *Env, in bool) error {
 		e.Job.Result = m.Name + " is as it was"
 		return nil
 	case in:
-		e.Job.Result = m.Name + " waits in the pool of " + group
+		e.Job.Result = m.Name + " is in the pool of " + group
 		return fsm.AddToPool(tx, m.Name, group)
 	}
 	e.Job.Result = m.Name + " has left the pool of " + group

@@ -213,6 +213,7 @@ var shutdownStep = &Step{
 	Commit:        setRowPower(schema.PowerOff),
 	Timeout:       5 * time.Minute,
 	Interruptible: true,
+	Lingers:       true,
 }
 
 func skipShutdown(e *Env) string {

@@ -152,6 +152,9 @@ type Step struct {
 	ReadOnly bool
 	// Interruptible steps may be given up while their effect is awaited.
 	Interruptible bool
+	// Lingers says that what was asked for may come late, even if it was found
+	// taken back meanwhile: an operating system that was asked to shut down.
+	Lingers bool
 }
 
 // Act is one effect on the outside world.
