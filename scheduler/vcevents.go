@@ -54,7 +54,11 @@ func (r *eventReader) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		begun := r.t.Clock.Now()
 		err := r.connection(ctx)
-		if ctx.Err() != nil || drivers.KindOf(err) == drivers.KindUnsupported {
+		if ctx.Err() != nil {
+			return
+		}
+		if drivers.KindOf(err) == drivers.KindUnsupported {
+			r.t.log.Info("a subsystem has no events to follow", "subsystem", r.name, "err", err)
 			return
 		}
 		if r.t.Clock.Now().Sub(begun) > maxReconnect {
@@ -136,6 +140,9 @@ func historyEvent(e drivers.Event, ahead time.Duration) fsm.HistoryEvent {
 		row.Source, row.EventId, row.Category, row.Severity = sourceVMConnection, eventVMDisconnected, categoryOther, "warning"
 	case drivers.EventVMConnected:
 		row.Source, row.EventId, row.Category, row.Severity = sourceVMConnection, eventVMConnected, categoryOther, "info"
+	}
+	if row.Text == "" {
+		row.Text = row.EventId
 	}
 	return out
 }

@@ -434,3 +434,30 @@ func TestOneDeathIsOneEvent(t *testing.T) {
 		t.Fatalf("recorded are %v, and %d jobs", events, fsm.Jobs.Len(r.Rows()))
 	}
 }
+
+// vCenters of other versions write the alarms' names in other ways; alarms of
+// one's own come under their own.
+func TestNamesOfAlarms(t *testing.T) {
+	r := vcenterRig(t)
+	want := map[string]bool{}
+	for _, c := range []struct{ object, alarm, id string }{
+		{"esx01", "Host connection and power state", "Alarm Host connection state on VMS changed from green to red"},
+		{"esx02", "host connection state", "Alarm Host connection state on VMS changed from green to red"},
+		{"esx01", "Host CPU usage", "Alarm Host CPU Usage on VMS changed from green to red"},
+		{"web01", "Virtual machine memory usage", "Alarm Virtual Machine Memory Usage on VM changed from green to red"},
+		{"web01", "Backup is late", "Alarm Backup is late on VM changed from green to red"},
+	} {
+		r.World.Alarm(c.object, c.alarm, "green", "red")
+		want[c.object+": "+c.id] = true
+	}
+	r.World.PostEvent(drivers.Event{Kind: drivers.EventVMDisconnected, VM: "web02", Server: "esx02"})
+	r.World.PostEvent(drivers.Event{Kind: drivers.EventVMConnected, VM: "web02", Server: "esx02"})
+	want["web02: Virtual Machine disconnected"], want["web02: Virtual Machine connected"] = true, true
+	events := untilHandled(r, int64(len(want)))
+	for _, e := range events {
+		if e.Text == "" || e.Severity == "" || strings.HasPrefix(e.EventId, "Alarm Host connection") != (e.Category == "target-inaccessible") {
+			t.Errorf("recorded is %v", e)
+		}
+	}
+	each(t, events, want)
+}

@@ -51,6 +51,8 @@ type Config struct {
 	// EventPause is the time between two looks for new events in Events; 0:
 	// DefaultEventPause.
 	EventPause time.Duration
+
+	eventLife time.Duration // see defaultEventLife
 }
 
 // prepare checks the configuration, fills in the defaults and returns the
@@ -80,6 +82,7 @@ func (c *Config) prepare() (*url.URL, *tls.Config, error) {
 	c.Wait = orDefault(c.Wait, DefaultWait)
 	c.FailoverWait = orDefault(c.FailoverWait, DefaultFailoverWait)
 	c.EventPause = orDefault(c.EventPause, DefaultEventPause)
+	c.eventLife = orDefault(c.eventLife, defaultEventLife)
 	t, err := trust.Server{CAFile: c.CAFile, CAs: c.CAs, Thumbprint: c.Thumbprint, Insecure: c.Insecure}.Config(u.Hostname())
 	return u, t, err
 }

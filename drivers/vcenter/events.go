@@ -16,9 +16,9 @@ const (
 	// eventLate is how much later than a newer one an event may appear in the
 	// history: so long before a position it is read again.
 	eventLate = time.Minute
-	// collectorLife is how long one collector is read. It is bound to the time
+	// defaultEventLife is how long one collector is read. It is bound to the time
 	// from which it was made; a new one notices when vCenter's clock was set back.
-	collectorLife = 10 * time.Minute
+	defaultEventLife = 10 * time.Minute
 )
 
 // eventTypes are the events that are read, by their class in the vSphere API.
@@ -92,7 +92,7 @@ func (f *eventFollower) collector(ctx context.Context) error {
 		}
 		begin = begin.Add(-eventLate)
 		h, err = event.NewManager(c).CreateCollectorForEvents(ctx, types.EventFilterSpec{
-			EventTypeId: eventTypes, Time: &types.EventFilterSpecByTime{BeginTime: &begin}, MaxCount: drivers.EventPage,
+			EventTypeId: eventTypes, Time: &types.EventFilterSpecByTime{BeginTime: &begin}, DisableFullMessage: types.NewBool(false),
 		})
 		return err
 	})
@@ -100,7 +100,7 @@ func (f *eventFollower) collector(ctx context.Context) error {
 		return err
 	}
 	defer f.d.discard(ctx, h.Destroy)
-	life := time.NewTimer(collectorLife)
+	life := time.NewTimer(f.d.cfg.eventLife)
 	defer life.Stop()
 	look := time.NewTicker(f.d.cfg.EventPause)
 	defer look.Stop()

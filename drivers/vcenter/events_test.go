@@ -76,3 +76,53 @@ func TestEventCollectorsAreDestroyed(t *testing.T) {
 		t.Errorf("%d collectors were made and %d destroyed, want 5 of each", made, gone)
 	}
 }
+
+// A collector is renewed while events come: none is left out between two, and
+// what is told again has the key that it had.
+func TestEventCollectorsAreRenewed(t *testing.T) {
+	s := startSim(t, sim.Config{})
+	x := newTap(t, s)
+	cfg := x.config(t, s)
+	cfg.EventPause, cfg.eventLife = time.Millisecond, 20*time.Millisecond
+	d := open(t, cfg)
+	end, err := d.EventsEnd(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	const want = 60
+	told := map[int64]drivers.Event{}
+	colours := []string{"green", "red"}
+	post := func(i int) {
+		if _, err := s.Alarm("web01", "heartbeat", colours[i%2], colours[(i+1)%2]); err != nil {
+			t.Error(err)
+		}
+	}
+	post(0)
+	err = d.Events(ctx, end, func(page []drivers.Event) error {
+		for _, e := range page {
+			if e.Key <= end.Key {
+				continue
+			}
+			old, again := told[e.Key]
+			if again && old != e {
+				t.Errorf("told again, %+v is %+v", old, e)
+			}
+			told[e.Key] = e
+			if again {
+				continue
+			}
+			if len(told) < want {
+				post(len(told))
+			}
+		}
+		if len(told) == want && x.seen("CreateCollectorForEvents") > 4 {
+			cancel()
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || len(told) != want {
+		t.Errorf("%d events were told, want %d; following ended with %v", len(told), want, err)
+	}
+}
