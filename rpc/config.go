@@ -23,6 +23,9 @@ const (
 type Config struct {
 	Store   *fsm.Store
 	Cluster ClusterControl
+	// Entries are those that this manager's log holds: what the stream of
+	// changes is read from.
+	Entries fsm.LogReader
 
 	// TLS holds this manager's certificate, for gRPC and HTTPS, and in
 	// ClientCAs the authority of users' and managers' certificates. Whether
@@ -61,6 +64,8 @@ func (c Config) check() (Config, error) {
 		return missing("store")
 	case c.Cluster == nil:
 		return missing("cluster control")
+	case c.Entries == nil:
+		return missing("log")
 	case c.TLS == nil:
 		return missing("server certificate")
 	case c.Peers == nil:

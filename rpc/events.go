@@ -146,6 +146,33 @@ func (e eventsService) ListAudit(ctx context.Context, req *api.ListAuditRequest)
 	return &api.ListAuditReply{Audit: audits}, err
 }
 
+// WatchAudit sends the changes after req.After that req selects, then each new
+// one. Without after it begins with the next one; limit is not used.
+func (e eventsService) WatchAudit(req *api.ListAuditRequest, out grpc.ServerStreamingServer[schema.Audit]) error {
+	after := req.After
+	if after == "" {
+		after = "0"
+		if last, ok := fsm.Audits.Last(e.s.cfg.Store.View()); ok {
+			after = last.Id
+		}
+	}
+	return e.s.watch(out.Context(), []fsm.TableRef{fsm.Audits}, func(v *fsm.View) (bool, error) {
+		key, err := afterKey(after)
+		if err != nil {
+			return false, err
+		}
+		for a := range fsm.Audits.From(v, key) {
+			if req.User == "" || a.User == req.User {
+				if err := out.Send(a); err != nil {
+					return false, err
+				}
+			}
+			after = a.Id
+		}
+		return false, nil
+	})
+}
+
 // numbered is a row whose key orders by the number in its id.
 type numbered interface {
 	proto.Message

@@ -158,7 +158,7 @@ func (s *Server) serveStream(srv any, ss grpc.ServerStream, info *grpc.StreamSer
 // answerStream runs a stream's method on this manager. A stream that the
 // leader answers ends when this manager leads no more.
 func (s *Server) answerStream(ctx context.Context, cancel context.CancelCauseFunc, c *call, r *reign, srv any, ss *localStream, handler grpc.StreamHandler) error {
-	if c.level != api.Stale && c.method.Class != api.Once {
+	if c.level != api.Stale && c.method.Class != api.Once && c.method.Class != api.Local {
 		defer context.AfterFunc(r.ctx, func() { cancel(errDeposed) })()
 	}
 	if err := s.admit(ctx, c); err != nil {

@@ -29,7 +29,8 @@ import (
 )
 
 // bodyTime bounds the time in which a request's body has to arrive, and
-// replyTime that in which a reply has to be taken; streams have no such bound.
+// replyTime that in which a reply has to be taken; on a stream it is
+// streamTime for each element.
 const (
 	bodyTime  = time.Minute
 	replyTime = maxDeadline + time.Minute
@@ -145,7 +146,9 @@ func (g *gatewayServer) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	_ = ctl.SetReadDeadline(time.Time{}) // it would end a stream
-	if !streams(r.URL.Path) {
+	if streams(r.URL.Path) {
+		w = &streamWriter{ResponseWriter: w, ctl: ctl}
+	} else {
 		_ = ctl.SetWriteDeadline(time.Now().Add(replyTime))
 	}
 	g.api.ServeHTTP(w, r)
@@ -153,7 +156,7 @@ func (g *gatewayServer) serveAPI(w http.ResponseWriter, r *http.Request) {
 
 // streams tells whether the path is that of a method with a stream of replies.
 func streams(path string) bool {
-	return path == "/v1/snapshot" || strings.HasPrefix(path, "/v1/watch/") || strings.HasSuffix(path, "/watch")
+	return path == "/v1/snapshot" || path == "/v1/changes" || strings.HasPrefix(path, "/v1/watch/") || strings.HasSuffix(path, "/watch")
 }
 
 // incomingHeader lets through the headers of the API. Authorization passes by itself.

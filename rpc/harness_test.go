@@ -49,6 +49,7 @@ type manager struct {
 	id      string
 	store   *fsm.Store
 	control *control
+	entries *entries
 	server  *rpc.Server
 	grpc    net.Listener
 	http    net.Listener
@@ -84,9 +85,10 @@ func start(t testing.TB, n int, change ...func(*rpc.Config)) *cluster {
 	for i := range n {
 		m := &manager{id: fmt.Sprintf("m%d", i+1), store: c.log.Stores()[i], grpc: listen(t), http: listen(t)}
 		m.store.SetProposer(c.log)
+		m.entries = &entries{log: c.log}
 		m.control = &control{id: m.id, changed: make(chan struct{}), ready: true}
 		cfg := rpc.Config{
-			Store: m.store, Cluster: m.control, TLS: c.ca.server(t, rpc.ManagerOrganization, m.id),
+			Store: m.store, Cluster: m.control, Entries: m.entries, TLS: c.ca.server(t, rpc.ManagerOrganization, m.id),
 			Peers: rpc.NewPeers(c.ca.client(t, rpc.ManagerOrganization, m.id), nil),
 			Log:   slog.New(slog.NewTextHandler(io.Discard, nil)), LeaderWait: 500 * time.Millisecond,
 		}
@@ -294,6 +296,16 @@ func (c *control) Leave(_ context.Context, id string) error {
 func (c *control) LookAtRun(_ context.Context, q *api.RunQuestion) (*api.RunLook, error) {
 	c.note("look at run %s, cancel %v", q.Token, q.Cancel)
 	return &api.RunLook{State: "running"}, nil
+}
+
+func (c *control) LookAtSamples(_ context.Context, q *api.PerformanceRequest) (*api.PerformanceReply, error) {
+	c.note("look at samples of %s", q.Machine)
+	return &api.PerformanceReply{Machine: q.Machine}, nil
+}
+
+func (c *control) Samples(_ context.Context, q *api.PerformanceRequest) (*api.PerformanceReply, error) {
+	c.note("samples of %s %s", q.Machine, q.Metric)
+	return &api.PerformanceReply{Machine: q.Machine, Series: []*api.Series{{Metric: schema.MetricCPU, Samples: []*api.Sample{{Value: 12}}}}}, nil
 }
 
 // snapshotText is what the fake saves: larger than one chunk.

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"yagura/fsm"
+	"yagura/fsm/schema"
 )
 
 // newSnapshotCmd looks into snapshot files without a cluster.
@@ -64,5 +65,5 @@ func newSnapshotCmd() *cobra.Command {
 // rowJSON is a row as one line of JSON, without its bytes fields: they hold
 // password hashes and sealed credentials.
 func rowJSON(row proto.Message) ([]byte, error) {
-	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(withoutBytes(row))
+	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(schema.WithoutSecrets(row))
 }

@@ -262,7 +262,7 @@ var completions = map[string][]source{
 	"maintenance":       {switchWords, groupWords, hostWords(1), noWords},
 	"policy show":       {groupWords, noWords},
 	"policy set":        {groupWords, policyWords, noWords},
-	"policy preview":    {noWords, groupWords, hostWords(1), noWords},
+	"policy test":       {groupWords, noWords, hostWords(0), noWords},
 	"receiver test":     {receiverWords, noWords},
 	"receiver log":      {receiverWords, noWords},
 	"ascancel":          {jobWords, noWords},

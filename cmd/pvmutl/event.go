@@ -159,29 +159,9 @@ func (a *app) watchEvents(ctx context.Context, c *client.Client, req *api.ListEv
 			req.After = reply.Events[n-1].Id
 		}
 	}
-	err := c.WatchEvents(ctx, req, a.writeEventLine)
+	err := c.WatchEvents(ctx, req, func(e *schema.Event) error { return printLine(a, eventView, e) })
 	if ctx.Err() != nil {
 		return nil // Ctrl-C and --timeout are the ways to end it
 	}
-	return err
-}
-
-// writeEventLine writes one event of a watch.
-func (a *app) writeEventLine(e *schema.Event) error {
-	switch a.options.output {
-	case formatJSON:
-		_, err := a.stdout.Write(append(rowJSON(nil, e), '\n'))
-		return err
-	case formatYAML:
-		if _, err := fmt.Fprintln(a.stdout, "---"); err != nil {
-			return err
-		}
-		return writeYAML(a.stdout, rowJSON(nil, e))
-	}
-	words := make([]string, 0, len(eventView.columns))
-	for _, col := range eventView.columns {
-		words = append(words, cell(col.text(e)))
-	}
-	_, err := fmt.Fprintln(a.stdout, strings.Join(words, "  "))
 	return err
 }

@@ -63,6 +63,27 @@ func printOne[T any](a *app, v view[T], row T, table func(w io.Writer) error) er
 	return table(a.stdout)
 }
 
+// printLine prints one row of a list without an end: a line, in JSON an object
+// on a line, in YAML a document.
+func printLine[T any](a *app, v view[T], row T) error {
+	switch a.options.output {
+	case formatJSON:
+		_, err := a.stdout.Write(append(v.json(nil, row), '\n'))
+		return err
+	case formatYAML:
+		if _, err := io.WriteString(a.stdout, "---\n"); err != nil {
+			return err
+		}
+		return writeYAML(a.stdout, v.json(nil, row))
+	}
+	words := make([]string, 0, len(v.columns))
+	for _, col := range v.columns {
+		words = append(words, cell(col.text(row)))
+	}
+	_, err := io.WriteString(a.stdout, strings.Join(words, "  ")+"\n")
+	return err
+}
+
 // writeJSONList writes an array with one object a line: readable by jq and by
 // line tools alike, and never wholly in memory.
 func writeJSONList[T any](w io.Writer, v view[T], rows []T) error {

@@ -18,7 +18,7 @@ var (
 )
 
 func policyCommand(a *app) *cobra.Command {
-	return family("policy", "Show policies, set that of a group, preview decisions [3.2.23 - 3.2.24]",
+	return family("policy", "Show policies, set that of a group, test what they decide [3.2.23 - 3.2.24]",
 		&cobra.Command{
 			Use:   "show [GroupName]",
 			Short: "Show the policies of a group, or all policies",
@@ -35,7 +35,7 @@ groups below it. Without a name: all policies with their descriptions.`,
 			}),
 		},
 		policySetCommand(a),
-		policyPreviewCommand(a))
+		policyTestCommand(a))
 }
 
 func (a *app) printPolicies(reply *api.ShowPolicyReply, settings bool) error {

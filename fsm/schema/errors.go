@@ -45,6 +45,7 @@ const (
 	KindTooLarge        Kind = "too-large"        // a limit on size or number is exceeded
 	KindGroupUnusable   Kind = "group-unusable"   // 3: the group can't be used for this: its kind, no model, too few host settings for a re-purposing, machine not in its pool
 	KindText            Kind = "text"             // 15: a name in a command is too long or has forbidden characters
+	KindGone            Kind = "gone"             // history that isn't kept any more, or never was
 )
 
 // Error says what happened, to which object, and what to do next.

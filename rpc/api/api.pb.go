@@ -1840,6 +1840,255 @@ func (x *PolicyAction) GetCarriedOut() bool {
 	return false
 }
 
+type PerformanceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Machine       string                 `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	Metric        string                 `protobuf:"bytes,2,opt,name=metric,proto3" json:"metric,omitempty"`                                  // cpu | memory | disk, empty: all
+	SinceSeconds  int64                  `protobuf:"varint,3,opt,name=since_seconds,json=sinceSeconds,proto3" json:"since_seconds,omitempty"` // of the last so many seconds, 0: all that is kept
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PerformanceRequest) Reset() {
+	*x = PerformanceRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PerformanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PerformanceRequest) ProtoMessage() {}
+
+func (x *PerformanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PerformanceRequest.ProtoReflect.Descriptor instead.
+func (*PerformanceRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *PerformanceRequest) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *PerformanceRequest) GetMetric() string {
+	if x != nil {
+		return x.Metric
+	}
+	return ""
+}
+
+func (x *PerformanceRequest) GetSinceSeconds() int64 {
+	if x != nil {
+		return x.SinceSeconds
+	}
+	return 0
+}
+
+type PerformanceReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Machine       string                 `protobuf:"bytes,1,opt,name=machine,proto3" json:"machine,omitempty"`
+	Series        []*Series              `protobuf:"bytes,2,rep,name=series,proto3" json:"series,omitempty"`         // by metric
+	Thresholds    []*schema.Threshold    `protobuf:"bytes,3,rep,name=thresholds,proto3" json:"thresholds,omitempty"` // in force
+	Crossed       []*schema.Crossing     `protobuf:"bytes,4,rep,name=crossed,proto3" json:"crossed,omitempty"`
+	Problems      []string               `protobuf:"bytes,5,rep,name=problems,proto3" json:"problems,omitempty"` // answers of the machine that were no samples, and managers that didn't answer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PerformanceReply) Reset() {
+	*x = PerformanceReply{}
+	mi := &file_rpc_api_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PerformanceReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PerformanceReply) ProtoMessage() {}
+
+func (x *PerformanceReply) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PerformanceReply.ProtoReflect.Descriptor instead.
+func (*PerformanceReply) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *PerformanceReply) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *PerformanceReply) GetSeries() []*Series {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *PerformanceReply) GetThresholds() []*schema.Threshold {
+	if x != nil {
+		return x.Thresholds
+	}
+	return nil
+}
+
+func (x *PerformanceReply) GetCrossed() []*schema.Crossing {
+	if x != nil {
+		return x.Crossed
+	}
+	return nil
+}
+
+func (x *PerformanceReply) GetProblems() []string {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+// Series are samples of one metric, oldest first.
+type Series struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Metric        string                 `protobuf:"bytes,1,opt,name=metric,proto3" json:"metric,omitempty"`
+	Samples       []*Sample              `protobuf:"bytes,2,rep,name=samples,proto3" json:"samples,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Series) Reset() {
+	*x = Series{}
+	mi := &file_rpc_api_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Series) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Series) ProtoMessage() {}
+
+func (x *Series) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Series.ProtoReflect.Descriptor instead.
+func (*Series) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Series) GetMetric() string {
+	if x != nil {
+		return x.Metric
+	}
+	return ""
+}
+
+func (x *Series) GetSamples() []*Sample {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+type Sample struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Value         float64                `protobuf:"fixed64,2,opt,name=value,proto3" json:"value,omitempty"`
+	Manager       string                 `protobuf:"bytes,3,opt,name=manager,proto3" json:"manager,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sample) Reset() {
+	*x = Sample{}
+	mi := &file_rpc_api_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sample) ProtoMessage() {}
+
+func (x *Sample) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sample.ProtoReflect.Descriptor instead.
+func (*Sample) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Sample) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Sample) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Sample) GetManager() string {
+	if x != nil {
+		return x.Manager
+	}
+	return ""
+}
+
 type ArmRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Disarm        bool                   `protobuf:"varint,1,opt,name=disarm,proto3" json:"disarm,omitempty"`
@@ -1850,7 +2099,7 @@ type ArmRequest struct {
 
 func (x *ArmRequest) Reset() {
 	*x = ArmRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[31]
+	mi := &file_rpc_api_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +2111,7 @@ func (x *ArmRequest) String() string {
 func (*ArmRequest) ProtoMessage() {}
 
 func (x *ArmRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[31]
+	mi := &file_rpc_api_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +2124,7 @@ func (x *ArmRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArmRequest.ProtoReflect.Descriptor instead.
 func (*ArmRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{31}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ArmRequest) GetDisarm() bool {
@@ -1901,7 +2150,7 @@ type ArmReply struct {
 
 func (x *ArmReply) Reset() {
 	*x = ArmReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[32]
+	mi := &file_rpc_api_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1913,7 +2162,7 @@ func (x *ArmReply) String() string {
 func (*ArmReply) ProtoMessage() {}
 
 func (x *ArmReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[32]
+	mi := &file_rpc_api_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1926,7 +2175,7 @@ func (x *ArmReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArmReply.ProtoReflect.Descriptor instead.
 func (*ArmReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{32}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ArmReply) GetState() string {
@@ -1947,7 +2196,7 @@ type PowerRequest struct {
 
 func (x *PowerRequest) Reset() {
 	*x = PowerRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[33]
+	mi := &file_rpc_api_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1959,7 +2208,7 @@ func (x *PowerRequest) String() string {
 func (*PowerRequest) ProtoMessage() {}
 
 func (x *PowerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[33]
+	mi := &file_rpc_api_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1972,7 +2221,7 @@ func (x *PowerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PowerRequest.ProtoReflect.Descriptor instead.
 func (*PowerRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{33}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PowerRequest) GetOp() string {
@@ -2010,7 +2259,7 @@ type AddVMRequest struct {
 
 func (x *AddVMRequest) Reset() {
 	*x = AddVMRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[34]
+	mi := &file_rpc_api_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2022,7 +2271,7 @@ func (x *AddVMRequest) String() string {
 func (*AddVMRequest) ProtoMessage() {}
 
 func (x *AddVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[34]
+	mi := &file_rpc_api_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2035,7 +2284,7 @@ func (x *AddVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddVMRequest.ProtoReflect.Descriptor instead.
 func (*AddVMRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{34}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AddVMRequest) GetGroup() string {
@@ -2091,7 +2340,7 @@ type DeleteVMRequest struct {
 
 func (x *DeleteVMRequest) Reset() {
 	*x = DeleteVMRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[35]
+	mi := &file_rpc_api_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2352,7 @@ func (x *DeleteVMRequest) String() string {
 func (*DeleteVMRequest) ProtoMessage() {}
 
 func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[35]
+	mi := &file_rpc_api_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2365,7 @@ func (x *DeleteVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVMRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVMRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{35}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DeleteVMRequest) GetGroup() string {
@@ -2153,7 +2402,7 @@ type MigrateVMRequest struct {
 
 func (x *MigrateVMRequest) Reset() {
 	*x = MigrateVMRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[36]
+	mi := &file_rpc_api_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2414,7 @@ func (x *MigrateVMRequest) String() string {
 func (*MigrateVMRequest) ProtoMessage() {}
 
 func (x *MigrateVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[36]
+	mi := &file_rpc_api_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2427,7 @@ func (x *MigrateVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateVMRequest.ProtoReflect.Descriptor instead.
 func (*MigrateVMRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{36}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *MigrateVMRequest) GetGroup() string {
@@ -2226,7 +2475,7 @@ type EvacuateRequest struct {
 
 func (x *EvacuateRequest) Reset() {
 	*x = EvacuateRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[37]
+	mi := &file_rpc_api_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2238,7 +2487,7 @@ func (x *EvacuateRequest) String() string {
 func (*EvacuateRequest) ProtoMessage() {}
 
 func (x *EvacuateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[37]
+	mi := &file_rpc_api_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2251,7 +2500,7 @@ func (x *EvacuateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvacuateRequest.ProtoReflect.Descriptor instead.
 func (*EvacuateRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{37}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *EvacuateRequest) GetVmServer() string {
@@ -2280,7 +2529,7 @@ type ChangeUseRequest struct {
 
 func (x *ChangeUseRequest) Reset() {
 	*x = ChangeUseRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[38]
+	mi := &file_rpc_api_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2541,7 @@ func (x *ChangeUseRequest) String() string {
 func (*ChangeUseRequest) ProtoMessage() {}
 
 func (x *ChangeUseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[38]
+	mi := &file_rpc_api_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2554,7 @@ func (x *ChangeUseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeUseRequest.ProtoReflect.Descriptor instead.
 func (*ChangeUseRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{38}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ChangeUseRequest) GetGroup() string {
@@ -2346,7 +2595,7 @@ type ReplaceMachineRequest struct {
 
 func (x *ReplaceMachineRequest) Reset() {
 	*x = ReplaceMachineRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[39]
+	mi := &file_rpc_api_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2607,7 @@ func (x *ReplaceMachineRequest) String() string {
 func (*ReplaceMachineRequest) ProtoMessage() {}
 
 func (x *ReplaceMachineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[39]
+	mi := &file_rpc_api_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2620,7 @@ func (x *ReplaceMachineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceMachineRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceMachineRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{39}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReplaceMachineRequest) GetGroup() string {
@@ -2401,7 +2650,7 @@ type AddMachinesRequest struct {
 
 func (x *AddMachinesRequest) Reset() {
 	*x = AddMachinesRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[40]
+	mi := &file_rpc_api_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2662,7 @@ func (x *AddMachinesRequest) String() string {
 func (*AddMachinesRequest) ProtoMessage() {}
 
 func (x *AddMachinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[40]
+	mi := &file_rpc_api_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2675,7 @@ func (x *AddMachinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddMachinesRequest.ProtoReflect.Descriptor instead.
 func (*AddMachinesRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{40}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *AddMachinesRequest) GetGroup() string {
@@ -2475,7 +2724,7 @@ type RemoveMachinesRequest struct {
 
 func (x *RemoveMachinesRequest) Reset() {
 	*x = RemoveMachinesRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[41]
+	mi := &file_rpc_api_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2487,7 +2736,7 @@ func (x *RemoveMachinesRequest) String() string {
 func (*RemoveMachinesRequest) ProtoMessage() {}
 
 func (x *RemoveMachinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[41]
+	mi := &file_rpc_api_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2500,7 +2749,7 @@ func (x *RemoveMachinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMachinesRequest.ProtoReflect.Descriptor instead.
 func (*RemoveMachinesRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{41}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *RemoveMachinesRequest) GetGroup() string {
@@ -2539,7 +2788,7 @@ type DeployRequest struct {
 
 func (x *DeployRequest) Reset() {
 	*x = DeployRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[42]
+	mi := &file_rpc_api_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2551,7 +2800,7 @@ func (x *DeployRequest) String() string {
 func (*DeployRequest) ProtoMessage() {}
 
 func (x *DeployRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[42]
+	mi := &file_rpc_api_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2564,7 +2813,7 @@ func (x *DeployRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployRequest.ProtoReflect.Descriptor instead.
 func (*DeployRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{42}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DeployRequest) GetGroup() string {
@@ -2627,7 +2876,7 @@ type ChangePoolRequest struct {
 
 func (x *ChangePoolRequest) Reset() {
 	*x = ChangePoolRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[43]
+	mi := &file_rpc_api_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2639,7 +2888,7 @@ func (x *ChangePoolRequest) String() string {
 func (*ChangePoolRequest) ProtoMessage() {}
 
 func (x *ChangePoolRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[43]
+	mi := &file_rpc_api_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2652,7 +2901,7 @@ func (x *ChangePoolRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePoolRequest.ProtoReflect.Descriptor instead.
 func (*ChangePoolRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{43}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ChangePoolRequest) GetGroup() string {
@@ -2685,7 +2934,7 @@ type DestroyVMRequest struct {
 
 func (x *DestroyVMRequest) Reset() {
 	*x = DestroyVMRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[44]
+	mi := &file_rpc_api_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2697,7 +2946,7 @@ func (x *DestroyVMRequest) String() string {
 func (*DestroyVMRequest) ProtoMessage() {}
 
 func (x *DestroyVMRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[44]
+	mi := &file_rpc_api_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2710,7 +2959,7 @@ func (x *DestroyVMRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyVMRequest.ProtoReflect.Descriptor instead.
 func (*DestroyVMRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{44}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DestroyVMRequest) GetVm() string {
@@ -2733,7 +2982,7 @@ type PlacementRequest struct {
 
 func (x *PlacementRequest) Reset() {
 	*x = PlacementRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[45]
+	mi := &file_rpc_api_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2745,7 +2994,7 @@ func (x *PlacementRequest) String() string {
 func (*PlacementRequest) ProtoMessage() {}
 
 func (x *PlacementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[45]
+	mi := &file_rpc_api_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2758,7 +3007,7 @@ func (x *PlacementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementRequest.ProtoReflect.Descriptor instead.
 func (*PlacementRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{45}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *PlacementRequest) GetObjective() string {
@@ -2821,7 +3070,7 @@ type PlacementPlan struct {
 
 func (x *PlacementPlan) Reset() {
 	*x = PlacementPlan{}
-	mi := &file_rpc_api_api_proto_msgTypes[46]
+	mi := &file_rpc_api_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2833,7 +3082,7 @@ func (x *PlacementPlan) String() string {
 func (*PlacementPlan) ProtoMessage() {}
 
 func (x *PlacementPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[46]
+	mi := &file_rpc_api_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2846,7 +3095,7 @@ func (x *PlacementPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementPlan.ProtoReflect.Descriptor instead.
 func (*PlacementPlan) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{46}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *PlacementPlan) GetObjective() string {
@@ -2978,7 +3227,7 @@ type PlacementAction struct {
 
 func (x *PlacementAction) Reset() {
 	*x = PlacementAction{}
-	mi := &file_rpc_api_api_proto_msgTypes[47]
+	mi := &file_rpc_api_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2990,7 +3239,7 @@ func (x *PlacementAction) String() string {
 func (*PlacementAction) ProtoMessage() {}
 
 func (x *PlacementAction) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[47]
+	mi := &file_rpc_api_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3003,7 +3252,7 @@ func (x *PlacementAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementAction.ProtoReflect.Descriptor instead.
 func (*PlacementAction) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{47}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *PlacementAction) GetVmServer() string {
@@ -3034,7 +3283,7 @@ type PlacementMove struct {
 
 func (x *PlacementMove) Reset() {
 	*x = PlacementMove{}
-	mi := &file_rpc_api_api_proto_msgTypes[48]
+	mi := &file_rpc_api_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3046,7 +3295,7 @@ func (x *PlacementMove) String() string {
 func (*PlacementMove) ProtoMessage() {}
 
 func (x *PlacementMove) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[48]
+	mi := &file_rpc_api_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3059,7 +3308,7 @@ func (x *PlacementMove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementMove.ProtoReflect.Descriptor instead.
 func (*PlacementMove) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{48}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *PlacementMove) GetVm() string {
@@ -3116,7 +3365,7 @@ type PlacementRejection struct {
 
 func (x *PlacementRejection) Reset() {
 	*x = PlacementRejection{}
-	mi := &file_rpc_api_api_proto_msgTypes[49]
+	mi := &file_rpc_api_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3128,7 +3377,7 @@ func (x *PlacementRejection) String() string {
 func (*PlacementRejection) ProtoMessage() {}
 
 func (x *PlacementRejection) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[49]
+	mi := &file_rpc_api_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3141,7 +3390,7 @@ func (x *PlacementRejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementRejection.ProtoReflect.Descriptor instead.
 func (*PlacementRejection) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{49}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *PlacementRejection) GetVm() string {
@@ -3182,7 +3431,7 @@ type PlacementUnplaced struct {
 
 func (x *PlacementUnplaced) Reset() {
 	*x = PlacementUnplaced{}
-	mi := &file_rpc_api_api_proto_msgTypes[50]
+	mi := &file_rpc_api_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3194,7 +3443,7 @@ func (x *PlacementUnplaced) String() string {
 func (*PlacementUnplaced) ProtoMessage() {}
 
 func (x *PlacementUnplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[50]
+	mi := &file_rpc_api_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3207,7 +3456,7 @@ func (x *PlacementUnplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementUnplaced.ProtoReflect.Descriptor instead.
 func (*PlacementUnplaced) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{50}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *PlacementUnplaced) GetVm() string {
@@ -3242,7 +3491,7 @@ type PlacementLoad struct {
 
 func (x *PlacementLoad) Reset() {
 	*x = PlacementLoad{}
-	mi := &file_rpc_api_api_proto_msgTypes[51]
+	mi := &file_rpc_api_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3254,7 +3503,7 @@ func (x *PlacementLoad) String() string {
 func (*PlacementLoad) ProtoMessage() {}
 
 func (x *PlacementLoad) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[51]
+	mi := &file_rpc_api_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3267,7 +3516,7 @@ func (x *PlacementLoad) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementLoad.ProtoReflect.Descriptor instead.
 func (*PlacementLoad) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{51}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *PlacementLoad) GetVmServer() string {
@@ -3353,7 +3602,7 @@ type PlacementTotals struct {
 
 func (x *PlacementTotals) Reset() {
 	*x = PlacementTotals{}
-	mi := &file_rpc_api_api_proto_msgTypes[52]
+	mi := &file_rpc_api_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3365,7 +3614,7 @@ func (x *PlacementTotals) String() string {
 func (*PlacementTotals) ProtoMessage() {}
 
 func (x *PlacementTotals) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[52]
+	mi := &file_rpc_api_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3378,7 +3627,7 @@ func (x *PlacementTotals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementTotals.ProtoReflect.Descriptor instead.
 func (*PlacementTotals) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{52}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *PlacementTotals) GetVmServersOn() int32 {
@@ -3427,7 +3676,7 @@ type PlacementFailure struct {
 
 func (x *PlacementFailure) Reset() {
 	*x = PlacementFailure{}
-	mi := &file_rpc_api_api_proto_msgTypes[53]
+	mi := &file_rpc_api_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3439,7 +3688,7 @@ func (x *PlacementFailure) String() string {
 func (*PlacementFailure) ProtoMessage() {}
 
 func (x *PlacementFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[53]
+	mi := &file_rpc_api_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3452,7 +3701,7 @@ func (x *PlacementFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementFailure.ProtoReflect.Descriptor instead.
 func (*PlacementFailure) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{53}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *PlacementFailure) GetVmServer() string {
@@ -3488,7 +3737,7 @@ type PlacementRoom struct {
 
 func (x *PlacementRoom) Reset() {
 	*x = PlacementRoom{}
-	mi := &file_rpc_api_api_proto_msgTypes[54]
+	mi := &file_rpc_api_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3500,7 +3749,7 @@ func (x *PlacementRoom) String() string {
 func (*PlacementRoom) ProtoMessage() {}
 
 func (x *PlacementRoom) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[54]
+	mi := &file_rpc_api_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3513,7 +3762,7 @@ func (x *PlacementRoom) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementRoom.ProtoReflect.Descriptor instead.
 func (*PlacementRoom) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{54}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *PlacementRoom) GetVmServer() string {
@@ -3557,7 +3806,7 @@ type PlacementChoice struct {
 
 func (x *PlacementChoice) Reset() {
 	*x = PlacementChoice{}
-	mi := &file_rpc_api_api_proto_msgTypes[55]
+	mi := &file_rpc_api_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3569,7 +3818,7 @@ func (x *PlacementChoice) String() string {
 func (*PlacementChoice) ProtoMessage() {}
 
 func (x *PlacementChoice) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[55]
+	mi := &file_rpc_api_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3582,7 +3831,7 @@ func (x *PlacementChoice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementChoice.ProtoReflect.Descriptor instead.
 func (*PlacementChoice) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{55}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *PlacementChoice) GetVmServer() string {
@@ -3635,7 +3884,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_rpc_api_api_proto_msgTypes[56]
+	mi := &file_rpc_api_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3647,7 +3896,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[56]
+	mi := &file_rpc_api_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3660,7 +3909,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{56}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Explanation) GetName() string {
@@ -3723,7 +3972,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[57]
+	mi := &file_rpc_api_api_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3735,7 +3984,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[57]
+	mi := &file_rpc_api_api_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3748,7 +3997,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{57}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListJobsRequest) GetAll() bool {
@@ -3781,7 +4030,7 @@ type ListJobsReply struct {
 
 func (x *ListJobsReply) Reset() {
 	*x = ListJobsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[58]
+	mi := &file_rpc_api_api_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3793,7 +4042,7 @@ func (x *ListJobsReply) String() string {
 func (*ListJobsReply) ProtoMessage() {}
 
 func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[58]
+	mi := &file_rpc_api_api_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3806,7 +4055,7 @@ func (x *ListJobsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsReply.ProtoReflect.Descriptor instead.
 func (*ListJobsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{58}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListJobsReply) GetJobs() []*JobInfo {
@@ -3825,7 +4074,7 @@ type JobRequest struct {
 
 func (x *JobRequest) Reset() {
 	*x = JobRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[59]
+	mi := &file_rpc_api_api_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3837,7 +4086,7 @@ func (x *JobRequest) String() string {
 func (*JobRequest) ProtoMessage() {}
 
 func (x *JobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[59]
+	mi := &file_rpc_api_api_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3850,7 +4099,7 @@ func (x *JobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRequest.ProtoReflect.Descriptor instead.
 func (*JobRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{59}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *JobRequest) GetId() string {
@@ -3870,7 +4119,7 @@ type ResumeJobRequest struct {
 
 func (x *ResumeJobRequest) Reset() {
 	*x = ResumeJobRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[60]
+	mi := &file_rpc_api_api_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3882,7 +4131,7 @@ func (x *ResumeJobRequest) String() string {
 func (*ResumeJobRequest) ProtoMessage() {}
 
 func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[60]
+	mi := &file_rpc_api_api_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3895,7 +4144,7 @@ func (x *ResumeJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeJobRequest.ProtoReflect.Descriptor instead.
 func (*ResumeJobRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{60}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ResumeJobRequest) GetId() string {
@@ -3923,7 +4172,7 @@ type JobInfo struct {
 
 func (x *JobInfo) Reset() {
 	*x = JobInfo{}
-	mi := &file_rpc_api_api_proto_msgTypes[61]
+	mi := &file_rpc_api_api_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3935,7 +4184,7 @@ func (x *JobInfo) String() string {
 func (*JobInfo) ProtoMessage() {}
 
 func (x *JobInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[61]
+	mi := &file_rpc_api_api_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3948,7 +4197,7 @@ func (x *JobInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobInfo.ProtoReflect.Descriptor instead.
 func (*JobInfo) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{61}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *JobInfo) GetJob() *schema.Job {
@@ -3975,7 +4224,7 @@ type ListLocksReply struct {
 
 func (x *ListLocksReply) Reset() {
 	*x = ListLocksReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[62]
+	mi := &file_rpc_api_api_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3987,7 +4236,7 @@ func (x *ListLocksReply) String() string {
 func (*ListLocksReply) ProtoMessage() {}
 
 func (x *ListLocksReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[62]
+	mi := &file_rpc_api_api_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4000,7 +4249,7 @@ func (x *ListLocksReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLocksReply.ProtoReflect.Descriptor instead.
 func (*ListLocksReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{62}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListLocksReply) GetLocks() []*schema.Lock {
@@ -4031,7 +4280,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[63]
+	mi := &file_rpc_api_api_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4043,7 +4292,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[63]
+	mi := &file_rpc_api_api_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4056,7 +4305,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{63}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListEventsRequest) GetAfter() string {
@@ -4110,7 +4359,7 @@ type ListEventsReply struct {
 
 func (x *ListEventsReply) Reset() {
 	*x = ListEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[64]
+	mi := &file_rpc_api_api_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4122,7 +4371,7 @@ func (x *ListEventsReply) String() string {
 func (*ListEventsReply) ProtoMessage() {}
 
 func (x *ListEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[64]
+	mi := &file_rpc_api_api_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4135,7 +4384,7 @@ func (x *ListEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsReply.ProtoReflect.Descriptor instead.
 func (*ListEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{64}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListEventsReply) GetEvents() []*schema.Event {
@@ -4154,7 +4403,7 @@ type EventRequest struct {
 
 func (x *EventRequest) Reset() {
 	*x = EventRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[65]
+	mi := &file_rpc_api_api_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4166,7 +4415,7 @@ func (x *EventRequest) String() string {
 func (*EventRequest) ProtoMessage() {}
 
 func (x *EventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[65]
+	mi := &file_rpc_api_api_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4179,7 +4428,7 @@ func (x *EventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventRequest.ProtoReflect.Descriptor instead.
 func (*EventRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{65}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *EventRequest) GetId() string {
@@ -4200,7 +4449,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[66]
+	mi := &file_rpc_api_api_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4212,7 +4461,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[66]
+	mi := &file_rpc_api_api_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4225,7 +4474,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{66}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListAuditRequest) GetAfter() string {
@@ -4258,7 +4507,7 @@ type ListAuditReply struct {
 
 func (x *ListAuditReply) Reset() {
 	*x = ListAuditReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[67]
+	mi := &file_rpc_api_api_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4270,7 +4519,7 @@ func (x *ListAuditReply) String() string {
 func (*ListAuditReply) ProtoMessage() {}
 
 func (x *ListAuditReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[67]
+	mi := &file_rpc_api_api_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4283,7 +4532,7 @@ func (x *ListAuditReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditReply.ProtoReflect.Descriptor instead.
 func (*ListAuditReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{67}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ListAuditReply) GetAudit() []*schema.Audit {
@@ -4305,7 +4554,7 @@ type ListNoticesRequest struct {
 
 func (x *ListNoticesRequest) Reset() {
 	*x = ListNoticesRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[68]
+	mi := &file_rpc_api_api_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4317,7 +4566,7 @@ func (x *ListNoticesRequest) String() string {
 func (*ListNoticesRequest) ProtoMessage() {}
 
 func (x *ListNoticesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[68]
+	mi := &file_rpc_api_api_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4330,7 +4579,7 @@ func (x *ListNoticesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNoticesRequest.ProtoReflect.Descriptor instead.
 func (*ListNoticesRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{68}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ListNoticesRequest) GetAfter() string {
@@ -4370,7 +4619,7 @@ type ListNoticesReply struct {
 
 func (x *ListNoticesReply) Reset() {
 	*x = ListNoticesReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[69]
+	mi := &file_rpc_api_api_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4382,7 +4631,7 @@ func (x *ListNoticesReply) String() string {
 func (*ListNoticesReply) ProtoMessage() {}
 
 func (x *ListNoticesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[69]
+	mi := &file_rpc_api_api_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4395,7 +4644,7 @@ func (x *ListNoticesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNoticesReply.ProtoReflect.Descriptor instead.
 func (*ListNoticesReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{69}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ListNoticesReply) GetNotices() []*schema.Notice {
@@ -4403,6 +4652,200 @@ func (x *ListNoticesReply) GetNotices() []*schema.Notice {
 		return x.Notices
 	}
 	return nil
+}
+
+type WatchChangesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index of the state that the caller has: the changes behind it are sent, then new ones as they come. Absent: new
+	// ones only, after an element without rows that has the index of the state now. An index that the log doesn't lead
+	// on from any more gives the error "gone": read the objects again, and go on from the yagura-index of the first answer.
+	From          *uint64 `protobuf:"varint,1,opt,name=from,proto3,oneof" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchChangesRequest) Reset() {
+	*x = WatchChangesRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchChangesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchChangesRequest) ProtoMessage() {}
+
+func (x *WatchChangesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchChangesRequest.ProtoReflect.Descriptor instead.
+func (*WatchChangesRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *WatchChangesRequest) GetFrom() uint64 {
+	if x != nil && x.From != nil {
+		return *x.From
+	}
+	return 0
+}
+
+// ChangeSet is one entry of the log, or a part of one that is large.
+type ChangeSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"` // of the state that it leads to: what "from" takes
+	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	Why           []*schema.Why          `protobuf:"bytes,3,rep,name=why,proto3" json:"why,omitempty"` // of each verb in it: who, from where, what, for which reason
+	Rows          []*ChangedRow          `protobuf:"bytes,4,rep,name=rows,proto3" json:"rows,omitempty"`
+	More          bool                   `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"` // the rows of this index go on in the next element
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeSet) Reset() {
+	*x = ChangeSet{}
+	mi := &file_rpc_api_api_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeSet) ProtoMessage() {}
+
+func (x *ChangeSet) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeSet.ProtoReflect.Descriptor instead.
+func (*ChangeSet) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *ChangeSet) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ChangeSet) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *ChangeSet) GetWhy() []*schema.Why {
+	if x != nil {
+		return x.Why
+	}
+	return nil
+}
+
+func (x *ChangeSet) GetRows() []*ChangedRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *ChangeSet) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// ChangedRow is a row as it is after the change, without secrets. Sessions and stored answers aren't shown, accounts
+// to administrators only.
+type ChangedRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Table         string                 `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"` // such as machine
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Row           *structpb.Struct       `protobuf:"bytes,3,opt,name=row,proto3" json:"row,omitempty"` // absent: deleted
+	Deleted       bool                   `protobuf:"varint,4,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangedRow) Reset() {
+	*x = ChangedRow{}
+	mi := &file_rpc_api_api_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangedRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangedRow) ProtoMessage() {}
+
+func (x *ChangedRow) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangedRow.ProtoReflect.Descriptor instead.
+func (*ChangedRow) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *ChangedRow) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *ChangedRow) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ChangedRow) GetRow() *structpb.Struct {
+	if x != nil {
+		return x.Row
+	}
+	return nil
+}
+
+func (x *ChangedRow) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
 }
 
 type NodeRequest struct {
@@ -4414,7 +4857,7 @@ type NodeRequest struct {
 
 func (x *NodeRequest) Reset() {
 	*x = NodeRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[70]
+	mi := &file_rpc_api_api_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4426,7 +4869,7 @@ func (x *NodeRequest) String() string {
 func (*NodeRequest) ProtoMessage() {}
 
 func (x *NodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[70]
+	mi := &file_rpc_api_api_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4439,7 +4882,7 @@ func (x *NodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRequest.ProtoReflect.Descriptor instead.
 func (*NodeRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{70}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *NodeRequest) GetId() string {
@@ -4469,7 +4912,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_rpc_api_api_proto_msgTypes[71]
+	mi := &file_rpc_api_api_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4481,7 +4924,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[71]
+	mi := &file_rpc_api_api_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4494,7 +4937,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{71}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *Node) GetId() string {
@@ -4590,7 +5033,7 @@ type ListNodesReply struct {
 
 func (x *ListNodesReply) Reset() {
 	*x = ListNodesReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[72]
+	mi := &file_rpc_api_api_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4602,7 +5045,7 @@ func (x *ListNodesReply) String() string {
 func (*ListNodesReply) ProtoMessage() {}
 
 func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[72]
+	mi := &file_rpc_api_api_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4615,7 +5058,7 @@ func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesReply.ProtoReflect.Descriptor instead.
 func (*ListNodesReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{72}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ListNodesReply) GetNodes() []*Node {
@@ -4643,7 +5086,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[73]
+	mi := &file_rpc_api_api_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4655,7 +5098,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[73]
+	mi := &file_rpc_api_api_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4668,7 +5111,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{73}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *StatusReply) GetNode() string {
@@ -4750,7 +5193,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_rpc_api_api_proto_msgTypes[74]
+	mi := &file_rpc_api_api_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4762,7 +5205,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[74]
+	mi := &file_rpc_api_api_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4775,7 +5218,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{74}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *Chunk) GetData() []byte {
@@ -4795,7 +5238,7 @@ type RecordEventsRequest struct {
 
 func (x *RecordEventsRequest) Reset() {
 	*x = RecordEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[75]
+	mi := &file_rpc_api_api_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4807,7 +5250,7 @@ func (x *RecordEventsRequest) String() string {
 func (*RecordEventsRequest) ProtoMessage() {}
 
 func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[75]
+	mi := &file_rpc_api_api_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4820,7 +5263,7 @@ func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{75}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *RecordEventsRequest) GetNode() string {
@@ -4846,7 +5289,7 @@ type RecordEventsReply struct {
 
 func (x *RecordEventsReply) Reset() {
 	*x = RecordEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[76]
+	mi := &file_rpc_api_api_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4858,7 +5301,7 @@ func (x *RecordEventsReply) String() string {
 func (*RecordEventsReply) ProtoMessage() {}
 
 func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[76]
+	mi := &file_rpc_api_api_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4871,7 +5314,7 @@ func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsReply.ProtoReflect.Descriptor instead.
 func (*RecordEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{76}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *RecordEventsReply) GetSequence() uint64 {
@@ -4890,7 +5333,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[77]
+	mi := &file_rpc_api_api_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4902,7 +5345,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[77]
+	mi := &file_rpc_api_api_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4915,7 +5358,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{77}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *JoinRequest) GetManager() *schema.Manager {
@@ -4936,7 +5379,7 @@ type RunQuestion struct {
 
 func (x *RunQuestion) Reset() {
 	*x = RunQuestion{}
-	mi := &file_rpc_api_api_proto_msgTypes[78]
+	mi := &file_rpc_api_api_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4948,7 +5391,7 @@ func (x *RunQuestion) String() string {
 func (*RunQuestion) ProtoMessage() {}
 
 func (x *RunQuestion) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[78]
+	mi := &file_rpc_api_api_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4961,7 +5404,7 @@ func (x *RunQuestion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunQuestion.ProtoReflect.Descriptor instead.
 func (*RunQuestion) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{78}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *RunQuestion) GetToken() string {
@@ -4998,7 +5441,7 @@ type RunLook struct {
 
 func (x *RunLook) Reset() {
 	*x = RunLook{}
-	mi := &file_rpc_api_api_proto_msgTypes[79]
+	mi := &file_rpc_api_api_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5010,7 +5453,7 @@ func (x *RunLook) String() string {
 func (*RunLook) ProtoMessage() {}
 
 func (x *RunLook) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[79]
+	mi := &file_rpc_api_api_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5023,7 +5466,7 @@ func (x *RunLook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunLook.ProtoReflect.Descriptor instead.
 func (*RunLook) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{79}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *RunLook) GetState() string {
@@ -5190,7 +5633,26 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"carriedOut\x1a9\n" +
 	"\vParamsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"@\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"k\n" +
+	"\x12PerformanceRequest\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x12\x16\n" +
+	"\x06metric\x18\x02 \x01(\tR\x06metric\x12#\n" +
+	"\rsince_seconds\x18\x03 \x01(\x03R\fsinceSeconds\"\xdc\x01\n" +
+	"\x10PerformanceReply\x12\x18\n" +
+	"\amachine\x18\x01 \x01(\tR\amachine\x12-\n" +
+	"\x06series\x18\x02 \x03(\v2\x15.yagura.api.v1.SeriesR\x06series\x124\n" +
+	"\n" +
+	"thresholds\x18\x03 \x03(\v2\x14.yagura.v1.ThresholdR\n" +
+	"thresholds\x12-\n" +
+	"\acrossed\x18\x04 \x03(\v2\x13.yagura.v1.CrossingR\acrossed\x12\x1a\n" +
+	"\bproblems\x18\x05 \x03(\tR\bproblems\"Q\n" +
+	"\x06Series\x12\x16\n" +
+	"\x06metric\x18\x01 \x01(\tR\x06metric\x12/\n" +
+	"\asamples\x18\x02 \x03(\v2\x15.yagura.api.v1.SampleR\asamples\"h\n" +
+	"\x06Sample\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value\x12\x18\n" +
+	"\amanager\x18\x03 \x01(\tR\amanager\"@\n" +
 	"\n" +
 	"ArmRequest\x12\x16\n" +
 	"\x06disarm\x18\x01 \x01(\bR\x06disarm\x12\x1a\n" +
@@ -5392,7 +5854,22 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\breceiver\x18\x03 \x01(\tR\breceiver\x12\x14\n" +
 	"\x05state\x18\x04 \x01(\tR\x05state\"?\n" +
 	"\x10ListNoticesReply\x12+\n" +
-	"\anotices\x18\x01 \x03(\v2\x11.yagura.v1.NoticeR\anotices\"\x1d\n" +
+	"\anotices\x18\x01 \x03(\v2\x11.yagura.v1.NoticeR\anotices\"7\n" +
+	"\x13WatchChangesRequest\x12\x17\n" +
+	"\x04from\x18\x01 \x01(\x04H\x00R\x04from\x88\x01\x01B\a\n" +
+	"\x05_from\"\xb6\x01\n" +
+	"\tChangeSet\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12 \n" +
+	"\x03why\x18\x03 \x03(\v2\x0e.yagura.v1.WhyR\x03why\x12-\n" +
+	"\x04rows\x18\x04 \x03(\v2\x19.yagura.api.v1.ChangedRowR\x04rows\x12\x12\n" +
+	"\x04more\x18\x05 \x01(\bR\x04more\"y\n" +
+	"\n" +
+	"ChangedRow\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\tR\x05table\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12)\n" +
+	"\x03row\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x03row\x12\x18\n" +
+	"\adeleted\x18\x04 \x01(\bR\adeleted\"\x1d\n" +
 	"\vNodeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\xe6\x02\n" +
 	"\x04Node\x12\x0e\n" +
@@ -5457,7 +5934,7 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\tListUsers\x12\x14.yagura.api.v1.Empty\x1a\x1d.yagura.api.v1.ListUsersReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/users\x12V\n" +
 	"\aSetUser\x12\x1d.yagura.api.v1.SetUserRequest\x1a\x0f.yagura.v1.User\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*\x1a\x10/v1/users/{name}\x12X\n" +
 	"\n" +
-	"DeleteUser\x12\x1a.yagura.api.v1.NameRequest\x1a\x14.yagura.api.v1.Empty\"\x18\x82\xd3\xe4\x93\x02\x12*\x10/v1/users/{name}2\xc8\b\n" +
+	"DeleteUser\x12\x1a.yagura.api.v1.NameRequest\x1a\x14.yagura.api.v1.Empty\"\x18\x82\xd3\xe4\x93\x02\x12*\x10/v1/users/{name}2\xbe\t\n" +
 	"\tInventory\x12U\n" +
 	"\x05Apply\x12\x1b.yagura.api.v1.ApplyRequest\x1a\x19.yagura.api.v1.ApplyReply\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/apply\x12]\n" +
 	"\x03Get\x12\x19.yagura.api.v1.GetRequest\x1a\x15.yagura.api.v1.Object\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/objects/{kind}/{name=**}\x12X\n" +
@@ -5472,7 +5949,8 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\tSetPolicy\x12\x1f.yagura.api.v1.SetPolicyRequest\x1a\x14.yagura.api.v1.Empty\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
 	"/v1/policy\x12s\n" +
 	"\rPreviewPolicy\x12#.yagura.api.v1.PreviewPolicyRequest\x1a!.yagura.api.v1.PreviewPolicyReply\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/policy/preview\x12M\n" +
-	"\x03Arm\x12\x19.yagura.api.v1.ArmRequest\x1a\x17.yagura.api.v1.ArmReply\"\x12\x82\xd3\xe4\x93\x02\f:\x01*\"\a/v1/arm2\x82\t\n" +
+	"\x03Arm\x12\x19.yagura.api.v1.ArmRequest\x1a\x17.yagura.api.v1.ArmReply\"\x12\x82\xd3\xe4\x93\x02\f:\x01*\"\a/v1/arm\x12t\n" +
+	"\vPerformance\x12!.yagura.api.v1.PerformanceRequest\x1a\x1f.yagura.api.v1.PerformanceReply\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/performance/{machine}2\x82\t\n" +
 	"\n" +
 	"Operations\x12T\n" +
 	"\x05Power\x12\x1b.yagura.api.v1.PowerRequest\x1a\x18.yagura.api.v1.JobsReply\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/power\x12T\n" +
@@ -5501,7 +5979,7 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\tCancelJob\x12\x19.yagura.api.v1.JobRequest\x1a\x14.yagura.api.v1.Empty\"\x1f\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/jobs/{id}/cancel\x12c\n" +
 	"\tResumeJob\x12\x1f.yagura.api.v1.ResumeJobRequest\x1a\x14.yagura.api.v1.Empty\"\x1f\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/jobs/{id}/resume\x12a\n" +
 	"\vRollbackJob\x12\x19.yagura.api.v1.JobRequest\x1a\x14.yagura.api.v1.Empty\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/jobs/{id}/rollback\x12S\n" +
-	"\tListLocks\x12\x14.yagura.api.v1.Empty\x1a\x1d.yagura.api.v1.ListLocksReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/locks2\xa3\x05\n" +
+	"\tListLocks\x12\x14.yagura.api.v1.Empty\x1a\x1d.yagura.api.v1.ListLocksReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/locks2\xe4\x06\n" +
 	"\x06Events\x12b\n" +
 	"\n" +
 	"ListEvents\x12 .yagura.api.v1.ListEventsRequest\x1a\x1e.yagura.api.v1.ListEventsReply\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
@@ -5511,7 +5989,10 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\tListAudit\x12\x1f.yagura.api.v1.ListAuditRequest\x1a\x1d.yagura.api.v1.ListAuditReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/audit\x12f\n" +
 	"\vListNotices\x12!.yagura.api.v1.ListNoticesRequest\x1a\x1f.yagura.api.v1.ListNoticesReply\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/notices\x12c\n" +
 	"\fTestReceiver\x12\x1a.yagura.api.v1.NameRequest\x1a\x11.yagura.v1.Notice\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/receivers/{name}/test\x12U\n" +
-	"\tGetNotice\x12\x1b.yagura.api.v1.EventRequest\x1a\x11.yagura.v1.Notice\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/notices/{id}2\xf8\x03\n" +
+	"\tGetNotice\x12\x1b.yagura.api.v1.EventRequest\x1a\x11.yagura.v1.Notice\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/notices/{id}\x12Z\n" +
+	"\n" +
+	"WatchAudit\x12\x1f.yagura.api.v1.ListAuditRequest\x1a\x10.yagura.v1.Audit\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/watch/audit0\x01\x12c\n" +
+	"\fWatchChanges\x12\".yagura.api.v1.WatchChangesRequest\x1a\x18.yagura.api.v1.ChangeSet\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/changes0\x012\xf8\x03\n" +
 	"\aCluster\x12S\n" +
 	"\tListNodes\x12\x14.yagura.api.v1.Empty\x1a\x1d.yagura.api.v1.ListNodesReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/nodes\x12V\n" +
 	"\n" +
@@ -5520,14 +6001,15 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\x06Status\x12\x14.yagura.api.v1.Empty\x1a\x1a.yagura.api.v1.StatusReply\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/v1/status\x12R\n" +
 	"\fSaveSnapshot\x12\x14.yagura.api.v1.Empty\x1a\x14.yagura.api.v1.Chunk\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/snapshot0\x01\x12?\n" +
-	"\x0fRestoreSnapshot\x12\x14.yagura.api.v1.Chunk\x1a\x14.yagura.api.v1.Empty(\x012\xcb\x02\n" +
+	"\x0fRestoreSnapshot\x12\x14.yagura.api.v1.Chunk\x1a\x14.yagura.api.v1.Empty(\x012\xa0\x03\n" +
 	"\x04Peer\x12T\n" +
 	"\fRecordEvents\x12\".yagura.api.v1.RecordEventsRequest\x1a .yagura.api.v1.RecordEventsReply\x128\n" +
 	"\x04Join\x12\x1a.yagura.api.v1.JoinRequest\x1a\x14.yagura.api.v1.Empty\x129\n" +
 	"\x05Leave\x12\x1a.yagura.api.v1.NodeRequest\x1a\x14.yagura.api.v1.Empty\x127\n" +
 	"\n" +
 	"NodeStatus\x12\x14.yagura.api.v1.Empty\x1a\x13.yagura.api.v1.Node\x12?\n" +
-	"\tLookAtRun\x12\x1a.yagura.api.v1.RunQuestion\x1a\x16.yagura.api.v1.RunLookB\x10Z\x0eyagura/rpc/apib\x06proto3"
+	"\tLookAtRun\x12\x1a.yagura.api.v1.RunQuestion\x1a\x16.yagura.api.v1.RunLook\x12S\n" +
+	"\rLookAtSamples\x12!.yagura.api.v1.PerformanceRequest\x1a\x1f.yagura.api.v1.PerformanceReplyB\x10Z\x0eyagura/rpc/apib\x06proto3"
 
 var (
 	file_rpc_api_api_proto_rawDescOnce sync.Once
@@ -5541,7 +6023,7 @@ func file_rpc_api_api_proto_rawDescGZIP() []byte {
 	return file_rpc_api_api_proto_rawDescData
 }
 
-var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
+var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
 var file_rpc_api_api_proto_goTypes = []any{
 	(*Empty)(nil),                 // 0: yagura.api.v1.Empty
 	(*LoginRequest)(nil),          // 1: yagura.api.v1.LoginRequest
@@ -5574,242 +6056,269 @@ var file_rpc_api_api_proto_goTypes = []any{
 	(*PolicyCase)(nil),            // 28: yagura.api.v1.PolicyCase
 	(*PolicyDecision)(nil),        // 29: yagura.api.v1.PolicyDecision
 	(*PolicyAction)(nil),          // 30: yagura.api.v1.PolicyAction
-	(*ArmRequest)(nil),            // 31: yagura.api.v1.ArmRequest
-	(*ArmReply)(nil),              // 32: yagura.api.v1.ArmReply
-	(*PowerRequest)(nil),          // 33: yagura.api.v1.PowerRequest
-	(*AddVMRequest)(nil),          // 34: yagura.api.v1.AddVMRequest
-	(*DeleteVMRequest)(nil),       // 35: yagura.api.v1.DeleteVMRequest
-	(*MigrateVMRequest)(nil),      // 36: yagura.api.v1.MigrateVMRequest
-	(*EvacuateRequest)(nil),       // 37: yagura.api.v1.EvacuateRequest
-	(*ChangeUseRequest)(nil),      // 38: yagura.api.v1.ChangeUseRequest
-	(*ReplaceMachineRequest)(nil), // 39: yagura.api.v1.ReplaceMachineRequest
-	(*AddMachinesRequest)(nil),    // 40: yagura.api.v1.AddMachinesRequest
-	(*RemoveMachinesRequest)(nil), // 41: yagura.api.v1.RemoveMachinesRequest
-	(*DeployRequest)(nil),         // 42: yagura.api.v1.DeployRequest
-	(*ChangePoolRequest)(nil),     // 43: yagura.api.v1.ChangePoolRequest
-	(*DestroyVMRequest)(nil),      // 44: yagura.api.v1.DestroyVMRequest
-	(*PlacementRequest)(nil),      // 45: yagura.api.v1.PlacementRequest
-	(*PlacementPlan)(nil),         // 46: yagura.api.v1.PlacementPlan
-	(*PlacementAction)(nil),       // 47: yagura.api.v1.PlacementAction
-	(*PlacementMove)(nil),         // 48: yagura.api.v1.PlacementMove
-	(*PlacementRejection)(nil),    // 49: yagura.api.v1.PlacementRejection
-	(*PlacementUnplaced)(nil),     // 50: yagura.api.v1.PlacementUnplaced
-	(*PlacementLoad)(nil),         // 51: yagura.api.v1.PlacementLoad
-	(*PlacementTotals)(nil),       // 52: yagura.api.v1.PlacementTotals
-	(*PlacementFailure)(nil),      // 53: yagura.api.v1.PlacementFailure
-	(*PlacementRoom)(nil),         // 54: yagura.api.v1.PlacementRoom
-	(*PlacementChoice)(nil),       // 55: yagura.api.v1.PlacementChoice
-	(*Explanation)(nil),           // 56: yagura.api.v1.Explanation
-	(*ListJobsRequest)(nil),       // 57: yagura.api.v1.ListJobsRequest
-	(*ListJobsReply)(nil),         // 58: yagura.api.v1.ListJobsReply
-	(*JobRequest)(nil),            // 59: yagura.api.v1.JobRequest
-	(*ResumeJobRequest)(nil),      // 60: yagura.api.v1.ResumeJobRequest
-	(*JobInfo)(nil),               // 61: yagura.api.v1.JobInfo
-	(*ListLocksReply)(nil),        // 62: yagura.api.v1.ListLocksReply
-	(*ListEventsRequest)(nil),     // 63: yagura.api.v1.ListEventsRequest
-	(*ListEventsReply)(nil),       // 64: yagura.api.v1.ListEventsReply
-	(*EventRequest)(nil),          // 65: yagura.api.v1.EventRequest
-	(*ListAuditRequest)(nil),      // 66: yagura.api.v1.ListAuditRequest
-	(*ListAuditReply)(nil),        // 67: yagura.api.v1.ListAuditReply
-	(*ListNoticesRequest)(nil),    // 68: yagura.api.v1.ListNoticesRequest
-	(*ListNoticesReply)(nil),      // 69: yagura.api.v1.ListNoticesReply
-	(*NodeRequest)(nil),           // 70: yagura.api.v1.NodeRequest
-	(*Node)(nil),                  // 71: yagura.api.v1.Node
-	(*ListNodesReply)(nil),        // 72: yagura.api.v1.ListNodesReply
-	(*StatusReply)(nil),           // 73: yagura.api.v1.StatusReply
-	(*Chunk)(nil),                 // 74: yagura.api.v1.Chunk
-	(*RecordEventsRequest)(nil),   // 75: yagura.api.v1.RecordEventsRequest
-	(*RecordEventsReply)(nil),     // 76: yagura.api.v1.RecordEventsReply
-	(*JoinRequest)(nil),           // 77: yagura.api.v1.JoinRequest
-	(*RunQuestion)(nil),           // 78: yagura.api.v1.RunQuestion
-	(*RunLook)(nil),               // 79: yagura.api.v1.RunLook
-	nil,                           // 80: yagura.api.v1.PolicyAction.ParamsEntry
-	nil,                           // 81: yagura.api.v1.ListEventsRequest.OpenEntry
-	nil,                           // 82: yagura.api.v1.StatusReply.TrapsDroppedEntry
-	(*timestamppb.Timestamp)(nil), // 83: google.protobuf.Timestamp
-	(*schema.User)(nil),           // 84: yagura.v1.User
-	(*structpb.Struct)(nil),       // 85: google.protobuf.Struct
-	(*schema.Machine)(nil),        // 86: yagura.v1.Machine
-	(*schema.Policy)(nil),         // 87: yagura.v1.Policy
-	(*schema.Job)(nil),            // 88: yagura.v1.Job
-	(*schema.Step)(nil),           // 89: yagura.v1.Step
-	(*schema.Lock)(nil),           // 90: yagura.v1.Lock
-	(*schema.Event)(nil),          // 91: yagura.v1.Event
-	(*schema.Audit)(nil),          // 92: yagura.v1.Audit
-	(*schema.Notice)(nil),         // 93: yagura.v1.Notice
-	(*schema.Manager)(nil),        // 94: yagura.v1.Manager
+	(*PerformanceRequest)(nil),    // 31: yagura.api.v1.PerformanceRequest
+	(*PerformanceReply)(nil),      // 32: yagura.api.v1.PerformanceReply
+	(*Series)(nil),                // 33: yagura.api.v1.Series
+	(*Sample)(nil),                // 34: yagura.api.v1.Sample
+	(*ArmRequest)(nil),            // 35: yagura.api.v1.ArmRequest
+	(*ArmReply)(nil),              // 36: yagura.api.v1.ArmReply
+	(*PowerRequest)(nil),          // 37: yagura.api.v1.PowerRequest
+	(*AddVMRequest)(nil),          // 38: yagura.api.v1.AddVMRequest
+	(*DeleteVMRequest)(nil),       // 39: yagura.api.v1.DeleteVMRequest
+	(*MigrateVMRequest)(nil),      // 40: yagura.api.v1.MigrateVMRequest
+	(*EvacuateRequest)(nil),       // 41: yagura.api.v1.EvacuateRequest
+	(*ChangeUseRequest)(nil),      // 42: yagura.api.v1.ChangeUseRequest
+	(*ReplaceMachineRequest)(nil), // 43: yagura.api.v1.ReplaceMachineRequest
+	(*AddMachinesRequest)(nil),    // 44: yagura.api.v1.AddMachinesRequest
+	(*RemoveMachinesRequest)(nil), // 45: yagura.api.v1.RemoveMachinesRequest
+	(*DeployRequest)(nil),         // 46: yagura.api.v1.DeployRequest
+	(*ChangePoolRequest)(nil),     // 47: yagura.api.v1.ChangePoolRequest
+	(*DestroyVMRequest)(nil),      // 48: yagura.api.v1.DestroyVMRequest
+	(*PlacementRequest)(nil),      // 49: yagura.api.v1.PlacementRequest
+	(*PlacementPlan)(nil),         // 50: yagura.api.v1.PlacementPlan
+	(*PlacementAction)(nil),       // 51: yagura.api.v1.PlacementAction
+	(*PlacementMove)(nil),         // 52: yagura.api.v1.PlacementMove
+	(*PlacementRejection)(nil),    // 53: yagura.api.v1.PlacementRejection
+	(*PlacementUnplaced)(nil),     // 54: yagura.api.v1.PlacementUnplaced
+	(*PlacementLoad)(nil),         // 55: yagura.api.v1.PlacementLoad
+	(*PlacementTotals)(nil),       // 56: yagura.api.v1.PlacementTotals
+	(*PlacementFailure)(nil),      // 57: yagura.api.v1.PlacementFailure
+	(*PlacementRoom)(nil),         // 58: yagura.api.v1.PlacementRoom
+	(*PlacementChoice)(nil),       // 59: yagura.api.v1.PlacementChoice
+	(*Explanation)(nil),           // 60: yagura.api.v1.Explanation
+	(*ListJobsRequest)(nil),       // 61: yagura.api.v1.ListJobsRequest
+	(*ListJobsReply)(nil),         // 62: yagura.api.v1.ListJobsReply
+	(*JobRequest)(nil),            // 63: yagura.api.v1.JobRequest
+	(*ResumeJobRequest)(nil),      // 64: yagura.api.v1.ResumeJobRequest
+	(*JobInfo)(nil),               // 65: yagura.api.v1.JobInfo
+	(*ListLocksReply)(nil),        // 66: yagura.api.v1.ListLocksReply
+	(*ListEventsRequest)(nil),     // 67: yagura.api.v1.ListEventsRequest
+	(*ListEventsReply)(nil),       // 68: yagura.api.v1.ListEventsReply
+	(*EventRequest)(nil),          // 69: yagura.api.v1.EventRequest
+	(*ListAuditRequest)(nil),      // 70: yagura.api.v1.ListAuditRequest
+	(*ListAuditReply)(nil),        // 71: yagura.api.v1.ListAuditReply
+	(*ListNoticesRequest)(nil),    // 72: yagura.api.v1.ListNoticesRequest
+	(*ListNoticesReply)(nil),      // 73: yagura.api.v1.ListNoticesReply
+	(*WatchChangesRequest)(nil),   // 74: yagura.api.v1.WatchChangesRequest
+	(*ChangeSet)(nil),             // 75: yagura.api.v1.ChangeSet
+	(*ChangedRow)(nil),            // 76: yagura.api.v1.ChangedRow
+	(*NodeRequest)(nil),           // 77: yagura.api.v1.NodeRequest
+	(*Node)(nil),                  // 78: yagura.api.v1.Node
+	(*ListNodesReply)(nil),        // 79: yagura.api.v1.ListNodesReply
+	(*StatusReply)(nil),           // 80: yagura.api.v1.StatusReply
+	(*Chunk)(nil),                 // 81: yagura.api.v1.Chunk
+	(*RecordEventsRequest)(nil),   // 82: yagura.api.v1.RecordEventsRequest
+	(*RecordEventsReply)(nil),     // 83: yagura.api.v1.RecordEventsReply
+	(*JoinRequest)(nil),           // 84: yagura.api.v1.JoinRequest
+	(*RunQuestion)(nil),           // 85: yagura.api.v1.RunQuestion
+	(*RunLook)(nil),               // 86: yagura.api.v1.RunLook
+	nil,                           // 87: yagura.api.v1.PolicyAction.ParamsEntry
+	nil,                           // 88: yagura.api.v1.ListEventsRequest.OpenEntry
+	nil,                           // 89: yagura.api.v1.StatusReply.TrapsDroppedEntry
+	(*timestamppb.Timestamp)(nil), // 90: google.protobuf.Timestamp
+	(*schema.User)(nil),           // 91: yagura.v1.User
+	(*structpb.Struct)(nil),       // 92: google.protobuf.Struct
+	(*schema.Machine)(nil),        // 93: yagura.v1.Machine
+	(*schema.Policy)(nil),         // 94: yagura.v1.Policy
+	(*schema.Threshold)(nil),      // 95: yagura.v1.Threshold
+	(*schema.Crossing)(nil),       // 96: yagura.v1.Crossing
+	(*schema.Job)(nil),            // 97: yagura.v1.Job
+	(*schema.Step)(nil),           // 98: yagura.v1.Step
+	(*schema.Lock)(nil),           // 99: yagura.v1.Lock
+	(*schema.Event)(nil),          // 100: yagura.v1.Event
+	(*schema.Audit)(nil),          // 101: yagura.v1.Audit
+	(*schema.Notice)(nil),         // 102: yagura.v1.Notice
+	(*schema.Why)(nil),            // 103: yagura.v1.Why
+	(*schema.Manager)(nil),        // 104: yagura.v1.Manager
 }
 var file_rpc_api_api_proto_depIdxs = []int32{
-	83,  // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
-	84,  // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
-	85,  // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
+	90,  // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
+	91,  // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
+	92,  // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
 	8,   // 3: yagura.api.v1.ApplyRequest.documents:type_name -> yagura.api.v1.Document
 	11,  // 4: yagura.api.v1.ApplyReply.applied:type_name -> yagura.api.v1.Applied
-	85,  // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
-	85,  // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
+	92,  // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
+	92,  // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
 	12,  // 7: yagura.api.v1.ListReply.objects:type_name -> yagura.api.v1.Object
-	86,  // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
-	86,  // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
-	86,  // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
+	93,  // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
+	93,  // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
+	93,  // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
 	23,  // 11: yagura.api.v1.PolicySetting.models:type_name -> yagura.api.v1.PolicySetting
 	23,  // 12: yagura.api.v1.ShowPolicyReply.settings:type_name -> yagura.api.v1.PolicySetting
-	87,  // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
+	94,  // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
 	28,  // 14: yagura.api.v1.PreviewPolicyReply.cases:type_name -> yagura.api.v1.PolicyCase
 	29,  // 15: yagura.api.v1.PolicyCase.decision:type_name -> yagura.api.v1.PolicyDecision
 	29,  // 16: yagura.api.v1.PolicyCase.then:type_name -> yagura.api.v1.PolicyDecision
 	30,  // 17: yagura.api.v1.PolicyDecision.actions:type_name -> yagura.api.v1.PolicyAction
-	80,  // 18: yagura.api.v1.PolicyAction.params:type_name -> yagura.api.v1.PolicyAction.ParamsEntry
-	47,  // 19: yagura.api.v1.PlacementPlan.starts:type_name -> yagura.api.v1.PlacementAction
-	48,  // 20: yagura.api.v1.PlacementPlan.moves:type_name -> yagura.api.v1.PlacementMove
-	47,  // 21: yagura.api.v1.PlacementPlan.stops:type_name -> yagura.api.v1.PlacementAction
-	50,  // 22: yagura.api.v1.PlacementPlan.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
-	49,  // 23: yagura.api.v1.PlacementPlan.rejections:type_name -> yagura.api.v1.PlacementRejection
-	51,  // 24: yagura.api.v1.PlacementPlan.vm_servers:type_name -> yagura.api.v1.PlacementLoad
-	52,  // 25: yagura.api.v1.PlacementPlan.before:type_name -> yagura.api.v1.PlacementTotals
-	52,  // 26: yagura.api.v1.PlacementPlan.after:type_name -> yagura.api.v1.PlacementTotals
-	53,  // 27: yagura.api.v1.PlacementPlan.failures:type_name -> yagura.api.v1.PlacementFailure
-	54,  // 28: yagura.api.v1.PlacementPlan.rooms:type_name -> yagura.api.v1.PlacementRoom
-	49,  // 29: yagura.api.v1.PlacementUnplaced.reasons:type_name -> yagura.api.v1.PlacementRejection
-	48,  // 30: yagura.api.v1.PlacementFailure.moves:type_name -> yagura.api.v1.PlacementMove
-	50,  // 31: yagura.api.v1.PlacementFailure.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
-	55,  // 32: yagura.api.v1.Explanation.choices:type_name -> yagura.api.v1.PlacementChoice
-	51,  // 33: yagura.api.v1.Explanation.load:type_name -> yagura.api.v1.PlacementLoad
-	48,  // 34: yagura.api.v1.Explanation.moves:type_name -> yagura.api.v1.PlacementMove
-	50,  // 35: yagura.api.v1.Explanation.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
-	61,  // 36: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
-	88,  // 37: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
-	89,  // 38: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
-	90,  // 39: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
-	88,  // 40: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
-	81,  // 41: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
-	91,  // 42: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
-	92,  // 43: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
-	93,  // 44: yagura.api.v1.ListNoticesReply.notices:type_name -> yagura.v1.Notice
-	83,  // 45: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
-	71,  // 46: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
-	82,  // 47: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
-	91,  // 48: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
-	94,  // 49: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
-	83,  // 50: yagura.api.v1.RunQuestion.deadline:type_name -> google.protobuf.Timestamp
-	1,   // 51: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
-	0,   // 52: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
-	0,   // 53: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
-	4,   // 54: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
-	0,   // 55: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
-	6,   // 56: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
-	7,   // 57: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
-	9,   // 58: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
-	13,  // 59: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
-	14,  // 60: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
-	16,  // 61: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
-	17,  // 62: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
-	19,  // 63: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
-	21,  // 64: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
-	19,  // 65: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
-	25,  // 66: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
-	26,  // 67: yagura.api.v1.Inventory.PreviewPolicy:input_type -> yagura.api.v1.PreviewPolicyRequest
-	31,  // 68: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
-	33,  // 69: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
-	34,  // 70: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
-	35,  // 71: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
-	36,  // 72: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
-	37,  // 73: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
-	38,  // 74: yagura.api.v1.Operations.ChangeUse:input_type -> yagura.api.v1.ChangeUseRequest
-	39,  // 75: yagura.api.v1.Operations.ReplaceMachine:input_type -> yagura.api.v1.ReplaceMachineRequest
-	40,  // 76: yagura.api.v1.Operations.AddMachines:input_type -> yagura.api.v1.AddMachinesRequest
-	41,  // 77: yagura.api.v1.Operations.RemoveMachines:input_type -> yagura.api.v1.RemoveMachinesRequest
-	42,  // 78: yagura.api.v1.Operations.Deploy:input_type -> yagura.api.v1.DeployRequest
-	43,  // 79: yagura.api.v1.Operations.ChangePool:input_type -> yagura.api.v1.ChangePoolRequest
-	44,  // 80: yagura.api.v1.Operations.DestroyVM:input_type -> yagura.api.v1.DestroyVMRequest
-	45,  // 81: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
-	7,   // 82: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
-	57,  // 83: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
-	59,  // 84: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
-	59,  // 85: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
-	59,  // 86: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
-	60,  // 87: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
-	59,  // 88: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
-	0,   // 89: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
-	63,  // 90: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
-	65,  // 91: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
-	63,  // 92: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
-	66,  // 93: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
-	68,  // 94: yagura.api.v1.Events.ListNotices:input_type -> yagura.api.v1.ListNoticesRequest
-	7,   // 95: yagura.api.v1.Events.TestReceiver:input_type -> yagura.api.v1.NameRequest
-	65,  // 96: yagura.api.v1.Events.GetNotice:input_type -> yagura.api.v1.EventRequest
-	0,   // 97: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
-	70,  // 98: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
-	70,  // 99: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
-	0,   // 100: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
-	0,   // 101: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
-	74,  // 102: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
-	75,  // 103: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
-	77,  // 104: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
-	70,  // 105: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
-	0,   // 106: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
-	78,  // 107: yagura.api.v1.Peer.LookAtRun:input_type -> yagura.api.v1.RunQuestion
-	2,   // 108: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
-	0,   // 109: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
-	3,   // 110: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
-	0,   // 111: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
-	5,   // 112: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
-	84,  // 113: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
-	0,   // 114: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
-	10,  // 115: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
-	12,  // 116: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
-	15,  // 117: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
-	0,   // 118: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
-	18,  // 119: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
-	20,  // 120: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
-	22,  // 121: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
-	24,  // 122: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
-	0,   // 123: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
-	27,  // 124: yagura.api.v1.Inventory.PreviewPolicy:output_type -> yagura.api.v1.PreviewPolicyReply
-	32,  // 125: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
-	18,  // 126: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
-	18,  // 127: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 128: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 129: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 130: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
-	18,  // 131: yagura.api.v1.Operations.ChangeUse:output_type -> yagura.api.v1.JobsReply
-	18,  // 132: yagura.api.v1.Operations.ReplaceMachine:output_type -> yagura.api.v1.JobsReply
-	18,  // 133: yagura.api.v1.Operations.AddMachines:output_type -> yagura.api.v1.JobsReply
-	18,  // 134: yagura.api.v1.Operations.RemoveMachines:output_type -> yagura.api.v1.JobsReply
-	18,  // 135: yagura.api.v1.Operations.Deploy:output_type -> yagura.api.v1.JobsReply
-	18,  // 136: yagura.api.v1.Operations.ChangePool:output_type -> yagura.api.v1.JobsReply
-	18,  // 137: yagura.api.v1.Operations.DestroyVM:output_type -> yagura.api.v1.JobsReply
-	46,  // 138: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
-	56,  // 139: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
-	58,  // 140: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
-	61,  // 141: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
-	61,  // 142: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
-	0,   // 143: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
-	0,   // 144: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
-	0,   // 145: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
-	62,  // 146: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
-	64,  // 147: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
-	91,  // 148: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
-	91,  // 149: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
-	67,  // 150: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
-	69,  // 151: yagura.api.v1.Events.ListNotices:output_type -> yagura.api.v1.ListNoticesReply
-	93,  // 152: yagura.api.v1.Events.TestReceiver:output_type -> yagura.v1.Notice
-	93,  // 153: yagura.api.v1.Events.GetNotice:output_type -> yagura.v1.Notice
-	72,  // 154: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
-	0,   // 155: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
-	70,  // 156: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
-	73,  // 157: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
-	74,  // 158: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
-	0,   // 159: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
-	76,  // 160: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
-	0,   // 161: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
-	0,   // 162: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
-	71,  // 163: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
-	79,  // 164: yagura.api.v1.Peer.LookAtRun:output_type -> yagura.api.v1.RunLook
-	108, // [108:165] is the sub-list for method output_type
-	51,  // [51:108] is the sub-list for method input_type
-	51,  // [51:51] is the sub-list for extension type_name
-	51,  // [51:51] is the sub-list for extension extendee
-	0,   // [0:51] is the sub-list for field type_name
+	87,  // 18: yagura.api.v1.PolicyAction.params:type_name -> yagura.api.v1.PolicyAction.ParamsEntry
+	33,  // 19: yagura.api.v1.PerformanceReply.series:type_name -> yagura.api.v1.Series
+	95,  // 20: yagura.api.v1.PerformanceReply.thresholds:type_name -> yagura.v1.Threshold
+	96,  // 21: yagura.api.v1.PerformanceReply.crossed:type_name -> yagura.v1.Crossing
+	34,  // 22: yagura.api.v1.Series.samples:type_name -> yagura.api.v1.Sample
+	90,  // 23: yagura.api.v1.Sample.time:type_name -> google.protobuf.Timestamp
+	51,  // 24: yagura.api.v1.PlacementPlan.starts:type_name -> yagura.api.v1.PlacementAction
+	52,  // 25: yagura.api.v1.PlacementPlan.moves:type_name -> yagura.api.v1.PlacementMove
+	51,  // 26: yagura.api.v1.PlacementPlan.stops:type_name -> yagura.api.v1.PlacementAction
+	54,  // 27: yagura.api.v1.PlacementPlan.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	53,  // 28: yagura.api.v1.PlacementPlan.rejections:type_name -> yagura.api.v1.PlacementRejection
+	55,  // 29: yagura.api.v1.PlacementPlan.vm_servers:type_name -> yagura.api.v1.PlacementLoad
+	56,  // 30: yagura.api.v1.PlacementPlan.before:type_name -> yagura.api.v1.PlacementTotals
+	56,  // 31: yagura.api.v1.PlacementPlan.after:type_name -> yagura.api.v1.PlacementTotals
+	57,  // 32: yagura.api.v1.PlacementPlan.failures:type_name -> yagura.api.v1.PlacementFailure
+	58,  // 33: yagura.api.v1.PlacementPlan.rooms:type_name -> yagura.api.v1.PlacementRoom
+	53,  // 34: yagura.api.v1.PlacementUnplaced.reasons:type_name -> yagura.api.v1.PlacementRejection
+	52,  // 35: yagura.api.v1.PlacementFailure.moves:type_name -> yagura.api.v1.PlacementMove
+	54,  // 36: yagura.api.v1.PlacementFailure.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	59,  // 37: yagura.api.v1.Explanation.choices:type_name -> yagura.api.v1.PlacementChoice
+	55,  // 38: yagura.api.v1.Explanation.load:type_name -> yagura.api.v1.PlacementLoad
+	52,  // 39: yagura.api.v1.Explanation.moves:type_name -> yagura.api.v1.PlacementMove
+	54,  // 40: yagura.api.v1.Explanation.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
+	65,  // 41: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
+	97,  // 42: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
+	98,  // 43: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
+	99,  // 44: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
+	97,  // 45: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
+	88,  // 46: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
+	100, // 47: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
+	101, // 48: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
+	102, // 49: yagura.api.v1.ListNoticesReply.notices:type_name -> yagura.v1.Notice
+	90,  // 50: yagura.api.v1.ChangeSet.time:type_name -> google.protobuf.Timestamp
+	103, // 51: yagura.api.v1.ChangeSet.why:type_name -> yagura.v1.Why
+	76,  // 52: yagura.api.v1.ChangeSet.rows:type_name -> yagura.api.v1.ChangedRow
+	92,  // 53: yagura.api.v1.ChangedRow.row:type_name -> google.protobuf.Struct
+	90,  // 54: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
+	78,  // 55: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
+	89,  // 56: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
+	100, // 57: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
+	104, // 58: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
+	90,  // 59: yagura.api.v1.RunQuestion.deadline:type_name -> google.protobuf.Timestamp
+	1,   // 60: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
+	0,   // 61: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
+	0,   // 62: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
+	4,   // 63: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
+	0,   // 64: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
+	6,   // 65: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
+	7,   // 66: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
+	9,   // 67: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
+	13,  // 68: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
+	14,  // 69: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
+	16,  // 70: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
+	17,  // 71: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
+	19,  // 72: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
+	21,  // 73: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
+	19,  // 74: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
+	25,  // 75: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
+	26,  // 76: yagura.api.v1.Inventory.PreviewPolicy:input_type -> yagura.api.v1.PreviewPolicyRequest
+	35,  // 77: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
+	31,  // 78: yagura.api.v1.Inventory.Performance:input_type -> yagura.api.v1.PerformanceRequest
+	37,  // 79: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
+	38,  // 80: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
+	39,  // 81: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
+	40,  // 82: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
+	41,  // 83: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
+	42,  // 84: yagura.api.v1.Operations.ChangeUse:input_type -> yagura.api.v1.ChangeUseRequest
+	43,  // 85: yagura.api.v1.Operations.ReplaceMachine:input_type -> yagura.api.v1.ReplaceMachineRequest
+	44,  // 86: yagura.api.v1.Operations.AddMachines:input_type -> yagura.api.v1.AddMachinesRequest
+	45,  // 87: yagura.api.v1.Operations.RemoveMachines:input_type -> yagura.api.v1.RemoveMachinesRequest
+	46,  // 88: yagura.api.v1.Operations.Deploy:input_type -> yagura.api.v1.DeployRequest
+	47,  // 89: yagura.api.v1.Operations.ChangePool:input_type -> yagura.api.v1.ChangePoolRequest
+	48,  // 90: yagura.api.v1.Operations.DestroyVM:input_type -> yagura.api.v1.DestroyVMRequest
+	49,  // 91: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
+	7,   // 92: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
+	61,  // 93: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
+	63,  // 94: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
+	63,  // 95: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
+	63,  // 96: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
+	64,  // 97: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
+	63,  // 98: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
+	0,   // 99: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
+	67,  // 100: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
+	69,  // 101: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
+	67,  // 102: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
+	70,  // 103: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
+	72,  // 104: yagura.api.v1.Events.ListNotices:input_type -> yagura.api.v1.ListNoticesRequest
+	7,   // 105: yagura.api.v1.Events.TestReceiver:input_type -> yagura.api.v1.NameRequest
+	69,  // 106: yagura.api.v1.Events.GetNotice:input_type -> yagura.api.v1.EventRequest
+	70,  // 107: yagura.api.v1.Events.WatchAudit:input_type -> yagura.api.v1.ListAuditRequest
+	74,  // 108: yagura.api.v1.Events.WatchChanges:input_type -> yagura.api.v1.WatchChangesRequest
+	0,   // 109: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
+	77,  // 110: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
+	77,  // 111: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
+	0,   // 112: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
+	0,   // 113: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
+	81,  // 114: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
+	82,  // 115: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
+	84,  // 116: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
+	77,  // 117: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
+	0,   // 118: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
+	85,  // 119: yagura.api.v1.Peer.LookAtRun:input_type -> yagura.api.v1.RunQuestion
+	31,  // 120: yagura.api.v1.Peer.LookAtSamples:input_type -> yagura.api.v1.PerformanceRequest
+	2,   // 121: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
+	0,   // 122: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
+	3,   // 123: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
+	0,   // 124: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
+	5,   // 125: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
+	91,  // 126: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
+	0,   // 127: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
+	10,  // 128: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
+	12,  // 129: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
+	15,  // 130: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
+	0,   // 131: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
+	18,  // 132: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
+	20,  // 133: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
+	22,  // 134: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
+	24,  // 135: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
+	0,   // 136: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
+	27,  // 137: yagura.api.v1.Inventory.PreviewPolicy:output_type -> yagura.api.v1.PreviewPolicyReply
+	36,  // 138: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
+	32,  // 139: yagura.api.v1.Inventory.Performance:output_type -> yagura.api.v1.PerformanceReply
+	18,  // 140: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
+	18,  // 141: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 142: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 143: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 144: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
+	18,  // 145: yagura.api.v1.Operations.ChangeUse:output_type -> yagura.api.v1.JobsReply
+	18,  // 146: yagura.api.v1.Operations.ReplaceMachine:output_type -> yagura.api.v1.JobsReply
+	18,  // 147: yagura.api.v1.Operations.AddMachines:output_type -> yagura.api.v1.JobsReply
+	18,  // 148: yagura.api.v1.Operations.RemoveMachines:output_type -> yagura.api.v1.JobsReply
+	18,  // 149: yagura.api.v1.Operations.Deploy:output_type -> yagura.api.v1.JobsReply
+	18,  // 150: yagura.api.v1.Operations.ChangePool:output_type -> yagura.api.v1.JobsReply
+	18,  // 151: yagura.api.v1.Operations.DestroyVM:output_type -> yagura.api.v1.JobsReply
+	50,  // 152: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
+	60,  // 153: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
+	62,  // 154: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
+	65,  // 155: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
+	65,  // 156: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
+	0,   // 157: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
+	0,   // 158: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
+	0,   // 159: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
+	66,  // 160: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
+	68,  // 161: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
+	100, // 162: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
+	100, // 163: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
+	71,  // 164: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
+	73,  // 165: yagura.api.v1.Events.ListNotices:output_type -> yagura.api.v1.ListNoticesReply
+	102, // 166: yagura.api.v1.Events.TestReceiver:output_type -> yagura.v1.Notice
+	102, // 167: yagura.api.v1.Events.GetNotice:output_type -> yagura.v1.Notice
+	101, // 168: yagura.api.v1.Events.WatchAudit:output_type -> yagura.v1.Audit
+	75,  // 169: yagura.api.v1.Events.WatchChanges:output_type -> yagura.api.v1.ChangeSet
+	79,  // 170: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
+	0,   // 171: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
+	77,  // 172: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
+	80,  // 173: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
+	81,  // 174: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
+	0,   // 175: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
+	83,  // 176: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
+	0,   // 177: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
+	0,   // 178: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
+	78,  // 179: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
+	86,  // 180: yagura.api.v1.Peer.LookAtRun:output_type -> yagura.api.v1.RunLook
+	32,  // 181: yagura.api.v1.Peer.LookAtSamples:output_type -> yagura.api.v1.PerformanceReply
+	121, // [121:182] is the sub-list for method output_type
+	60,  // [60:121] is the sub-list for method input_type
+	60,  // [60:60] is the sub-list for extension type_name
+	60,  // [60:60] is the sub-list for extension extendee
+	0,   // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_rpc_api_api_proto_init() }
@@ -5817,13 +6326,14 @@ func file_rpc_api_api_proto_init() {
 	if File_rpc_api_api_proto != nil {
 		return
 	}
+	file_rpc_api_api_proto_msgTypes[74].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rpc_api_api_proto_rawDesc), len(file_rpc_api_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   83,
+			NumMessages:   90,
 			NumExtensions: 0,
 			NumServices:   8,
 		},

@@ -376,6 +376,7 @@ const (
 	Inventory_SetPolicy_FullMethodName      = "/yagura.api.v1.Inventory/SetPolicy"
 	Inventory_PreviewPolicy_FullMethodName  = "/yagura.api.v1.Inventory/PreviewPolicy"
 	Inventory_Arm_FullMethodName            = "/yagura.api.v1.Inventory/Arm"
+	Inventory_Performance_FullMethodName    = "/yagura.api.v1.Inventory/Performance"
 )
 
 // InventoryClient is the client API for Inventory service.
@@ -397,6 +398,8 @@ type InventoryClient interface {
 	// PreviewPolicy tells what would be decided now on an event about a machine. Nothing is changed by it.
 	PreviewPolicy(ctx context.Context, in *PreviewPolicyRequest, opts ...grpc.CallOption) (*PreviewPolicyReply, error)
 	Arm(ctx context.Context, in *ArmRequest, opts ...grpc.CallOption) (*ArmReply, error)
+	// Performance gives the newest samples of a machine, from all managers that have any.
+	Performance(ctx context.Context, in *PerformanceRequest, opts ...grpc.CallOption) (*PerformanceReply, error)
 }
 
 type inventoryClient struct {
@@ -517,6 +520,16 @@ func (c *inventoryClient) Arm(ctx context.Context, in *ArmRequest, opts ...grpc.
 	return out, nil
 }
 
+func (c *inventoryClient) Performance(ctx context.Context, in *PerformanceRequest, opts ...grpc.CallOption) (*PerformanceReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PerformanceReply)
+	err := c.cc.Invoke(ctx, Inventory_Performance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // InventoryServer is the server API for Inventory service.
 // All implementations must embed UnimplementedInventoryServer
 // for forward compatibility.
@@ -536,6 +549,8 @@ type InventoryServer interface {
 	// PreviewPolicy tells what would be decided now on an event about a machine. Nothing is changed by it.
 	PreviewPolicy(context.Context, *PreviewPolicyRequest) (*PreviewPolicyReply, error)
 	Arm(context.Context, *ArmRequest) (*ArmReply, error)
+	// Performance gives the newest samples of a machine, from all managers that have any.
+	Performance(context.Context, *PerformanceRequest) (*PerformanceReply, error)
 	mustEmbedUnimplementedInventoryServer()
 }
 
@@ -578,6 +593,9 @@ func (UnimplementedInventoryServer) PreviewPolicy(context.Context, *PreviewPolic
 }
 func (UnimplementedInventoryServer) Arm(context.Context, *ArmRequest) (*ArmReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Arm not implemented")
+}
+func (UnimplementedInventoryServer) Performance(context.Context, *PerformanceRequest) (*PerformanceReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Performance not implemented")
 }
 func (UnimplementedInventoryServer) mustEmbedUnimplementedInventoryServer() {}
 func (UnimplementedInventoryServer) testEmbeddedByValue()                   {}
@@ -798,6 +816,24 @@ func _Inventory_Arm_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Inventory_Performance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PerformanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServer).Performance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Inventory_Performance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServer).Performance(ctx, req.(*PerformanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Inventory_ServiceDesc is the grpc.ServiceDesc for Inventory service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -848,6 +884,10 @@ var Inventory_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Arm",
 			Handler:    _Inventory_Arm_Handler,
+		},
+		{
+			MethodName: "Performance",
+			Handler:    _Inventory_Performance_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -1890,6 +1930,8 @@ const (
 	Events_ListNotices_FullMethodName  = "/yagura.api.v1.Events/ListNotices"
 	Events_TestReceiver_FullMethodName = "/yagura.api.v1.Events/TestReceiver"
 	Events_GetNotice_FullMethodName    = "/yagura.api.v1.Events/GetNotice"
+	Events_WatchAudit_FullMethodName   = "/yagura.api.v1.Events/WatchAudit"
+	Events_WatchChanges_FullMethodName = "/yagura.api.v1.Events/WatchChanges"
 )
 
 // EventsClient is the client API for Events service.
@@ -1908,6 +1950,11 @@ type EventsClient interface {
 	// TestReceiver sends a receiver a test message; GetNotice tells what becomes of it.
 	TestReceiver(ctx context.Context, in *NameRequest, opts ...grpc.CallOption) (*schema.Notice, error)
 	GetNotice(ctx context.Context, in *EventRequest, opts ...grpc.CallOption) (*schema.Notice, error)
+	// WatchAudit sends the changes after the one with the id in after, then each new one; without after it begins with the next one.
+	WatchAudit(ctx context.Context, in *ListAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[schema.Audit], error)
+	// WatchChanges sends every change of the rows, in the order of the log, as newline-delimited JSON over HTTP. Any
+	// manager serves it from its own log; a stream that broke goes on at any other, behind the last index seen whole.
+	WatchChanges(ctx context.Context, in *WatchChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ChangeSet], error)
 }
 
 type eventsClient struct {
@@ -1997,6 +2044,44 @@ func (c *eventsClient) GetNotice(ctx context.Context, in *EventRequest, opts ...
 	return out, nil
 }
 
+func (c *eventsClient) WatchAudit(ctx context.Context, in *ListAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[schema.Audit], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Events_ServiceDesc.Streams[1], Events_WatchAudit_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListAuditRequest, schema.Audit]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Events_WatchAuditClient = grpc.ServerStreamingClient[schema.Audit]
+
+func (c *eventsClient) WatchChanges(ctx context.Context, in *WatchChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ChangeSet], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Events_ServiceDesc.Streams[2], Events_WatchChanges_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchChangesRequest, ChangeSet]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Events_WatchChangesClient = grpc.ServerStreamingClient[ChangeSet]
+
 // EventsServer is the server API for Events service.
 // All implementations must embed UnimplementedEventsServer
 // for forward compatibility.
@@ -2013,6 +2098,11 @@ type EventsServer interface {
 	// TestReceiver sends a receiver a test message; GetNotice tells what becomes of it.
 	TestReceiver(context.Context, *NameRequest) (*schema.Notice, error)
 	GetNotice(context.Context, *EventRequest) (*schema.Notice, error)
+	// WatchAudit sends the changes after the one with the id in after, then each new one; without after it begins with the next one.
+	WatchAudit(*ListAuditRequest, grpc.ServerStreamingServer[schema.Audit]) error
+	// WatchChanges sends every change of the rows, in the order of the log, as newline-delimited JSON over HTTP. Any
+	// manager serves it from its own log; a stream that broke goes on at any other, behind the last index seen whole.
+	WatchChanges(*WatchChangesRequest, grpc.ServerStreamingServer[ChangeSet]) error
 	mustEmbedUnimplementedEventsServer()
 }
 
@@ -2043,6 +2133,12 @@ func (UnimplementedEventsServer) TestReceiver(context.Context, *NameRequest) (*s
 }
 func (UnimplementedEventsServer) GetNotice(context.Context, *EventRequest) (*schema.Notice, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetNotice not implemented")
+}
+func (UnimplementedEventsServer) WatchAudit(*ListAuditRequest, grpc.ServerStreamingServer[schema.Audit]) error {
+	return status.Error(codes.Unimplemented, "method WatchAudit not implemented")
+}
+func (UnimplementedEventsServer) WatchChanges(*WatchChangesRequest, grpc.ServerStreamingServer[ChangeSet]) error {
+	return status.Error(codes.Unimplemented, "method WatchChanges not implemented")
 }
 func (UnimplementedEventsServer) mustEmbedUnimplementedEventsServer() {}
 func (UnimplementedEventsServer) testEmbeddedByValue()                {}
@@ -2184,6 +2280,28 @@ func _Events_GetNotice_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Events_WatchAudit_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListAuditRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(EventsServer).WatchAudit(m, &grpc.GenericServerStream[ListAuditRequest, schema.Audit]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Events_WatchAuditServer = grpc.ServerStreamingServer[schema.Audit]
+
+func _Events_WatchChanges_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchChangesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(EventsServer).WatchChanges(m, &grpc.GenericServerStream[WatchChangesRequest, ChangeSet]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Events_WatchChangesServer = grpc.ServerStreamingServer[ChangeSet]
+
 // Events_ServiceDesc is the grpc.ServiceDesc for Events service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2220,6 +2338,16 @@ var Events_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchEvents",
 			Handler:       _Events_WatchEvents_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchAudit",
+			Handler:       _Events_WatchAudit_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchChanges",
+			Handler:       _Events_WatchChanges_Handler,
 			ServerStreams: true,
 		},
 	},
@@ -2520,11 +2648,12 @@ var Cluster_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Peer_RecordEvents_FullMethodName = "/yagura.api.v1.Peer/RecordEvents"
-	Peer_Join_FullMethodName         = "/yagura.api.v1.Peer/Join"
-	Peer_Leave_FullMethodName        = "/yagura.api.v1.Peer/Leave"
-	Peer_NodeStatus_FullMethodName   = "/yagura.api.v1.Peer/NodeStatus"
-	Peer_LookAtRun_FullMethodName    = "/yagura.api.v1.Peer/LookAtRun"
+	Peer_RecordEvents_FullMethodName  = "/yagura.api.v1.Peer/RecordEvents"
+	Peer_Join_FullMethodName          = "/yagura.api.v1.Peer/Join"
+	Peer_Leave_FullMethodName         = "/yagura.api.v1.Peer/Leave"
+	Peer_NodeStatus_FullMethodName    = "/yagura.api.v1.Peer/NodeStatus"
+	Peer_LookAtRun_FullMethodName     = "/yagura.api.v1.Peer/LookAtRun"
+	Peer_LookAtSamples_FullMethodName = "/yagura.api.v1.Peer/LookAtSamples"
 )
 
 // PeerClient is the client API for Peer service.
@@ -2539,6 +2668,8 @@ type PeerClient interface {
 	NodeStatus(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*Node, error)
 	// LookAtRun tells of a local script that runs, or ran, on the manager that is asked.
 	LookAtRun(ctx context.Context, in *RunQuestion, opts ...grpc.CallOption) (*RunLook, error)
+	// LookAtSamples gives what the manager that is asked has sampled of a machine.
+	LookAtSamples(ctx context.Context, in *PerformanceRequest, opts ...grpc.CallOption) (*PerformanceReply, error)
 }
 
 type peerClient struct {
@@ -2599,6 +2730,16 @@ func (c *peerClient) LookAtRun(ctx context.Context, in *RunQuestion, opts ...grp
 	return out, nil
 }
 
+func (c *peerClient) LookAtSamples(ctx context.Context, in *PerformanceRequest, opts ...grpc.CallOption) (*PerformanceReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PerformanceReply)
+	err := c.cc.Invoke(ctx, Peer_LookAtSamples_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
 // for forward compatibility.
@@ -2611,6 +2752,8 @@ type PeerServer interface {
 	NodeStatus(context.Context, *Empty) (*Node, error)
 	// LookAtRun tells of a local script that runs, or ran, on the manager that is asked.
 	LookAtRun(context.Context, *RunQuestion) (*RunLook, error)
+	// LookAtSamples gives what the manager that is asked has sampled of a machine.
+	LookAtSamples(context.Context, *PerformanceRequest) (*PerformanceReply, error)
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -2635,6 +2778,9 @@ func (UnimplementedPeerServer) NodeStatus(context.Context, *Empty) (*Node, error
 }
 func (UnimplementedPeerServer) LookAtRun(context.Context, *RunQuestion) (*RunLook, error) {
 	return nil, status.Error(codes.Unimplemented, "method LookAtRun not implemented")
+}
+func (UnimplementedPeerServer) LookAtSamples(context.Context, *PerformanceRequest) (*PerformanceReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method LookAtSamples not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
 func (UnimplementedPeerServer) testEmbeddedByValue()              {}
@@ -2747,6 +2893,24 @@ func _Peer_LookAtRun_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_LookAtSamples_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PerformanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).LookAtSamples(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_LookAtSamples_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).LookAtSamples(ctx, req.(*PerformanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2773,6 +2937,10 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "LookAtRun",
 			Handler:    _Peer_LookAtRun_Handler,
+		},
+		{
+			MethodName: "LookAtSamples",
+			Handler:    _Peer_LookAtSamples_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

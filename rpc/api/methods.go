@@ -55,6 +55,7 @@ var methods = map[string]Method{
 	Inventory_SetPolicy_FullMethodName:      {Write, schema.RoleAdministrator},
 	Inventory_PreviewPolicy_FullMethodName:  {Read, schema.RoleObserver},
 	Inventory_Arm_FullMethodName:            {Write, schema.RoleOperator},
+	Inventory_Performance_FullMethodName:    {Read, schema.RoleObserver},
 
 	Operations_Power_FullMethodName:          {Write, schema.RoleOperator},
 	Operations_AddVM_FullMethodName:          {Write, schema.RoleOperator},
@@ -87,6 +88,8 @@ var methods = map[string]Method{
 	Events_GetEvent_FullMethodName:     {Read, schema.RoleObserver},
 	Events_WatchEvents_FullMethodName:  {Read, schema.RoleObserver},
 	Events_ListAudit_FullMethodName:    {Read, schema.RoleObserver},
+	Events_WatchAudit_FullMethodName:   {Read, schema.RoleObserver},
+	Events_WatchChanges_FullMethodName: {Local, schema.RoleObserver},
 
 	Cluster_ListNodes_FullMethodName:       {Local, schema.RoleObserver},
 	Cluster_RemoveNode_FullMethodName:      {Once, schema.RoleAdministrator},
@@ -95,11 +98,12 @@ var methods = map[string]Method{
 	Cluster_SaveSnapshot_FullMethodName:    {Read, schema.RoleAdministrator},
 	Cluster_RestoreSnapshot_FullMethodName: {Once, schema.RoleAdministrator},
 
-	Peer_RecordEvents_FullMethodName: {Repeatable, Managers},
-	Peer_Join_FullMethodName:         {Repeatable, Managers},
-	Peer_Leave_FullMethodName:        {Repeatable, Managers},
-	Peer_NodeStatus_FullMethodName:   {Local, Managers},
-	Peer_LookAtRun_FullMethodName:    {Local, Managers},
+	Peer_RecordEvents_FullMethodName:  {Repeatable, Managers},
+	Peer_Join_FullMethodName:          {Repeatable, Managers},
+	Peer_Leave_FullMethodName:         {Repeatable, Managers},
+	Peer_NodeStatus_FullMethodName:    {Local, Managers},
+	Peer_LookAtRun_FullMethodName:     {Local, Managers},
+	Peer_LookAtSamples_FullMethodName: {Local, Managers},
 }
 
 // LookupMethod finds a method by its full name, such as

@@ -57,6 +57,7 @@ var table = map[schema.Kind]Entry{
 	schema.KindInternal:        {codes.Internal, http.StatusInternalServerError, 31},
 	schema.KindTooLarge:        {codes.ResourceExhausted, http.StatusRequestEntityTooLarge, 32},
 	schema.KindGroupUnusable:   {codes.FailedPrecondition, http.StatusConflict, 3},
+	schema.KindGone:            {codes.OutOfRange, http.StatusBadRequest, 33},
 }
 
 // Lookup gives the entry of a kind; that of KindInternal for a kind that this

@@ -49,6 +49,20 @@ func (c *Client) WatchEvents(ctx context.Context, req *api.ListEventsRequest, se
 	})
 }
 
+// WatchAudit calls see with each change after req.After that req selects, and
+// with new ones as they come, until ctx ends or see returns an error. After a
+// loss it goes on behind the last change seen. Errors are those of WatchJob.
+func (c *Client) WatchAudit(ctx context.Context, req *api.ListAuditRequest, see func(*schema.Audit) error) error {
+	req = proto.CloneOf(req)
+	open := func(ctx context.Context, conn *grpc.ClientConn) (grpc.ServerStreamingClient[schema.Audit], error) {
+		return api.NewEventsClient(conn).WatchAudit(ctx, req)
+	}
+	return follow(ctx, c, api.Events_WatchAudit_FullMethodName, open, func(a *schema.Audit) error {
+		req.After = a.Id
+		return see(a)
+	})
+}
+
 // maxOpen bounds the undecided events that a watch remembers over a loss.
 const maxOpen = 1000
 

@@ -13,19 +13,19 @@ import (
 
 var policyCaseView = view[*api.PolicyCase]{json: rowJSON[*api.PolicyCase]}
 
-func policyPreviewCommand(a *app) *cobra.Command {
+func policyTestCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "preview EVENT GroupName [HostName]",
+		Use:   "test GroupName EVENT [HostName]",
 		Short: "Tell what would be done about an event",
 		Long: `Tell what would be decided now on an event about a host of a group, or about each
 machine that runs in the group, and why. Nothing is done and nothing is recorded.
 
 EVENT is written as in the rules of policies: ESMDSVNT[0xC0000002], the id of a
 performance event, the text of an alarm, or category:machine-inaccessible.`,
-		Example: "pvmutl policy preview ESMDSVNT[0xC0000002] shop/db db01\npvmutl policy preview category:machine-inaccessible shop",
-		Args:    positional("EVENT", "GroupName", "HostName?"),
+		Example: "pvmutl policy test shop/db ESMDSVNT[0xC0000002] db01\npvmutl policy test shop category:machine-inaccessible",
+		Args:    positional("GroupName", "EVENT", "HostName?"),
 		RunE: a.online(func(ctx context.Context, c *client.Client, args []string) error {
-			reply, err := c.Inventory.PreviewPolicy(ctx, &api.PreviewPolicyRequest{Event: args[0], Group: args[1], Host: optional(args, 2)})
+			reply, err := c.Inventory.PreviewPolicy(ctx, &api.PreviewPolicyRequest{Group: args[0], Event: args[1], Host: optional(args, 2)})
 			if err != nil {
 				return err
 			}

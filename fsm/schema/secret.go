@@ -1,14 +1,14 @@
-package main
+package schema
 
 import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// withoutBytes is a copy of a row in which all fields of type bytes are empty,
+// WithoutSecrets is a copy of a row in which all fields of type bytes are empty,
 // at any depth. Credentials and password hashes are of that type, and so is
 // nothing that a person could read.
-func withoutBytes(row proto.Message) proto.Message {
+func WithoutSecrets(row proto.Message) proto.Message {
 	c := proto.Clone(row)
 	clearBytes(c.ProtoReflect())
 	return c
