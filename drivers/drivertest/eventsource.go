@@ -48,7 +48,7 @@ func RunEventSource(t *testing.T, world func(t *testing.T) EventWorld) {
 		{"AnErrorEndsIt", testErrorEndsIt},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+			ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
 			t.Cleanup(cancel)
 			w := world(t)
 			c.run(&eventSuite{T: t, ctx: ctx, w: w, d: w.Open(t)})

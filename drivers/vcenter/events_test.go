@@ -89,9 +89,9 @@ func TestEventCollectorsAreRenewed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	const want = 60
+	const want = 40
 	told := map[int64]drivers.Event{}
 	colours := []string{"green", "red"}
 	post := func(i int) {
