@@ -144,9 +144,17 @@ func TestMessageIsFixedBeforeItIsSent(t *testing.T) {
 	// An attempt that fails keeps it, with who has it.
 	now := time.Now()
 	c.Do(func(tx *fsm.Tx) error {
-		return fsm.FailSending(tx, "m", "no", []string{"ops@example.com"}, now.Add(time.Second), now.Add(-time.Hour))
+		return fsm.FailSending(tx, "m", "no", []string{"ops@example.com"}, now.Add(time.Hour), now.Add(-time.Hour))
 	})
 	if row = receiverRow(t, c.Store().View(), "m"); row.Sending.Attempts != 1 || !slices.Equal(row.Sending.Done, []string{"ops@example.com"}) || row.Error != "no" || row.Waiting != 3 {
+		t.Errorf("%v", row)
+	}
+	// The same document again changes nothing; a corrected one makes the next attempt due now.
+	if out := apply(t, c, doc("Receiver", "m", `{`+mailSpec+`}`)); out[0].Action != fsm.ActionUnchanged {
+		t.Errorf("%v", out)
+	}
+	apply(t, c, doc("Receiver", "m", `{'address':'mail2.example.com'}`))
+	if row = receiverRow(t, c.Store().View(), "m"); row.Next.AsTime().After(time.Now()) || row.Sending == nil {
 		t.Errorf("%v", row)
 	}
 	c.Do(func(tx *fsm.Tx) error { return fsm.EndSending(tx, "m", "") })

@@ -46,7 +46,7 @@ func normalReceiver(tx *Tx, a *applying, spec map[string]any) {
 	if text, given := spec["password"].(string); given && text == "" {
 		r.Password = nil
 	}
-	if r.Waiting > 0 && len(spec) > 0 && (r.Sending == nil || r.Sending.Attempts > 0) {
+	if r.Sending.GetAttempts() > 0 && !proto.Equal(a.old, r) {
 		r.Next = timestamppb.New(tx.Now())
 	}
 }
