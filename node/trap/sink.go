@@ -215,7 +215,7 @@ func (s *Sink) readLoop(ctx context.Context) {
 	var last, inform time.Time // read, and with an inform in it
 	for {
 		informs := s.informed.Load()
-		err := s.socket.read(func(datagram []byte, from netip.AddrPort) {
+		more, err := s.socket.read(func(datagram []byte, from netip.AddrPort) {
 			s.received.Add(1)
 			if reason, reply := s.take(datagram, from); reason != "" {
 				s.drops[reason].Add(1)
@@ -231,7 +231,7 @@ func (s *Sink) readLoop(ctx context.Context) {
 			inform = now
 		}
 		soon := now.Sub(last) < 2*readPause
-		if last = now; !soon || now.Sub(inform) < informTime {
+		if last = now; more || !soon || now.Sub(inform) < informTime {
 			continue
 		}
 		pause.Reset(readPause)

@@ -64,11 +64,12 @@ func (s *socket) addr() netip.AddrPort { return s.conn.LocalAddr().(*net.UDPAddr
 func (s *socket) close() error { return s.conn.Close() }
 
 // read waits for datagrams and calls take with each; the bytes are good until
-// it returns. The error is net.ErrClosed, or one that a later read may not have.
-func (s *socket) read(take func(datagram []byte, from netip.AddrPort)) error {
+// it returns. more tells that there may be more at once. The error is
+// net.ErrClosed, or one that a later read may not have.
+func (s *socket) read(take func(datagram []byte, from netip.AddrPort)) (more bool, err error) {
 	n, err := s.batch.ReadBatch(s.in, 0)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for i := range s.in[:n] {
 		if from, ok := s.in[i].Addr.(*net.UDPAddr); ok {
@@ -76,7 +77,7 @@ func (s *socket) read(take func(datagram []byte, from netip.AddrPort)) error {
 			take(s.in[i].Buffers[0][:s.in[i].N], netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
 		}
 	}
-	return nil
+	return n == len(s.in), nil
 }
 
 // write sends answers. Those that can't be sent are lost: their senders ask

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"yagura/fsm/schema"
 )
@@ -38,7 +39,7 @@ func TestOverflowIsCounted(t *testing.T) {
 	}
 	read := 0
 	for uint64(read)+dropped < n {
-		if err := s.read(func(d []byte, from netip.AddrPort) {
+		if _, err := s.read(func(d []byte, from netip.AddrPort) {
 			read++
 			if len(d) != 1000 || from.String() != conn.LocalAddr().String() {
 				t.Errorf("%d bytes from %v", len(d), from)
@@ -117,4 +118,29 @@ func TestTrapsAreSpooledWhileNobodyTakesThem(t *testing.T) {
 		t.Errorf("%d events were recorded", n)
 	}
 	wait(t, "the spool to be empty", func() bool { return len(spooled()) == 0 })
+}
+
+// TestFlowOfTrapsIsReadAtItsRate sends far more traps than the pauses between
+// reads would let through if they were taken while more is there.
+func TestFlowOfTrapsIsReadAtItsRate(t *testing.T) {
+	l := &leader{}
+	s := open(t, l, func(o *Options) { o.Rate, o.Burst = 1e6, 1e6 })
+	conn, err := net.Dial("udp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const n = 400 * maxRead
+	begin := time.Now()
+	for i := range n {
+		if _, err := conn.Write(packet(false, byte(i), enterprise(3))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sent := time.Since(begin)
+	// Where the socket's buffer can't be raised the kernel drops some.
+	wait(t, "all traps", func() bool { return len(l.got())+int(s.socket.overflown()) == n })
+	if took := time.Since(begin) - sent; took > n/maxRead*readPause {
+		t.Errorf("%d traps that were sent within %v took %v more", n, sent, took)
+	}
 }
