@@ -59,7 +59,7 @@ const (
 	DecisionBraked      = "braked"
 	DecisionDisarmed    = "disarmed"
 	DecisionMaintenance = "maintenance"
-	DecisionRecorded    = "recorded" // an entry of our own event log
+	DecisionRecorded    = "recorded" // an entry of our own event log, or news older than what is known
 
 	// Notifiers [4.1.1].
 	NotifierESMPRO = "SystemMonitorEvent"
