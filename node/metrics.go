@@ -75,7 +75,7 @@ func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 
 // registerMetrics adds this manager's metrics to those of the API.
 func (n *Node) registerMetrics() error {
-	for _, c := range []prometheus.Collector{nodeMetrics{n}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+	for _, c := range []prometheus.Collector{nodeMetrics{n}, sampleMetrics{n}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := n.metrics.Register(c); err != nil {
 			return err
 		}

@@ -39,13 +39,18 @@ func (n *Node) monitorShare() []monitor.Target {
 		return nil
 	}
 	v := n.store.View()
+	return monitor.Share(monitor.Targets(v, n.store.Sealer().Open), n.lookers(v), n.id)
+}
+
+// lookers are the managers among which machines are shared out, this one included.
+func (n *Node) lookers(v *fsm.View) []string {
 	var live []string
 	for _, m := range n.gossip.alive() {
 		if _, known := fsm.Managers.Get(v, m.ID); m.ID == n.id || known && m.State == stateMember && !m.Blind {
 			live = append(live, m.ID)
 		}
 	}
-	return monitor.Share(monitor.Targets(v, n.store.Sealer().Open), live, n.id)
+	return live
 }
 
 // monitorKnown is what the database says of a machine.

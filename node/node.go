@@ -18,6 +18,7 @@ import (
 	"yagura/fsm"
 	"yagura/fsm/planning"
 	"yagura/node/monitor"
+	"yagura/node/performance"
 	"yagura/node/tlsutil"
 	"yagura/node/trap"
 	"yagura/rpc"
@@ -41,6 +42,7 @@ type Node struct {
 	traps     *trap.Sink // nil when off
 	probes    *monitor.Network
 	monitor   *monitor.Monitor
+	collector *performance.Collector
 	// rules and rulesChanged belong to the sink's delivering goroutine.
 	rules        *trap.Rules
 	rulesChanged <-chan struct{}
@@ -155,6 +157,7 @@ func Start(ctx context.Context, cfg Config) (_ *Node, err error) {
 	begun(func() { n.closeTraps() })
 	n.probes = new(monitor.Network)
 	n.monitor = n.newMonitor()
+	n.collector = n.newCollector()
 	if err := n.serveAPI(ctx); err != nil {
 		return nil, err
 	}
@@ -249,6 +252,7 @@ func (n *Node) run() {
 	n.wg.Go(func() { n.watchLeader(ctx) })
 	n.wg.Go(func() { n.membershipLoop(ctx) })
 	n.wg.Go(func() { n.monitorLoop(ctx) })
+	n.wg.Go(func() { n.collector.Run(ctx) })
 	if n.traps != nil {
 		n.wg.Go(func() { n.trapLoop(ctx) })
 	}

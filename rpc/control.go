@@ -74,6 +74,11 @@ type ClusterControl interface {
 	// this one, and asks for its end before that when the question says so.
 	LookAtRun(ctx context.Context, q *api.RunQuestion) (*api.RunLook, error)
 
+	// LookAtSamples gives what this manager has sampled of a machine, and Samples
+	// what all managers have, with those that didn't answer among the problems.
+	LookAtSamples(ctx context.Context, q *api.PerformanceRequest) (*api.PerformanceReply, error)
+	Samples(ctx context.Context, q *api.PerformanceRequest) (*api.PerformanceReply, error)
+
 	// SaveSnapshot writes an online backup of the state.
 	SaveSnapshot(ctx context.Context, w io.Writer) error
 	// RestoreSnapshot replaces the state of the whole cluster, and notes why in

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"strings"
 
 	"yagura/fsm"
 	"yagura/fsm/policy"
@@ -20,7 +19,7 @@ type peerService struct {
 // numbers tell what is recorded already.
 func (p peerService) RecordEvents(ctx context.Context, req *api.RecordEventsRequest) (*api.RecordEventsReply, error) {
 	c := callOf(ctx)
-	if strings.TrimSuffix(req.Node, fsm.MonitorStream) != c.manager {
+	if fsm.StreamOf(req.Node) != c.manager {
 		return nil, schema.Errorf(schema.KindPermission, "manager "+c.manager, "it sends events of manager %q", req.Node).
 			WithHint("a manager records its own events only")
 	}
@@ -60,4 +59,13 @@ func (p peerService) LookAtRun(ctx context.Context, req *api.RunQuestion) (*api.
 		return nil, errNotMember(c.manager)
 	}
 	return p.s.cfg.Cluster.LookAtRun(ctx, req)
+}
+
+// LookAtSamples tells a manager of the cluster what this one has sampled of a machine.
+func (p peerService) LookAtSamples(ctx context.Context, req *api.PerformanceRequest) (*api.PerformanceReply, error) {
+	c := callOf(ctx)
+	if !p.s.member(c.manager) {
+		return nil, errNotMember(c.manager)
+	}
+	return p.s.cfg.Cluster.LookAtSamples(ctx, req)
 }

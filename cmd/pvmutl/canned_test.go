@@ -261,6 +261,15 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 			Before:     &api.PlacementTotals{VmServersOn: 3, VmsOn: 2, Capacity: 600, Cost: 20, Score: 0.4}, After: &api.PlacementTotals{VmServersOn: 3, VmsOn: 2, Capacity: 600, Cost: 20},
 			Picture: "server  before  after\nesx01   #####   ##\n",
 		},
+		"Performance": &api.PerformanceReply{
+			Machine: "ph01", Series: []*api.Series{
+				{Metric: "cpu", Samples: []*api.Sample{{Time: at(0), Value: 5, Manager: "node1"}, {Time: at(10), Value: 55, Manager: "node1"}, {Time: at(50), Value: 95.5, Manager: "node2"}}},
+				{Metric: "disk", Samples: []*api.Sample{{Time: at(50), Value: 61, Manager: "node2"}}},
+			},
+			Thresholds: []*schema.Threshold{{Event: "10000001", Metric: "cpu", Value: 90, Times: 2, Recovery: "10000002"}, {Event: "11000001", Metric: "memory", Value: 20, Below: true}},
+			Crossed:    []*schema.Crossing{{Event: "10000001", Metric: "cpu", Since: at(50), Host: "db/db01"}},
+			Problems:   []string{"manager node2: missing: memory: the agent has neither memTotalReal nor RAM in hrStorageTable"},
+		},
 		"Explain": &api.Explanation{
 			Name: "web01", Kind: "vm", Facts: []string{"It is on esx01, on, and costs 10 of its VM server's capacity while it is on."},
 			Choices: []*api.PlacementChoice{{VmServer: "esx02", Possible: true, Free: 170}, {VmServer: "esx03", Possible: true, Stopped: true, Free: 200}, {VmServer: "esx04", Why: "esx04 is in maintenance mode"}},

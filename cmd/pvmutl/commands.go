@@ -57,6 +57,7 @@ var commands = []struct {
 	{groupWatch, lockCommand},
 	{groupWatch, auditCommand},
 	{groupWatch, receiverCommand},
+	{groupWatch, perfCommand},
 	{groupWatch, placementCommand},
 	{groupWatch, armCommand},
 	{groupWatch, disarmCommand},

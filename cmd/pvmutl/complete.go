@@ -230,6 +230,13 @@ func nodeWords(ctx context.Context, c *client.Client, _ []string) ([]string, err
 	return words, err
 }
 
+// operatingWords are the machines that run in a group.
+var operatingWords = machineWords(func(m *schema.Machine) bool { return m.Group != "" })
+
+func metricWords(context.Context, *client.Client, []string) ([]string, error) {
+	return schema.Metrics(), nil
+}
+
 func switchWords(context.Context, *client.Client, []string) ([]string, error) {
 	return []string{"on", "off"}, nil
 }
@@ -274,6 +281,7 @@ var completions = map[string][]source{
 	"job cancel":        {jobWords, noWords},
 	"job resume":        {jobWords, noWords},
 	"job rollback":      {jobWords, noWords},
+	"perf show":         {operatingWords, metricWords, noWords},
 	"placement explain": {serverWords, noWords},
 	"arm":               {categoryWords, noWords},
 	"disarm":            {categoryWords, noWords},
