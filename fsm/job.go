@@ -174,6 +174,9 @@ func RollbackJob(tx *Tx, id string) error {
 	case j.State == schema.JobParked:
 		j.State = schema.JobCancelling
 	case j.State == schema.JobFailed && j.Started != nil:
+		if err := UndoRefused(tx, j); err != nil {
+			return err
+		}
 		j.State = schema.JobQueued
 		if err := reopenUndo(tx, j); err != nil {
 			return err

@@ -42,11 +42,11 @@ func (r *runner) call(ctx context.Context) *outcome {
 		switch {
 		case ours:
 			return r.failed(ctx, err, true)
-		case kind == drivers.KindUnknown:
-			return nil // the next round probes
+		case kind == drivers.KindUnknown && r.probes():
+			return nil // the next round looks
 		case kind == drivers.KindExpired:
 			return r.again(ctx, false)
-		case kind == drivers.KindUnreachable || kind == drivers.KindBusy:
+		case kind == drivers.KindUnreachable || kind == drivers.KindBusy || kind == drivers.KindUnknown:
 			if o := r.silence(ctx, err); o != nil {
 				return o
 			}
@@ -64,10 +64,22 @@ func (r *runner) call(ctx context.Context) *outcome {
 	}
 }
 
+// probes tells whether there is something to look at when a call's answer is
+// lost. Otherwise asking again changes nothing.
+func (r *runner) probes() bool { return r.act().Probe != nil && (!r.def.ReadOnly || r.undo) }
+
 // parksOn tells whether a step with a text of its own parks on an error that
 // would fail another one: a person may know better.
 func (r *runner) parksOn(kind drivers.Kind) bool {
-	return r.def.Parked != nil && !r.undo && (kind == drivers.KindNotFound || kind == drivers.KindUnsupported || kind == drivers.KindAuth || kind == drivers.KindRefused)
+	return r.parked() != nil && (kind == drivers.KindNotFound || kind == drivers.KindUnsupported || kind == drivers.KindAuth || kind == drivers.KindRefused)
+}
+
+// parked is the step's own text for a person, about its effect or its undoing; nil for none.
+func (r *runner) parked() func(*sequence.Env, error) (string, []string) {
+	if r.undo {
+		return r.def.UndoParked
+	}
+	return r.def.Parked
 }
 
 func schemaError(err error) bool {
@@ -222,7 +234,7 @@ func (r *runner) confirm(ctx context.Context, answered bool) *outcome {
 // answer was lost.
 func (r *runner) probe(ctx context.Context) *outcome {
 	r.hold()
-	if r.def.ReadOnly && !r.undo || r.act().Probe == nil {
+	if !r.probes() {
 		r.fresh = true // asking again changes nothing
 		return nil
 	}

@@ -1,7 +1,9 @@
 package scheduler_test
 
 import (
+	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -186,12 +188,14 @@ func TestParksWhenNobodyTellsAndGoesOn(t *testing.T) {
 // not bring the effect about a second time: the deadline fences it.
 func TestAPausedLeaderIsFencedByTheDeadline(t *testing.T) {
 	r := schedulertest.New(t)
-	reached, release := make(chan struct{}), make(chan struct{})
+	reached, held := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	t.Cleanup(release)
 	var first atomic.Bool
 	r.World.OnCall(func(op, _ string, phase fake.Phase) error {
 		if op == fake.OpMigrate && phase == fake.Before && first.CompareAndSwap(false, true) {
 			close(reached)
-			<-release
+			<-held // at the end of the test in any case
 		}
 		return nil
 	})
@@ -199,7 +203,14 @@ func TestAPausedLeaderIsFencedByTheDeadline(t *testing.T) {
 	id := r.Queue(func(tx *fsm.Tx) ([]string, error) {
 		return fsm.RequestMigrateVM(tx, fsm.MigrateVM{Group: "web", Host: "web01", VMServer: "esx02"})
 	})[0]
-	<-reached
+	r.Until("the call", func(*fsm.View) bool {
+		select {
+		case <-reached:
+			return true
+		default:
+			return false
+		}
+	})
 	old := r.Pause()
 	r.Start()
 	r.MustSucceed(id)
@@ -208,7 +219,7 @@ func TestAPausedLeaderIsFencedByTheDeadline(t *testing.T) {
 		return fsm.RequestMigrateVM(tx, fsm.MigrateVM{Group: "web", Host: "web01", VMServer: "esx01"})
 	})
 	r.MustSucceed(ids...)
-	close(release)
+	release()
 	old.Resume()
 	if m, err := r.World.Hypervisor().VMByName(t.Context(), "web01"); err != nil || m.Server != "esx01" {
 		t.Errorf("the paused manager's call took effect: %v %v", m, err)
@@ -275,6 +286,24 @@ func TestCollectionOfASilentSystemFails(t *testing.T) {
 	id := r.Queue(func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, schedulertest.Subsystem) })[0]
 	if j := r.Wait(id); j.State != schema.JobFailed || j.Waiting != "" || !strings.Contains(j.Error, "does not answer") {
 		t.Fatalf("it is %s, waits for %q, says %q", j.State, j.Waiting, j.Error)
+	}
+}
+
+// What is only read is asked for again at leisure when the answer doesn't tell.
+func TestReadThatDoesNotTell(t *testing.T) {
+	r := schedulertest.New(t)
+	var asked atomic.Int32
+	r.World.OnCall(func(op, object string, phase fake.Phase) error {
+		if op == fake.OpInventory && phase == fake.Before {
+			asked.Add(1)
+			return &drivers.Error{Kind: drivers.KindUnknown, System: schedulertest.Subsystem, Op: op, Object: object, Err: errors.New("who knows")}
+		}
+		return nil
+	})
+	r.Start()
+	id := r.Queue(func(tx *fsm.Tx) ([]string, error) { return fsm.RequestCollect(tx, schedulertest.Subsystem) })[0]
+	if j := r.Wait(id); j.State != schema.JobFailed || !strings.Contains(j.Error, "who knows") || asked.Load() > 200 {
+		t.Fatalf("it is %s after %d calls: %s", j.State, asked.Load(), j.Error)
 	}
 }
 

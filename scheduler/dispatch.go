@@ -229,6 +229,11 @@ func (js *jobState) start(ahead reservations, prepare planner, alone bool) (bool
 	} else if j.Cancel {
 		return false, js.endJob(schema.JobCancelled, schema.Errorf(schema.KindCancelled, "job "+j.Id, "%s cancelled it before it began", j.CancelBy))
 	}
+	if j.Undoing {
+		if err := fsm.UndoRefused(js.tx, j); err != nil {
+			return false, js.leave(err)
+		}
+	}
 	seq, err := sequence.Find(j.Sequence)
 	if err != nil {
 		return false, js.endJob(schema.JobFailed, err)
@@ -304,6 +309,16 @@ func (js *jobState) start(ahead reservations, prepare planner, alone bool) (bool
 		return true, js.save()
 	}
 	return true, js.advance(nil)
+}
+
+// leave lets a failed job be failed as it was: nothing of it can be taken back
+// any more. Its machines may belong to others by now.
+func (js *jobState) leave(cause error) error {
+	j := js.job
+	j.State, j.Undoing, j.Waiting, j.Ended = schema.JobFailed, false, "", timestamppb.New(js.tx.Now())
+	j.Error, j.ErrorKind = cause.Error(), string(kindOf(cause))
+	fsm.LogJob(j, "%v", cause)
+	return fsm.Jobs.Put(js.tx, j)
 }
 
 // resumed tells whether a queued job goes on where it had failed: its plan is made.

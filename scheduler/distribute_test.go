@@ -171,7 +171,7 @@ func TestOutputOfAScript(t *testing.T) {
 	r := schedulertest.New(t)
 	software(r)
 	r.World.SetScenario(dist, "d", fake.Scenario{Output: func(drivers.Run) string {
-		return strings.Repeat("a line of output\n", 1000) + fmt.Sprintf("now %s\n", r.Clock.Now())
+		return strings.Repeat("a line of output\n", 1000) + fmt.Sprintf("now %s\n", r.World.Now())
 	}, Fails: "exit code 1"})
 	r.World.Delay(fake.OpDistribute, time.Minute)
 	r.Start()

@@ -392,8 +392,8 @@ func (r *runner) park(ctx context.Context, cause error) *outcome {
 		cause = fmt.Errorf("%w; %w", cause, err)
 	}
 	o := outcome{kind: stepParked}
-	if r.def.Parked != nil && !r.undo {
-		o.text, o.words = r.def.Parked(r.env(), cause)
+	if parked := r.parked(); parked != nil {
+		o.text, o.words = parked(r.env(), cause)
 		return &o
 	}
 	o.words = []string{fsm.WordRetry, fsm.WordDone, fsm.WordFailed}

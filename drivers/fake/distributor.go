@@ -29,7 +29,7 @@ const (
 // well at once, or after World.Delay(OpDistribute, d), and writes nothing.
 type Scenario struct {
 	Content time.Time                  // date of its content
-	Output  func(r drivers.Run) string // what it writes; may be nil; it must not use the world
+	Output  func(r drivers.Run) string // what it writes; may be nil; it may use the world
 	Fails   string                     // not empty: it takes effect, and ends badly with this text
 	Hangs   bool                       // it never ends by itself
 }
@@ -174,8 +174,10 @@ func (d *Distributor) Start(ctx context.Context, call drivers.Call, run drivers.
 		return drivers.Task{}, err
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.lookAtRun(w.runOf(d.system, call.Token)), nil
+	t := w.runOf(d.system, call.Token)
+	look := w.lookAtRun(t)
+	w.mu.Unlock()
+	return t.told(look), nil
 }
 
 // scenarioOf is what a run does; nil when there is no such scenario.
@@ -207,6 +209,11 @@ func (w *World) runOf(system, token string) *task {
 func (w *World) lookAtRun(t *task) drivers.Task {
 	look := t.look(w.now())
 	look.ID = t.id
+	return look
+}
+
+// told adds what the run has written. The caller doesn't hold mu: the writer may use the world.
+func (t *task) told(look drivers.Task) drivers.Task {
 	if t.output != nil {
 		look.Output = drivers.Newest(t.output())
 	}
@@ -241,6 +248,7 @@ func (d *Distributor) nobody(k drivers.Kind, op, object string) error {
 // Task implements drivers.Distributor.
 func (d *Distributor) Task(ctx context.Context, id string) (drivers.Task, error) {
 	var out drivers.Task
+	var run *task
 	err := d.w.read(ctx, d.system, OpReadRun, id, func() error {
 		t, own := d.w.tasks[id], d.w.distributor(d.system)
 		switch {
@@ -249,12 +257,15 @@ func (d *Distributor) Task(ctx context.Context, id string) (drivers.Task, error)
 		case own.hidden[id]:
 			return d.nobody(drivers.KindUnreachable, OpReadRun, id)
 		default:
-			out = d.w.lookAtRun(t)
+			run, out = t, d.w.lookAtRun(t)
 		}
 		return nil
 	})
 	if err != nil {
 		return drivers.Task{}, err
+	}
+	if run != nil {
+		out = run.told(out)
 	}
 	return out, nil
 }

@@ -73,3 +73,17 @@ func TestRunsThatNobodyCanTellOf(t *testing.T) {
 		t.Errorf("%d effects, want that of the first run", n)
 	}
 }
+
+// What a run writes may depend on the world: the world isn't locked meanwhile.
+func TestOutputMayUseTheWorld(t *testing.T) {
+	w := fake.New(fake.Options{})
+	w.SetScenario("d", "s", fake.Scenario{Output: func(drivers.Run) string { return w.Now().String() }})
+	ctx := t.Context()
+	task, err := w.Distributor("d").Start(ctx, drivers.Call{Token: "t"}, drivers.Run{Name: "s", Machine: "m"})
+	if err != nil || task.Output == "" {
+		t.Fatalf("%+v, %v", task, err)
+	}
+	if task, err = w.Distributor("d").Task(ctx, task.ID); err != nil || task.Output == "" {
+		t.Errorf("%+v, %v", task, err)
+	}
+}

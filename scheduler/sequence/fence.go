@@ -116,8 +116,8 @@ var fenceVMServer = &Step{
 			if err != nil {
 				return drivers.Task{}, err
 			}
-			if state == drivers.PowerOff {
-				return drivers.Done(""), nil
+			if state == drivers.PowerOff || byRule(e) {
+				return drivers.Done(""), nil // the probe tells what it is worth
 			}
 			return p.SetPower(ctx, e.Call, e.Step.Target, drivers.OpPowerOff)
 		},
@@ -154,7 +154,9 @@ var fenceVMServer = &Step{
 	},
 	Parked: func(e *Env, cause error) (string, []string) {
 		where := "it has no management controller"
-		if a := e.arg(argBMC); a != "" {
+		if a := e.arg(argBMC); a != "" && byRule(e) {
+			where = cause.Error()
+		} else if a != "" {
 			where = fmt.Sprintf("BMC at %s: %v", a, cause)
 		}
 		return fmt.Sprintf("%s can't be proven off: %s; switch it off by hand, then: pvmutl job resume %s off (or retry, to ask again)", e.Step.Target, where, e.Job.Id),
@@ -170,12 +172,10 @@ var fenceVMServer = &Step{
 // manager has noticed: it lets no VM go while it believes the server alive.
 func probeFence(ctx context.Context, e *Env) (Finding, error) {
 	if e.arg(argFencing) != schema.FencingVCenter {
-		p, err := e.Drivers.Power(ctx, e.Step.Target)
-		if err != nil {
-			return Finding{}, err
+		if byRule(e) {
+			return Finding{}, unproven(e, "whether it is off can't be proven")
 		}
-		state, err := p.PowerState(ctx, e.Step.Target)
-		if err != nil || state != drivers.PowerOff {
+		if off, err := bmcOff(ctx, e); !off {
 			return Finding{}, err
 		}
 		e.set(OutProof, "its management controller reads off")

@@ -143,6 +143,9 @@ var forceOff = &Act{
 		if err := taking(e); err != nil {
 			return drivers.Task{}, err
 		}
+		if byRule(e) {
+			return setBMCPower(ctx, e, drivers.OpShutdown) // nothing else stops it
+		}
 		return setBMCPower(ctx, e, drivers.OpPowerOff)
 	},
 	Probe: func(ctx context.Context, e *Env) (Finding, error) {
@@ -159,6 +162,7 @@ var startPhysicalMachine = &Step{
 	Act:        startPhysical,
 	Commit:     setRowPower(schema.PowerOn),
 	Undo:       forceOff,
+	UndoParked: parkedOn,
 	UndoCommit: setRowPower(schema.PowerOff),
 	UndoSkip: func(e *Env) string {
 		if e.arg(argHost) == "" {
@@ -219,22 +223,20 @@ var fenceMachine = &Step{
 			}
 		})
 	},
-	Skip: func(e *Env) string {
-		if m, _ := fsm.Machines.Get(e.Rows, e.Step.Target); m.GetGroup() != "" && fsm.GroupKey(m.Group, m.Host) != e.arg(argHost) {
-			return "it runs as host " + fsm.GroupKey(m.Group, m.Host) + " by now"
-		}
-		return ""
-	},
-	Undo:       startPhysical,
-	UndoCommit: setRowPower(schema.PowerOn),
-	UndoSkip:   func(e *Env) string { return notOnBefore(e) },
-	Parked: func(e *Env, cause error) (string, []string) {
-		return fmt.Sprintf("%s can't be proven off, and its volumes and addresses stay with it until it is: %v; switch it off by hand, then: pvmutl job resume %s off (or retry, to ask again)",
-			e.Step.Target, cause, e.Job.Id), []string{fsm.WordOff, fsm.WordRetry, fsm.WordFailed}
-	},
+	Skip:        runsElsewhere,
+	Undo:        startPhysical,
+	UndoCommit:  setRowPower(schema.PowerOn),
+	UndoSkip:    func(e *Env) string { return notOnBefore(e) },
+	Parked:      parkedOn,
 	Timeout:     graceShutdown + 10*time.Minute,
 	CallTimeout: 5 * time.Second,
 	Patience:    6 * time.Second,
+}
+
+// parkedOn asks a person about a machine that may be on.
+func parkedOn(e *Env, cause error) (string, []string) {
+	return fmt.Sprintf("%s can't be proven off, and its volumes and addresses stay with it until it is: %v; switch it off by hand, then: pvmutl job resume %s off (or retry, to ask again)",
+		e.Step.Target, cause, e.Job.Id), []string{fsm.WordOff, fsm.WordRetry, fsm.WordFailed}
 }
 
 const proofIsolated = "isolated: "
@@ -268,6 +270,9 @@ func isolated(ctx context.Context, e *Env) (string, error) {
 		if p.VLAN != 0 || len(p.Also) > 0 {
 			return "", fmt.Errorf("nor isolated: port %s of %s is in a VLAN", nic.Port, nic.Network)
 		}
+		if addressed(h, i) && !takenOut(e, nic) {
+			return "", fmt.Errorf("nor isolated: the job has taken port %s of %s out of no VLAN of its group, so it may reach others as before", nic.Port, nic.Network)
+		}
 		ports = append(ports, nic.Network+" "+nic.Port)
 	}
 	proof := proofIsolated + "in no VLAN by its ports " + strings.Join(ports, ", ")
@@ -285,6 +290,22 @@ func isolated(ctx context.Context, e *Env) (string, error) {
 		}
 	}
 	return proof, nil
+}
+
+// addressed tells whether a host setting gives addresses to a NIC, counted from
+// 0; the primary one has some when none is set.
+func addressed(h *schema.Host, nic int) bool {
+	return nic == 0 || nic < len(h.Nics) && len(h.Nics[nic].Addresses) > 0
+}
+
+// takenOut tells whether the job took the port of a NIC out of a VLAN: where
+// there is none for the addresses, machines reach each other in the one that a
+// switch has for all ports.
+func takenOut(e *Env, nic *schema.NIC) bool {
+	return slices.ContainsFunc(e.Steps, func(s *schema.Step) bool {
+		return s.Name == nameVLANRemove && s.Target == e.Step.Target && s.Subsystem == nic.Network && s.Args[argPort] == nic.Port &&
+			s.Args[argManagement] != "true" && s.State == schema.StepDone
+	})
 }
 
 // cutsOff tells whether the job disconnects a volume from all initiators of a machine.

@@ -96,8 +96,8 @@ const (
 	argDatastore = "datastore"
 	argTemplate  = "template"
 	argConfig    = "config_path"
-	argVariant   = "variant" // which of several ways a step of one name is carried out
-	argSkip      = "skip"    // why the plan leaves the step out
+	argVariant   = fsm.ArgVariant // which of several ways a step of one name is carried out
+	argSkip      = "skip"         // why the plan leaves the step out
 	outPower     = "power"
 	outConnected = "connected"
 	outBoot      = "boot_time"
@@ -131,6 +131,8 @@ type Step struct {
 	// Parked says what a person must look at when the outside doesn't tell,
 	// and the words with which the job goes on. nil: a general text.
 	Parked func(e *Env, cause error) (text string, words []string)
+	// UndoParked is the same about its undoing. nil: a general text.
+	UndoParked func(e *Env, cause error) (text string, words []string)
 	// Proof seeks another proof that what the step is for holds, when the system
 	// that should tell is silent or can't: what proves it, or why nothing does.
 	// It is asked before the job parks. nil: there is none.

@@ -12,10 +12,10 @@ import (
 
 // Variants of steps, see Step.Variant.
 const (
-	variantPhysical = "physical" // the machine is a physical one
-	variantFence    = "fence"    // physical, and to be proven off: its volumes and addresses move
-	variantActivate = "activate" // a VM that has its name and addresses from the job
-	variantBind     = "bind"     // the machine exists, and is bound to its host setting at once
+	variantPhysical = "physical"       // the machine is a physical one
+	variantFence    = fsm.VariantFence // physical, and to be proven off: its volumes and addresses move
+	variantActivate = "activate"       // a VM that has its name and addresses from the job
+	variantBind     = "bind"           // the machine exists, and is bound to its host setting at once
 )
 
 // Arguments of the steps that bind a machine to what moves with it.
@@ -273,6 +273,16 @@ func taking(e *Env) error {
 		return schema.Errorf(schema.KindConflict, "machine "+m.Name, "it runs as host %s by now, not as %s", fsm.GroupKey(m.Group, m.Host), e.arg(argHost))
 	}
 	return nil
+}
+
+// runsElsewhere says under which other host setting the step's machine runs by
+// now, or "": then what the step is to take from it was given up before.
+func runsElsewhere(e *Env) string {
+	m, ok := fsm.Machines.Get(e.Rows, e.Step.Target)
+	if ok && m.Group != "" && fsm.GroupKey(m.Group, m.Host) != e.arg(argHost) {
+		return "it runs as host " + fsm.GroupKey(m.Group, m.Host) + " by now"
+	}
+	return ""
 }
 
 func orNobody(machine string) string {

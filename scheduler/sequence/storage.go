@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/fsm"
 )
 
 // Names of the steps on arrays [1.9.6].
 const (
 	nameConnect    = "connect-storage"
-	nameDisconnect = "disconnect-storage"
+	nameDisconnect = fsm.StepDisconnect
 )
 
 func initiatorsOf(e *Env) []string { return strings.Fields(e.arg(argInitiators)) }
@@ -30,9 +31,7 @@ var (
 			return withoutID(s.Connect(ctx, e.Call, e.arg(argVolume), initiatorsOf(e), e.arg(argShared) == "true"))
 		},
 		Probe: func(ctx context.Context, e *Env) (Finding, error) {
-			return probeVolume(ctx, e, func(v drivers.VolumeState) bool {
-				return !slices.ContainsFunc(initiatorsOf(e), func(i string) bool { return !slices.Contains(v.Initiators, i) })
-			})
+			return probeVolume(ctx, e, func(v drivers.VolumeState) bool { return connected(v, initiatorsOf(e)) })
 		},
 	}
 	// disconnectVolume is done when no session is left either.
@@ -57,8 +56,29 @@ var (
 
 var (
 	connectStorage    = &Step{Name: nameConnect, Act: connectVolume, Undo: disconnectVolume, Timeout: 5 * time.Minute}
-	disconnectStorage = &Step{Name: nameDisconnect, Act: disconnectVolume, Undo: connectVolume, Timeout: 5 * time.Minute}
+	disconnectStorage = &Step{Name: nameDisconnect, Act: disconnectVolume, Undo: connectVolume, Skip: runsElsewhere, Timeout: 5 * time.Minute}
 )
+
+// connected tells whether a volume is connected to a machine: to all of its
+// initiators of the kinds (iSCSI, Fibre Channel) that the array speaks. Which
+// those are shows in those that it is connected to.
+func connected(v drivers.VolumeState, initiators []string) bool {
+	has := map[bool]int{}
+	missing := map[bool]int{}
+	for _, i := range initiators {
+		if slices.Contains(v.Initiators, i) {
+			has[drivers.IsISCSI(i)]++
+		} else {
+			missing[drivers.IsISCSI(i)]++
+		}
+	}
+	for _, kind := range []bool{true, false} {
+		if has[kind] > 0 && missing[kind] > 0 {
+			return false
+		}
+	}
+	return len(has) > 0
+}
 
 func probeVolume(ctx context.Context, e *Env, is func(drivers.VolumeState) bool) (Finding, error) {
 	s, err := e.Drivers.Storage(ctx, e.Step.Subsystem)

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	nameSwap = "swap-machine"
+	nameSwap = fsm.StepSwap
 
-	argOld      = "old"       // machine that is replaced
+	argOld      = fsm.ArgOld  // machine that is replaced
 	argOldModel = "old_model" // what it ran as
 )
 
