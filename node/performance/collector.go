@@ -215,6 +215,7 @@ func (c *Collector) Put(machine string, at time.Time, interval time.Duration, go
 		c.bad[b.Reason].Add(1)
 	}
 	c.samples.Add(uint64(len(got.Values)))
+	m, thresholds := c.opt.Known(machine) // before mu, which is the innermost lock
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.machines[machine]
@@ -230,7 +231,7 @@ func (c *Collector) Put(machine string, at time.Time, interval time.Duration, go
 		r.rings[metric].add(Sample{at, v.Percent})
 	}
 	c.complain(machine, r, got.Bad)
-	c.judge(machine, at, r, got, interval)
+	c.judge(m, thresholds, at, r, got, interval)
 }
 
 // complain tells once of answers that are no samples, and when that is over.

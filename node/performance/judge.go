@@ -30,9 +30,8 @@ const pauses = 3
 
 // judge holds a reading against the machine's thresholds. What was raised before
 // the row says, so that one manager goes on where another one ended: it tells
-// again until the row has it.
-func (c *Collector) judge(machine string, at time.Time, r *record, got Reading, interval time.Duration) {
-	m, thresholds := c.opt.Known(machine)
+// again until the row has it. m is nil when nothing is to be told.
+func (c *Collector) judge(m *schema.Machine, thresholds []*schema.Threshold, at time.Time, r *record, got Reading, interval time.Duration) {
 	if m == nil {
 		clear(r.streaks)
 		return
