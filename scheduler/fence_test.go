@@ -253,3 +253,54 @@ func TestRollbackThatComesTooLate(t *testing.T) {
 		t.Errorf("%d locks are left", n)
 	}
 }
+
+// A word that was given about a step is none about what is taken back when the
+// job is cancelled right after it.
+func TestCancelRightAfterAWord(t *testing.T) {
+	r := schedulertest.New(t)
+	editGroup(r, "db", func(g *schema.Group) { g.Monitoring = nil })
+	edit(r, "ph01", func(m *schema.Machine) { m.Nics = append(m.Nics, &schema.NIC{Mac: "52:54:00:00:00:aa"}) }) // no port is known
+	dead("ph01")(r)
+	before := essence(r)
+	r.Start()
+	id := r.Queue(replace("db01"))[0]
+	if j := r.Wait(id); j.State != schema.JobParked {
+		t.Fatalf("it is %s", j.State)
+	}
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		if err := fsm.ResumeJob(tx, id, fsm.WordOff); err != nil {
+			return err
+		}
+		return fsm.CancelJob(tx, id)
+	})
+	r.Until("the end", func(*fsm.View) bool { return r.Job(id).State == schema.JobCancelled })
+	if d := difference(essence(r), before); d != "" {
+		t.Errorf("it isn't as before:\n%s\n%s", d, r.Dump())
+	}
+}
+
+// A manager that takes over while the balancer's subsystem is gone from the
+// rows doesn't take its node for removed.
+func TestASubsystemThatIsGone(t *testing.T) {
+	r := schedulertest.New(t)
+	busyNode(r)
+	r.Start()
+	id := r.Queue(replace("db01"))[0]
+	r.Until("the drain", func(v *fsm.View) bool {
+		return stepState(v, id, "lb-remove") == schema.StepStarted && r.World.Count("lb-drain", "") == 1
+	})
+	r.Stop()
+	r.Unknown = schedulertest.BalancerSystem
+	r.Start()
+	if j := r.Wait(id); j.State != schema.JobFailed || !strings.Contains(j.Error, "lb-remove") {
+		t.Fatalf("it is %s: %s\n%s", j.State, j.Error, r.Dump())
+	}
+	r.Stop()
+	r.Unknown = ""
+	r.Start()
+	r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.ResumeJob(tx, id, "") })
+	r.MustSucceed(id)
+	if r.World.Count("lb-remove", "db/db01") != 1 {
+		t.Error(r.Dump())
+	}
+}

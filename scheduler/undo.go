@@ -52,6 +52,9 @@ func (c *conductor) beginUndo(ctx context.Context) bool {
 		if err != nil || js.job.State != schema.JobCancelling && js.job.State != schema.JobRunning {
 			return err
 		}
+		if !js.job.Undoing {
+			js.job.ResumeWord = "" // it was about a step, not about its undoing
+		}
 		js.job.State, js.job.Undoing = schema.JobCancelling, true
 		why := schema.Errorf(schema.KindCancelled, "job "+c.id, "the job is being taken back")
 		for _, st := range js.steps {

@@ -35,6 +35,8 @@ type Rig struct {
 	Follow bool
 	// Others are further managers of VM servers, by the names of their subsystems.
 	Others map[string]*fake.World
+	// Unknown is a balancer's subsystem that schedulers which start from then on don't know.
+	Unknown string
 	// Meter is what the schedulers know of loads.
 	Meter *planning.Meter
 	// Notifiers sends notices; nil: they wait.
@@ -131,8 +133,9 @@ func firstError(errs ...error) error {
 
 // clients are one manager's connections to the world, and to other worlds.
 type clients struct {
-	w      *fake.World
-	others map[string]*fake.World
+	w       *fake.World
+	others  map[string]*fake.World
+	unknown string // balancer's subsystem that is gone
 }
 
 var _ sequence.Drivers = clients{}
@@ -158,6 +161,9 @@ func (c clients) Switch(_ context.Context, subsystem string) (drivers.Switch, er
 }
 
 func (c clients) Balancer(_ context.Context, subsystem string) (drivers.Balancer, error) {
+	if subsystem == c.unknown {
+		return nil, &drivers.Error{Kind: drivers.KindNotFound, System: subsystem, Op: "connect", Object: subsystem, Err: fmt.Errorf("no such subsystem")}
+	}
 	return only[drivers.Balancer](BalancerSystem, subsystem, c.w.Balancer(subsystem))
 }
 
@@ -195,7 +201,7 @@ func (r *Rig) Start() *Running {
 	ctx, run.cancel = context.WithCancel(context.Background())
 	term := r.Cluster.NewTerm()
 	s := scheduler.New(scheduler.Config{
-		Store: r.Cluster.Store(), Drivers: clients{r.World, r.Others}, Notifiers: r.Notifiers, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow, Meter: r.Meter,
+		Store: r.Cluster.Store(), Drivers: clients{r.World, r.Others, r.Unknown}, Notifiers: r.Notifiers, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow, Meter: r.Meter,
 		Log: slog.New(slog.NewTextHandler(testWriter{r.T}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	r.exchange(run)

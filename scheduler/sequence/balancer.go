@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/fsm/schema"
 )
 
 // Names of the steps on load balancers [1.8.7].
@@ -22,10 +23,20 @@ func member(e *Env) drivers.Member {
 	return drivers.Member{Name: e.arg(argMember), Address: e.arg(argAddress), Port: port}
 }
 
+// balancerOf opens the step's balancer. That its subsystem is gone doesn't mean
+// that a pool or a node of it is.
+func balancerOf(ctx context.Context, e *Env) (drivers.Balancer, error) {
+	b, err := e.Drivers.Balancer(ctx, e.Step.Subsystem)
+	if err != nil && drivers.KindOf(err) == drivers.KindNotFound {
+		return nil, schema.Errorf(schema.KindConflict, "subsystem "+e.Step.Subsystem, "it is gone: %v", err).WithHint("register it again, then: pvmutl job resume %s", e.Job.Id)
+	}
+	return b, err
+}
+
 // readMember reads the step's node; false when it isn't there, or is off: a
 // balancer may keep what its configuration names.
 func readMember(ctx context.Context, e *Env) (drivers.MemberState, bool, error) {
-	b, err := e.Drivers.Balancer(ctx, e.Step.Subsystem)
+	b, err := balancerOf(ctx, e)
 	if err != nil {
 		return drivers.MemberState{}, false, err
 	}
@@ -43,7 +54,7 @@ var addMember = &Act{
 		if err := giving(e); err != nil {
 			return drivers.Task{}, err
 		}
-		b, err := e.Drivers.Balancer(ctx, e.Step.Subsystem)
+		b, err := balancerOf(ctx, e)
 		if err != nil {
 			return drivers.Task{}, err
 		}
@@ -66,7 +77,7 @@ var lbAdd = &Step{
 			if err := taking(e); err != nil {
 				return drivers.Task{}, err
 			}
-			b, err := e.Drivers.Balancer(ctx, e.Step.Subsystem)
+			b, err := balancerOf(ctx, e)
 			if err != nil {
 				return drivers.Task{}, err
 			}
@@ -86,7 +97,7 @@ var lbRemove = &Step{
 			if err := taking(e); err != nil {
 				return drivers.Task{}, err
 			}
-			b, err := e.Drivers.Balancer(ctx, e.Step.Subsystem)
+			b, err := balancerOf(ctx, e)
 			if err != nil {
 				return drivers.Task{}, err
 			}
