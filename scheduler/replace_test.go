@@ -97,10 +97,10 @@ func TestReplacementByATrap(t *testing.T) {
 			if e := es[1]; e.Target != "ph03" || e.Decision != schema.DecisionIgnored || !strings.Contains(e.Reason, "by job "+es[0].Jobs[0]) || len(e.Actions) != 0 {
 				t.Errorf("late: %s: %s", e.Decision, e.Reason)
 			}
-			// One that comes soon after is noted, but replaces nothing.
+			// One that comes soon after is noted, but replaces and marks nothing.
 			hitHost(r, "ph03", "db01", r.Machine("ph03").Replaced.AsTime().Add(16*time.Second))
 			es = awaitEvents(r)
-			if e := es[2]; e.Decision != schema.DecisionBraked || !strings.Contains(e.Reason, "isn't replaced again by itself within 24h0m0s") || records(e) != "notify=done set-status-failed=done replace-machine=not-carried-out" {
+			if e := es[2]; e.Decision != schema.DecisionBraked || !strings.Contains(e.Reason, "isn't replaced again by itself within 24h0m0s") || records(e) != "notify=done set-status-failed=not-carried-out replace-machine=not-carried-out" {
 				t.Errorf("soon after: %s: %s", e.Decision, e.Reason)
 			}
 			if n := fsm.Jobs.Len(r.Rows()); n != 1 {

@@ -233,3 +233,19 @@ func TestPreview(t *testing.T) {
 		}
 	}
 }
+
+// TestLateNewsMarksNobody holds that a machine that took over a host a moment
+// ago isn't marked as faulty by news that may be about the machine before it.
+func TestLateNewsMarksNobody(t *testing.T) {
+	for age, want := range map[time.Duration]string{
+		time.Minute: "braked notify set-status-failed:not-carried-out replace-machine:not-carried-out",
+		time.Hour:   "acted notify set-status-failed:failed replace-machine:TakeOverMachine",
+	} {
+		w := newWorld(t)
+		w.rule(&schema.PolicyRule{Actions: []string{"notify", "set-status-failed", "replace-machine"}})
+		w.machine("ph01", replacedAt(w.now.Add(-age)))
+		if d := w.decide(w.silent("ph01")); brief(d) != want {
+			t.Errorf("replaced %s ago: %s", age, brief(d))
+		}
+	}
+}

@@ -124,6 +124,9 @@ func (d *Decision) act(f *Facts, by string) {
 	}
 	for _, slug := range f.Rule.Actions {
 		a := f.action(slug)
+		if a.Status != "" && a.Status != schema.HardwareNormal && f.maybeBefore() {
+			a = Action{Slug: slug, Result: ResultNotCarried, Detail: "it may tell of the machine before it: " + f.Held}
+		}
 		if a.Status != "" {
 			f.status = a.Status
 		}
@@ -151,6 +154,13 @@ func (d *Decision) act(f *Facts, by string) {
 	for _, j := range f.jobs {
 		j.Priority = top
 	}
+}
+
+// maybeBefore tells whether an event that asks for a replacement may be late news
+// of the machine that had the host a moment ago: the one that has it now isn't
+// marked as faulty for it.
+func (f *Facts) maybeBefore() bool {
+	return f.Held != "" && Inaccessible(f.Event) && slices.Contains(f.Rule.Actions, "replace-machine")
 }
 
 // idle tells whether a rule does nothing to the world: it isn't held back.
