@@ -318,19 +318,19 @@ func held(r Reader, e *schema.Event) bool {
 // in full and, for names, without the domain. The host goes first, since it is
 // what an agent knows: after a replacement the machine that had been named after
 // its host is another one than the one that runs under it.
-func resolveTarget(tx *Tx, e *schema.Event) {
+func resolveTarget(r Reader, e *schema.Event) {
 	hint := e.Target
 	if hint == "" {
 		hint = e.TargetHint
 	}
-	m := hostMachine(tx, hint)
+	m := hostMachine(r, hint)
 	if e.Target != "" {
-		if named, ok := Machines.Get(tx, e.Target); ok {
+		if named, ok := Machines.Get(r, e.Target); ok {
 			m = named // its sender knows the machine
 		}
 	}
 	if m == nil {
-		m = namedMachine(tx, hint)
+		m = namedMachine(r, hint)
 	}
 	e.Target = ""
 	if m != nil {

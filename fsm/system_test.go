@@ -30,7 +30,7 @@ func TestBootstrap(t *testing.T) {
 			t.Errorf("policy %s has %d rules, want %d", name, len(p.GetRules()), rules)
 		}
 	}
-	if n := fsm.TrapRules.Len(v); n != 7 {
+	if n := fsm.TrapRules.Len(v); n != 62 {
 		t.Errorf("%d trap rules", n)
 	}
 	// A second one does nothing, whoever asks.

@@ -10,8 +10,11 @@ const (
 	esmproData = "1.3.6.1.4.1.119.2.2.4.4.100"
 )
 
-// shippedTrapRules are the rules of a new cluster. Their priority is 0, so that
-// a site's own rule comes first.
+// general is the priority of rules for what more exact shipped ones leave over.
+const general = -1
+
+// shippedTrapRules are the rules of a new cluster. None has a priority above 0,
+// so that a site's own rule comes first.
 func shippedTrapRules() []*schema.TrapRule {
 	out := []*schema.TrapRule{
 		{
@@ -26,7 +29,8 @@ func shippedTrapRules() []*schema.TrapRule {
 		},
 		{
 			Name: "ipmi-pet", Oid: petTraps, Builtin: true,
-			Description: "Platform event traps of management controllers; the last number of the OID holds sensor type, event type and offset.",
+			Description: "Platform event traps of management controllers that no other rule names; the last number of the OID holds sensor type, event type and offset.",
+			Priority:    general,
 			Notifier:    schema.NotifierSNMP, Source: "IPMI-PET", EventId: "${oid}", Target: "${agent}", Severity: "warning",
 			Text: "Platform event ${oid}",
 		},
@@ -34,14 +38,17 @@ func shippedTrapRules() []*schema.TrapRule {
 	for _, t := range []struct{ number, name, severity, text string }{
 		{"1", "coldStart", "info", "The agent started anew; its configuration may have changed"},
 		{"2", "warmStart", "info", "The agent started anew with its configuration unchanged"},
-		{"3", "linkDown", "warning", "A link went down"},
-		{"4", "linkUp", "info", "A link came up"},
+		{"3", "linkDown", "warning", "A link went down: interface ${1.3.6.1.2.1.2.2.1.1}"},
+		{"4", "linkUp", "info", "A link came up: interface ${1.3.6.1.2.1.2.2.1.1}"},
 		{"5", "authenticationFailure", "warning", "A request with wrong credentials came to the agent"},
 	} {
 		out = append(out, &schema.TrapRule{
 			Name: "snmp-" + t.name, Oid: snmpTraps + "." + t.number, Builtin: true, Description: "SNMPv2-MIB::" + t.name + " (RFC 3418)",
 			Notifier: schema.NotifierSNMP, Source: "SNMPv2-MIB", EventId: t.name, Target: "${agent}", Severity: t.severity, Text: t.text,
 		})
+	}
+	for _, more := range [][]*schema.TrapRule{platformRules(), upsRules(), vmwareRules(), dellRules(), hpeRules(), lenovoRules()} {
+		out = append(out, more...)
 	}
 	return out
 }

@@ -194,7 +194,7 @@ func (n *Node) serveAPI(ctx context.Context) (err error) {
 		return err
 	}
 	n.server, err = rpc.NewServer(rpc.Config{
-		Store: n.store, Meter: &n.meter, Cluster: n, Entries: n.entries(), Log: n.log, Metrics: n.metrics, Peers: n.peers,
+		Store: n.store, Meter: &n.meter, Cluster: n, Entries: n.entries(), TestTrap: n.testTrap, Log: n.log, Metrics: n.metrics, Peers: n.peers,
 		TLS: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{n.ident.Certificate}, ClientCAs: n.ident.Pool},
 	})
 	if err != nil {

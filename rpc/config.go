@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +12,7 @@ import (
 	"yagura/fsm"
 	"yagura/fsm/planning"
 	"yagura/fsm/schema"
+	"yagura/rpc/api"
 )
 
 // Organizations (O) of certificates: they say what the common name (CN) names.
@@ -42,6 +44,9 @@ type Config struct {
 	TokenLifetime time.Duration
 	// LeaderWait bounds how long a call waits for a leader. 0: DefaultLeaderWait.
 	LeaderWait time.Duration
+	// TestTrap tells what this manager's trap sink makes of a datagram, up to
+	// the event as it would be sent to the leader.
+	TestTrap func(datagram []byte, from netip.AddrPort) (*api.TestTrapReply, error)
 	// Meter has the loads that the leader's scheduler measures. nil: none are known.
 	Meter *planning.Meter
 	// Now is the clock. nil: time.Now.
@@ -66,6 +71,8 @@ func (c Config) check() (Config, error) {
 		return missing("cluster control")
 	case c.Entries == nil:
 		return missing("log")
+	case c.TestTrap == nil:
+		return missing("trap sink")
 	case c.TLS == nil:
 		return missing("server certificate")
 	case c.Peers == nil:

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func start(t testing.TB, n int, change ...func(*rpc.Config)) *cluster {
 		m.entries = &entries{log: c.log}
 		m.control = &control{id: m.id, changed: make(chan struct{}), ready: true}
 		cfg := rpc.Config{
-			Store: m.store, Cluster: m.control, Entries: m.entries, TLS: c.ca.server(t, rpc.ManagerOrganization, m.id),
+			Store: m.store, Cluster: m.control, Entries: m.entries, TestTrap: testTrap, TLS: c.ca.server(t, rpc.ManagerOrganization, m.id),
 			Peers: rpc.NewPeers(c.ca.client(t, rpc.ManagerOrganization, m.id), nil),
 			Log:   slog.New(slog.NewTextHandler(io.Discard, nil)), LeaderWait: 500 * time.Millisecond,
 		}
@@ -110,6 +111,13 @@ func start(t testing.TB, n int, change ...func(*rpc.Config)) *cluster {
 		}
 	})
 	return c
+}
+
+// testTrap takes any datagram for an event of the machine named in it.
+func testTrap(datagram []byte, from netip.AddrPort) (*api.TestTrapReply, error) {
+	return &api.TestTrapReply{Agent: from.Addr().String(), Event: &schema.Event{
+		Notifier: schema.NotifierESMPRO, Source: "ESMDSVNT", EventId: "0xc0000002", TargetHint: string(datagram),
+	}}, nil
 }
 
 // kill ends a manager without waiting for its callers.

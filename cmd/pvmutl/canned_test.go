@@ -217,6 +217,15 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 			Settings: []*api.PolicySetting{{Group: "web", Policy: "standard-vm", Models: []*api.PolicySetting{{Group: "web-vm"}}}},
 			Policies: []*schema.Policy{standard},
 		},
+		"TestTrap": &api.TestTrapReply{
+			Version: "v2c", Agent: "192.0.2.7", TrapOid: "1.3.6.1.6.3.1.1.5.3",
+			Varbinds: []*api.Varbind{{Oid: "1.3.6.1.2.1.2.2.1.1.7", Value: "7"}},
+			Rules:    []*api.RuleVerdict{{Rule: "esmpro", Why: "the notification's OID isn't below 1.3.6.1.4.1.119.2.2.4.4.0.1"}, {Rule: "snmp-linkDown", Matches: true}},
+			Event: &schema.Event{
+				Notifier: "SNMP", Source: "SNMPv2-MIB", EventId: "linkDown", TargetHint: "192.0.2.7", Severity: "warning", Text: "A link went down: interface 7",
+			},
+			Decision: &api.PolicyDecision{Decision: "ignored", Reason: "No machine is known as 192.0.2.7."},
+		},
 		"PreviewPolicy": &api.PreviewPolicyReply{Cases: []*api.PolicyCase{
 			{Machine: "ph01", Host: "db01", Group: "db",
 				Decision: &api.PolicyDecision{Decision: "suppressed", Reason: "policy standard of group db, rule \"down\" waits 1m0s for a recovery.", Policy: "standard", Rule: "down", WaitSeconds: 60},

@@ -55,6 +55,7 @@ var commands = []struct {
 	{groupWatch, jobCommand},
 	{groupWatch, eventCommand},
 	{groupWatch, lockCommand},
+	{groupWatch, trapCommand},
 	{groupWatch, auditCommand},
 	{groupWatch, receiverCommand},
 	{groupWatch, perfCommand},

@@ -79,6 +79,8 @@ var goldens = []struct {
 	{file: "policy_set_asked", args: "policy set web", tty: true, stdin: "y\n"},
 	{file: "policy_set_refused", args: "policy set web", tty: true, stdin: "\n"},
 	{file: "policy_test", args: "policy test shop/db ESMDSVNT[0xC0000002] db01"},
+	{file: "trap_test", args: "trap test 3003020101 --from 192.0.2.7"},
+	{file: "trap_test_json", args: "trap test 3003020101 -o json"},
 	{file: "policy_test_json", args: "policy test shop/db category:machine-inaccessible -o json"},
 	{file: "asjob", args: "asjob"},
 	{file: "asjob_steps", args: "asjob -s"},

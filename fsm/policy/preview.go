@@ -54,16 +54,24 @@ func Preview(r fsm.Reader, now time.Time, group, host, event string) ([]Case, er
 			Severity: catalog.Severity(template.Notifier, template.Source, template.ID),
 			Time:     timestamppb.New(now), Received: timestamppb.New(now), LastTime: timestamppb.New(now),
 		}
-		c := Case{Event: e, Machine: m, Decision: Decide(Gather(r, e, now, false))}
-		if c.Decision.Wait > 0 {
-			f := Gather(r, e, now, true)
-			f.WorkedOnBy = "" // by then
-			then := Decide(f)
-			c.Then = &then
-		}
+		c := Case{Event: e, Machine: m}
+		c.Decision, c.Then = Foresee(r, now, e)
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// Foresee tells what would be decided now on an event, and when it would wait
+// for a recovery, what after that time without one. Nothing is written.
+func Foresee(r fsm.Reader, now time.Time, e *schema.Event) (d Decision, then *Decision) {
+	d = Decide(Gather(r, e, now, false))
+	if d.Wait > 0 {
+		f := Gather(r, e, now, true)
+		f.WorkedOnBy = "" // by then
+		later := Decide(f)
+		then = &later
+	}
+	return d, then
 }
 
 // eventOf makes an event of a selector's text.

@@ -4654,6 +4654,302 @@ func (x *ListNoticesReply) GetNotices() []*schema.Notice {
 	return nil
 }
 
+type TestTrapRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Datagram      []byte                 `protobuf:"bytes,1,opt,name=datagram,proto3" json:"datagram,omitempty"` // payload of the UDP packet
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`         // its sender, ADDRESS or ADDRESS:PORT; empty: 127.0.0.1
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestTrapRequest) Reset() {
+	*x = TestTrapRequest{}
+	mi := &file_rpc_api_api_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestTrapRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestTrapRequest) ProtoMessage() {}
+
+func (x *TestTrapRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestTrapRequest.ProtoReflect.Descriptor instead.
+func (*TestTrapRequest) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *TestTrapRequest) GetDatagram() []byte {
+	if x != nil {
+		return x.Datagram
+	}
+	return nil
+}
+
+func (x *TestTrapRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+type TestTrapReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Dropped       string                 `protobuf:"bytes,1,opt,name=dropped,proto3" json:"dropped,omitempty"` // reason for which it would be dropped; empty: it becomes the event
+	Why           string                 `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"` // v1 | v2c | v3
+	Inform        bool                   `protobuf:"varint,4,opt,name=inform,proto3" json:"inform,omitempty"`
+	User          string                 `protobuf:"bytes,5,opt,name=user,proto3" json:"user,omitempty"` // v3
+	Agent         string                 `protobuf:"bytes,6,opt,name=agent,proto3" json:"agent,omitempty"`
+	TrapOid       string                 `protobuf:"bytes,7,opt,name=trap_oid,json=trapOid,proto3" json:"trap_oid,omitempty"`
+	Varbinds      []*Varbind             `protobuf:"bytes,8,rep,name=varbinds,proto3" json:"varbinds,omitempty"`
+	Rules         []*RuleVerdict         `protobuf:"bytes,9,rep,name=rules,proto3" json:"rules,omitempty"` // in the order in which they are tried
+	Event         *schema.Event          `protobuf:"bytes,10,opt,name=event,proto3" json:"event,omitempty"`
+	Decision      *PolicyDecision        `protobuf:"bytes,11,opt,name=decision,proto3" json:"decision,omitempty"`
+	Then          *PolicyDecision        `protobuf:"bytes,12,opt,name=then,proto3" json:"then,omitempty"` // after the time for which the event would wait, if no recovery comes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestTrapReply) Reset() {
+	*x = TestTrapReply{}
+	mi := &file_rpc_api_api_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestTrapReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestTrapReply) ProtoMessage() {}
+
+func (x *TestTrapReply) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestTrapReply.ProtoReflect.Descriptor instead.
+func (*TestTrapReply) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *TestTrapReply) GetDropped() string {
+	if x != nil {
+		return x.Dropped
+	}
+	return ""
+}
+
+func (x *TestTrapReply) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *TestTrapReply) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *TestTrapReply) GetInform() bool {
+	if x != nil {
+		return x.Inform
+	}
+	return false
+}
+
+func (x *TestTrapReply) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *TestTrapReply) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *TestTrapReply) GetTrapOid() string {
+	if x != nil {
+		return x.TrapOid
+	}
+	return ""
+}
+
+func (x *TestTrapReply) GetVarbinds() []*Varbind {
+	if x != nil {
+		return x.Varbinds
+	}
+	return nil
+}
+
+func (x *TestTrapReply) GetRules() []*RuleVerdict {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *TestTrapReply) GetEvent() *schema.Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *TestTrapReply) GetDecision() *PolicyDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+func (x *TestTrapReply) GetThen() *PolicyDecision {
+	if x != nil {
+		return x.Then
+	}
+	return nil
+}
+
+type Varbind struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Oid           string                 `protobuf:"bytes,1,opt,name=oid,proto3" json:"oid,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Varbind) Reset() {
+	*x = Varbind{}
+	mi := &file_rpc_api_api_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Varbind) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Varbind) ProtoMessage() {}
+
+func (x *Varbind) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Varbind.ProtoReflect.Descriptor instead.
+func (*Varbind) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *Varbind) GetOid() string {
+	if x != nil {
+		return x.Oid
+	}
+	return ""
+}
+
+func (x *Varbind) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+type RuleVerdict struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rule          string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	Matches       bool                   `protobuf:"varint,2,opt,name=matches,proto3" json:"matches,omitempty"`
+	Why           string                 `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleVerdict) Reset() {
+	*x = RuleVerdict{}
+	mi := &file_rpc_api_api_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleVerdict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleVerdict) ProtoMessage() {}
+
+func (x *RuleVerdict) ProtoReflect() protoreflect.Message {
+	mi := &file_rpc_api_api_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleVerdict.ProtoReflect.Descriptor instead.
+func (*RuleVerdict) Descriptor() ([]byte, []int) {
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *RuleVerdict) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RuleVerdict) GetMatches() bool {
+	if x != nil {
+		return x.Matches
+	}
+	return false
+}
+
+func (x *RuleVerdict) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
 type WatchChangesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Index of the state that the caller has: the changes behind it are sent, then new ones as they come. Absent: new
@@ -4666,7 +4962,7 @@ type WatchChangesRequest struct {
 
 func (x *WatchChangesRequest) Reset() {
 	*x = WatchChangesRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[74]
+	mi := &file_rpc_api_api_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4678,7 +4974,7 @@ func (x *WatchChangesRequest) String() string {
 func (*WatchChangesRequest) ProtoMessage() {}
 
 func (x *WatchChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[74]
+	mi := &file_rpc_api_api_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4691,7 +4987,7 @@ func (x *WatchChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchChangesRequest.ProtoReflect.Descriptor instead.
 func (*WatchChangesRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{74}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *WatchChangesRequest) GetFrom() uint64 {
@@ -4715,7 +5011,7 @@ type ChangeSet struct {
 
 func (x *ChangeSet) Reset() {
 	*x = ChangeSet{}
-	mi := &file_rpc_api_api_proto_msgTypes[75]
+	mi := &file_rpc_api_api_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4727,7 +5023,7 @@ func (x *ChangeSet) String() string {
 func (*ChangeSet) ProtoMessage() {}
 
 func (x *ChangeSet) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[75]
+	mi := &file_rpc_api_api_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4740,7 +5036,7 @@ func (x *ChangeSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeSet.ProtoReflect.Descriptor instead.
 func (*ChangeSet) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{75}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ChangeSet) GetIndex() uint64 {
@@ -4792,7 +5088,7 @@ type ChangedRow struct {
 
 func (x *ChangedRow) Reset() {
 	*x = ChangedRow{}
-	mi := &file_rpc_api_api_proto_msgTypes[76]
+	mi := &file_rpc_api_api_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4804,7 +5100,7 @@ func (x *ChangedRow) String() string {
 func (*ChangedRow) ProtoMessage() {}
 
 func (x *ChangedRow) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[76]
+	mi := &file_rpc_api_api_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4817,7 +5113,7 @@ func (x *ChangedRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangedRow.ProtoReflect.Descriptor instead.
 func (*ChangedRow) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{76}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ChangedRow) GetTable() string {
@@ -4857,7 +5153,7 @@ type NodeRequest struct {
 
 func (x *NodeRequest) Reset() {
 	*x = NodeRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[77]
+	mi := &file_rpc_api_api_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4869,7 +5165,7 @@ func (x *NodeRequest) String() string {
 func (*NodeRequest) ProtoMessage() {}
 
 func (x *NodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[77]
+	mi := &file_rpc_api_api_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4882,7 +5178,7 @@ func (x *NodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRequest.ProtoReflect.Descriptor instead.
 func (*NodeRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{77}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *NodeRequest) GetId() string {
@@ -4912,7 +5208,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_rpc_api_api_proto_msgTypes[78]
+	mi := &file_rpc_api_api_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4924,7 +5220,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[78]
+	mi := &file_rpc_api_api_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4937,7 +5233,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{78}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *Node) GetId() string {
@@ -5033,7 +5329,7 @@ type ListNodesReply struct {
 
 func (x *ListNodesReply) Reset() {
 	*x = ListNodesReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[79]
+	mi := &file_rpc_api_api_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5045,7 +5341,7 @@ func (x *ListNodesReply) String() string {
 func (*ListNodesReply) ProtoMessage() {}
 
 func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[79]
+	mi := &file_rpc_api_api_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5058,7 +5354,7 @@ func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesReply.ProtoReflect.Descriptor instead.
 func (*ListNodesReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{79}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ListNodesReply) GetNodes() []*Node {
@@ -5086,7 +5382,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[80]
+	mi := &file_rpc_api_api_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5098,7 +5394,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[80]
+	mi := &file_rpc_api_api_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5111,7 +5407,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{80}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *StatusReply) GetNode() string {
@@ -5193,7 +5489,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_rpc_api_api_proto_msgTypes[81]
+	mi := &file_rpc_api_api_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5205,7 +5501,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[81]
+	mi := &file_rpc_api_api_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5218,7 +5514,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{81}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Chunk) GetData() []byte {
@@ -5238,7 +5534,7 @@ type RecordEventsRequest struct {
 
 func (x *RecordEventsRequest) Reset() {
 	*x = RecordEventsRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[82]
+	mi := &file_rpc_api_api_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5250,7 +5546,7 @@ func (x *RecordEventsRequest) String() string {
 func (*RecordEventsRequest) ProtoMessage() {}
 
 func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[82]
+	mi := &file_rpc_api_api_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5263,7 +5559,7 @@ func (x *RecordEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventsRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{82}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *RecordEventsRequest) GetNode() string {
@@ -5289,7 +5585,7 @@ type RecordEventsReply struct {
 
 func (x *RecordEventsReply) Reset() {
 	*x = RecordEventsReply{}
-	mi := &file_rpc_api_api_proto_msgTypes[83]
+	mi := &file_rpc_api_api_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5301,7 +5597,7 @@ func (x *RecordEventsReply) String() string {
 func (*RecordEventsReply) ProtoMessage() {}
 
 func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[83]
+	mi := &file_rpc_api_api_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5314,7 +5610,7 @@ func (x *RecordEventsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventsReply.ProtoReflect.Descriptor instead.
 func (*RecordEventsReply) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{83}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *RecordEventsReply) GetSequence() uint64 {
@@ -5333,7 +5629,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_rpc_api_api_proto_msgTypes[84]
+	mi := &file_rpc_api_api_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5345,7 +5641,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[84]
+	mi := &file_rpc_api_api_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5358,7 +5654,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{84}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *JoinRequest) GetManager() *schema.Manager {
@@ -5379,7 +5675,7 @@ type RunQuestion struct {
 
 func (x *RunQuestion) Reset() {
 	*x = RunQuestion{}
-	mi := &file_rpc_api_api_proto_msgTypes[85]
+	mi := &file_rpc_api_api_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5391,7 +5687,7 @@ func (x *RunQuestion) String() string {
 func (*RunQuestion) ProtoMessage() {}
 
 func (x *RunQuestion) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[85]
+	mi := &file_rpc_api_api_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5404,7 +5700,7 @@ func (x *RunQuestion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunQuestion.ProtoReflect.Descriptor instead.
 func (*RunQuestion) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{85}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *RunQuestion) GetToken() string {
@@ -5441,7 +5737,7 @@ type RunLook struct {
 
 func (x *RunLook) Reset() {
 	*x = RunLook{}
-	mi := &file_rpc_api_api_proto_msgTypes[86]
+	mi := &file_rpc_api_api_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5453,7 +5749,7 @@ func (x *RunLook) String() string {
 func (*RunLook) ProtoMessage() {}
 
 func (x *RunLook) ProtoReflect() protoreflect.Message {
-	mi := &file_rpc_api_api_proto_msgTypes[86]
+	mi := &file_rpc_api_api_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5466,7 +5762,7 @@ func (x *RunLook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunLook.ProtoReflect.Descriptor instead.
 func (*RunLook) Descriptor() ([]byte, []int) {
-	return file_rpc_api_api_proto_rawDescGZIP(), []int{86}
+	return file_rpc_api_api_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *RunLook) GetState() string {
@@ -5854,7 +6150,31 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\breceiver\x18\x03 \x01(\tR\breceiver\x12\x14\n" +
 	"\x05state\x18\x04 \x01(\tR\x05state\"?\n" +
 	"\x10ListNoticesReply\x12+\n" +
-	"\anotices\x18\x01 \x03(\v2\x11.yagura.v1.NoticeR\anotices\"7\n" +
+	"\anotices\x18\x01 \x03(\v2\x11.yagura.v1.NoticeR\anotices\"A\n" +
+	"\x0fTestTrapRequest\x12\x1a\n" +
+	"\bdatagram\x18\x01 \x01(\fR\bdatagram\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\"\xae\x03\n" +
+	"\rTestTrapReply\x12\x18\n" +
+	"\adropped\x18\x01 \x01(\tR\adropped\x12\x10\n" +
+	"\x03why\x18\x02 \x01(\tR\x03why\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x16\n" +
+	"\x06inform\x18\x04 \x01(\bR\x06inform\x12\x12\n" +
+	"\x04user\x18\x05 \x01(\tR\x04user\x12\x14\n" +
+	"\x05agent\x18\x06 \x01(\tR\x05agent\x12\x19\n" +
+	"\btrap_oid\x18\a \x01(\tR\atrapOid\x122\n" +
+	"\bvarbinds\x18\b \x03(\v2\x16.yagura.api.v1.VarbindR\bvarbinds\x120\n" +
+	"\x05rules\x18\t \x03(\v2\x1a.yagura.api.v1.RuleVerdictR\x05rules\x12&\n" +
+	"\x05event\x18\n" +
+	" \x01(\v2\x10.yagura.v1.EventR\x05event\x129\n" +
+	"\bdecision\x18\v \x01(\v2\x1d.yagura.api.v1.PolicyDecisionR\bdecision\x121\n" +
+	"\x04then\x18\f \x01(\v2\x1d.yagura.api.v1.PolicyDecisionR\x04then\"1\n" +
+	"\aVarbind\x12\x10\n" +
+	"\x03oid\x18\x01 \x01(\tR\x03oid\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"M\n" +
+	"\vRuleVerdict\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x18\n" +
+	"\amatches\x18\x02 \x01(\bR\amatches\x12\x10\n" +
+	"\x03why\x18\x03 \x01(\tR\x03why\"7\n" +
 	"\x13WatchChangesRequest\x12\x17\n" +
 	"\x04from\x18\x01 \x01(\x04H\x00R\x04from\x88\x01\x01B\a\n" +
 	"\x05_from\"\xb6\x01\n" +
@@ -5979,7 +6299,7 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\tCancelJob\x12\x19.yagura.api.v1.JobRequest\x1a\x14.yagura.api.v1.Empty\"\x1f\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/jobs/{id}/cancel\x12c\n" +
 	"\tResumeJob\x12\x1f.yagura.api.v1.ResumeJobRequest\x1a\x14.yagura.api.v1.Empty\"\x1f\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/jobs/{id}/resume\x12a\n" +
 	"\vRollbackJob\x12\x19.yagura.api.v1.JobRequest\x1a\x14.yagura.api.v1.Empty\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/jobs/{id}/rollback\x12S\n" +
-	"\tListLocks\x12\x14.yagura.api.v1.Empty\x1a\x1d.yagura.api.v1.ListLocksReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/locks2\xe4\x06\n" +
+	"\tListLocks\x12\x14.yagura.api.v1.Empty\x1a\x1d.yagura.api.v1.ListLocksReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/locks2\xc9\a\n" +
 	"\x06Events\x12b\n" +
 	"\n" +
 	"ListEvents\x12 .yagura.api.v1.ListEventsRequest\x1a\x1e.yagura.api.v1.ListEventsReply\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
@@ -5989,7 +6309,8 @@ const file_rpc_api_api_proto_rawDesc = "" +
 	"\tListAudit\x12\x1f.yagura.api.v1.ListAuditRequest\x1a\x1d.yagura.api.v1.ListAuditReply\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/audit\x12f\n" +
 	"\vListNotices\x12!.yagura.api.v1.ListNoticesRequest\x1a\x1f.yagura.api.v1.ListNoticesReply\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/notices\x12c\n" +
 	"\fTestReceiver\x12\x1a.yagura.api.v1.NameRequest\x1a\x11.yagura.v1.Notice\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/receivers/{name}/test\x12U\n" +
-	"\tGetNotice\x12\x1b.yagura.api.v1.EventRequest\x1a\x11.yagura.v1.Notice\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/notices/{id}\x12Z\n" +
+	"\tGetNotice\x12\x1b.yagura.api.v1.EventRequest\x1a\x11.yagura.v1.Notice\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/notices/{id}\x12c\n" +
+	"\bTestTrap\x12\x1e.yagura.api.v1.TestTrapRequest\x1a\x1c.yagura.api.v1.TestTrapReply\"\x19\x82\xd3\xe4\x93\x02\x13:\x01*\"\x0e/v1/traps/test\x12Z\n" +
 	"\n" +
 	"WatchAudit\x12\x1f.yagura.api.v1.ListAuditRequest\x1a\x10.yagura.v1.Audit\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/watch/audit0\x01\x12c\n" +
 	"\fWatchChanges\x12\".yagura.api.v1.WatchChangesRequest\x1a\x18.yagura.api.v1.ChangeSet\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/changes0\x012\xf8\x03\n" +
@@ -6023,7 +6344,7 @@ func file_rpc_api_api_proto_rawDescGZIP() []byte {
 	return file_rpc_api_api_proto_rawDescData
 }
 
-var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
+var file_rpc_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 94)
 var file_rpc_api_api_proto_goTypes = []any{
 	(*Empty)(nil),                 // 0: yagura.api.v1.Empty
 	(*LoginRequest)(nil),          // 1: yagura.api.v1.LoginRequest
@@ -6099,63 +6420,67 @@ var file_rpc_api_api_proto_goTypes = []any{
 	(*ListAuditReply)(nil),        // 71: yagura.api.v1.ListAuditReply
 	(*ListNoticesRequest)(nil),    // 72: yagura.api.v1.ListNoticesRequest
 	(*ListNoticesReply)(nil),      // 73: yagura.api.v1.ListNoticesReply
-	(*WatchChangesRequest)(nil),   // 74: yagura.api.v1.WatchChangesRequest
-	(*ChangeSet)(nil),             // 75: yagura.api.v1.ChangeSet
-	(*ChangedRow)(nil),            // 76: yagura.api.v1.ChangedRow
-	(*NodeRequest)(nil),           // 77: yagura.api.v1.NodeRequest
-	(*Node)(nil),                  // 78: yagura.api.v1.Node
-	(*ListNodesReply)(nil),        // 79: yagura.api.v1.ListNodesReply
-	(*StatusReply)(nil),           // 80: yagura.api.v1.StatusReply
-	(*Chunk)(nil),                 // 81: yagura.api.v1.Chunk
-	(*RecordEventsRequest)(nil),   // 82: yagura.api.v1.RecordEventsRequest
-	(*RecordEventsReply)(nil),     // 83: yagura.api.v1.RecordEventsReply
-	(*JoinRequest)(nil),           // 84: yagura.api.v1.JoinRequest
-	(*RunQuestion)(nil),           // 85: yagura.api.v1.RunQuestion
-	(*RunLook)(nil),               // 86: yagura.api.v1.RunLook
-	nil,                           // 87: yagura.api.v1.PolicyAction.ParamsEntry
-	nil,                           // 88: yagura.api.v1.ListEventsRequest.OpenEntry
-	nil,                           // 89: yagura.api.v1.StatusReply.TrapsDroppedEntry
-	(*timestamppb.Timestamp)(nil), // 90: google.protobuf.Timestamp
-	(*schema.User)(nil),           // 91: yagura.v1.User
-	(*structpb.Struct)(nil),       // 92: google.protobuf.Struct
-	(*schema.Machine)(nil),        // 93: yagura.v1.Machine
-	(*schema.Policy)(nil),         // 94: yagura.v1.Policy
-	(*schema.Threshold)(nil),      // 95: yagura.v1.Threshold
-	(*schema.Crossing)(nil),       // 96: yagura.v1.Crossing
-	(*schema.Job)(nil),            // 97: yagura.v1.Job
-	(*schema.Step)(nil),           // 98: yagura.v1.Step
-	(*schema.Lock)(nil),           // 99: yagura.v1.Lock
-	(*schema.Event)(nil),          // 100: yagura.v1.Event
-	(*schema.Audit)(nil),          // 101: yagura.v1.Audit
-	(*schema.Notice)(nil),         // 102: yagura.v1.Notice
-	(*schema.Why)(nil),            // 103: yagura.v1.Why
-	(*schema.Manager)(nil),        // 104: yagura.v1.Manager
+	(*TestTrapRequest)(nil),       // 74: yagura.api.v1.TestTrapRequest
+	(*TestTrapReply)(nil),         // 75: yagura.api.v1.TestTrapReply
+	(*Varbind)(nil),               // 76: yagura.api.v1.Varbind
+	(*RuleVerdict)(nil),           // 77: yagura.api.v1.RuleVerdict
+	(*WatchChangesRequest)(nil),   // 78: yagura.api.v1.WatchChangesRequest
+	(*ChangeSet)(nil),             // 79: yagura.api.v1.ChangeSet
+	(*ChangedRow)(nil),            // 80: yagura.api.v1.ChangedRow
+	(*NodeRequest)(nil),           // 81: yagura.api.v1.NodeRequest
+	(*Node)(nil),                  // 82: yagura.api.v1.Node
+	(*ListNodesReply)(nil),        // 83: yagura.api.v1.ListNodesReply
+	(*StatusReply)(nil),           // 84: yagura.api.v1.StatusReply
+	(*Chunk)(nil),                 // 85: yagura.api.v1.Chunk
+	(*RecordEventsRequest)(nil),   // 86: yagura.api.v1.RecordEventsRequest
+	(*RecordEventsReply)(nil),     // 87: yagura.api.v1.RecordEventsReply
+	(*JoinRequest)(nil),           // 88: yagura.api.v1.JoinRequest
+	(*RunQuestion)(nil),           // 89: yagura.api.v1.RunQuestion
+	(*RunLook)(nil),               // 90: yagura.api.v1.RunLook
+	nil,                           // 91: yagura.api.v1.PolicyAction.ParamsEntry
+	nil,                           // 92: yagura.api.v1.ListEventsRequest.OpenEntry
+	nil,                           // 93: yagura.api.v1.StatusReply.TrapsDroppedEntry
+	(*timestamppb.Timestamp)(nil), // 94: google.protobuf.Timestamp
+	(*schema.User)(nil),           // 95: yagura.v1.User
+	(*structpb.Struct)(nil),       // 96: google.protobuf.Struct
+	(*schema.Machine)(nil),        // 97: yagura.v1.Machine
+	(*schema.Policy)(nil),         // 98: yagura.v1.Policy
+	(*schema.Threshold)(nil),      // 99: yagura.v1.Threshold
+	(*schema.Crossing)(nil),       // 100: yagura.v1.Crossing
+	(*schema.Job)(nil),            // 101: yagura.v1.Job
+	(*schema.Step)(nil),           // 102: yagura.v1.Step
+	(*schema.Lock)(nil),           // 103: yagura.v1.Lock
+	(*schema.Event)(nil),          // 104: yagura.v1.Event
+	(*schema.Audit)(nil),          // 105: yagura.v1.Audit
+	(*schema.Notice)(nil),         // 106: yagura.v1.Notice
+	(*schema.Why)(nil),            // 107: yagura.v1.Why
+	(*schema.Manager)(nil),        // 108: yagura.v1.Manager
 }
 var file_rpc_api_api_proto_depIdxs = []int32{
-	90,  // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
-	91,  // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
-	92,  // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
+	94,  // 0: yagura.api.v1.LoginReply.expires:type_name -> google.protobuf.Timestamp
+	95,  // 1: yagura.api.v1.ListUsersReply.users:type_name -> yagura.v1.User
+	96,  // 2: yagura.api.v1.Document.spec:type_name -> google.protobuf.Struct
 	8,   // 3: yagura.api.v1.ApplyRequest.documents:type_name -> yagura.api.v1.Document
 	11,  // 4: yagura.api.v1.ApplyReply.applied:type_name -> yagura.api.v1.Applied
-	92,  // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
-	92,  // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
+	96,  // 5: yagura.api.v1.Object.spec:type_name -> google.protobuf.Struct
+	96,  // 6: yagura.api.v1.Object.row:type_name -> google.protobuf.Struct
 	12,  // 7: yagura.api.v1.ListReply.objects:type_name -> yagura.api.v1.Object
-	93,  // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
-	93,  // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
-	93,  // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
+	97,  // 8: yagura.api.v1.ListReply.machines:type_name -> yagura.v1.Machine
+	97,  // 9: yagura.api.v1.GroupMachinesReply.running:type_name -> yagura.v1.Machine
+	97,  // 10: yagura.api.v1.GroupMachinesReply.pool:type_name -> yagura.v1.Machine
 	23,  // 11: yagura.api.v1.PolicySetting.models:type_name -> yagura.api.v1.PolicySetting
 	23,  // 12: yagura.api.v1.ShowPolicyReply.settings:type_name -> yagura.api.v1.PolicySetting
-	94,  // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
+	98,  // 13: yagura.api.v1.ShowPolicyReply.policies:type_name -> yagura.v1.Policy
 	28,  // 14: yagura.api.v1.PreviewPolicyReply.cases:type_name -> yagura.api.v1.PolicyCase
 	29,  // 15: yagura.api.v1.PolicyCase.decision:type_name -> yagura.api.v1.PolicyDecision
 	29,  // 16: yagura.api.v1.PolicyCase.then:type_name -> yagura.api.v1.PolicyDecision
 	30,  // 17: yagura.api.v1.PolicyDecision.actions:type_name -> yagura.api.v1.PolicyAction
-	87,  // 18: yagura.api.v1.PolicyAction.params:type_name -> yagura.api.v1.PolicyAction.ParamsEntry
+	91,  // 18: yagura.api.v1.PolicyAction.params:type_name -> yagura.api.v1.PolicyAction.ParamsEntry
 	33,  // 19: yagura.api.v1.PerformanceReply.series:type_name -> yagura.api.v1.Series
-	95,  // 20: yagura.api.v1.PerformanceReply.thresholds:type_name -> yagura.v1.Threshold
-	96,  // 21: yagura.api.v1.PerformanceReply.crossed:type_name -> yagura.v1.Crossing
+	99,  // 20: yagura.api.v1.PerformanceReply.thresholds:type_name -> yagura.v1.Threshold
+	100, // 21: yagura.api.v1.PerformanceReply.crossed:type_name -> yagura.v1.Crossing
 	34,  // 22: yagura.api.v1.Series.samples:type_name -> yagura.api.v1.Sample
-	90,  // 23: yagura.api.v1.Sample.time:type_name -> google.protobuf.Timestamp
+	94,  // 23: yagura.api.v1.Sample.time:type_name -> google.protobuf.Timestamp
 	51,  // 24: yagura.api.v1.PlacementPlan.starts:type_name -> yagura.api.v1.PlacementAction
 	52,  // 25: yagura.api.v1.PlacementPlan.moves:type_name -> yagura.api.v1.PlacementMove
 	51,  // 26: yagura.api.v1.PlacementPlan.stops:type_name -> yagura.api.v1.PlacementAction
@@ -6174,151 +6499,158 @@ var file_rpc_api_api_proto_depIdxs = []int32{
 	52,  // 39: yagura.api.v1.Explanation.moves:type_name -> yagura.api.v1.PlacementMove
 	54,  // 40: yagura.api.v1.Explanation.unplaced:type_name -> yagura.api.v1.PlacementUnplaced
 	65,  // 41: yagura.api.v1.ListJobsReply.jobs:type_name -> yagura.api.v1.JobInfo
-	97,  // 42: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
-	98,  // 43: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
-	99,  // 44: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
-	97,  // 45: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
-	88,  // 46: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
-	100, // 47: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
-	101, // 48: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
-	102, // 49: yagura.api.v1.ListNoticesReply.notices:type_name -> yagura.v1.Notice
-	90,  // 50: yagura.api.v1.ChangeSet.time:type_name -> google.protobuf.Timestamp
-	103, // 51: yagura.api.v1.ChangeSet.why:type_name -> yagura.v1.Why
-	76,  // 52: yagura.api.v1.ChangeSet.rows:type_name -> yagura.api.v1.ChangedRow
-	92,  // 53: yagura.api.v1.ChangedRow.row:type_name -> google.protobuf.Struct
-	90,  // 54: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
-	78,  // 55: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
-	89,  // 56: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
-	100, // 57: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
-	104, // 58: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
-	90,  // 59: yagura.api.v1.RunQuestion.deadline:type_name -> google.protobuf.Timestamp
-	1,   // 60: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
-	0,   // 61: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
-	0,   // 62: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
-	4,   // 63: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
-	0,   // 64: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
-	6,   // 65: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
-	7,   // 66: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
-	9,   // 67: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
-	13,  // 68: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
-	14,  // 69: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
-	16,  // 70: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
-	17,  // 71: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
-	19,  // 72: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
-	21,  // 73: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
-	19,  // 74: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
-	25,  // 75: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
-	26,  // 76: yagura.api.v1.Inventory.PreviewPolicy:input_type -> yagura.api.v1.PreviewPolicyRequest
-	35,  // 77: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
-	31,  // 78: yagura.api.v1.Inventory.Performance:input_type -> yagura.api.v1.PerformanceRequest
-	37,  // 79: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
-	38,  // 80: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
-	39,  // 81: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
-	40,  // 82: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
-	41,  // 83: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
-	42,  // 84: yagura.api.v1.Operations.ChangeUse:input_type -> yagura.api.v1.ChangeUseRequest
-	43,  // 85: yagura.api.v1.Operations.ReplaceMachine:input_type -> yagura.api.v1.ReplaceMachineRequest
-	44,  // 86: yagura.api.v1.Operations.AddMachines:input_type -> yagura.api.v1.AddMachinesRequest
-	45,  // 87: yagura.api.v1.Operations.RemoveMachines:input_type -> yagura.api.v1.RemoveMachinesRequest
-	46,  // 88: yagura.api.v1.Operations.Deploy:input_type -> yagura.api.v1.DeployRequest
-	47,  // 89: yagura.api.v1.Operations.ChangePool:input_type -> yagura.api.v1.ChangePoolRequest
-	48,  // 90: yagura.api.v1.Operations.DestroyVM:input_type -> yagura.api.v1.DestroyVMRequest
-	49,  // 91: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
-	7,   // 92: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
-	61,  // 93: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
-	63,  // 94: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
-	63,  // 95: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
-	63,  // 96: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
-	64,  // 97: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
-	63,  // 98: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
-	0,   // 99: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
-	67,  // 100: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
-	69,  // 101: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
-	67,  // 102: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
-	70,  // 103: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
-	72,  // 104: yagura.api.v1.Events.ListNotices:input_type -> yagura.api.v1.ListNoticesRequest
-	7,   // 105: yagura.api.v1.Events.TestReceiver:input_type -> yagura.api.v1.NameRequest
-	69,  // 106: yagura.api.v1.Events.GetNotice:input_type -> yagura.api.v1.EventRequest
-	70,  // 107: yagura.api.v1.Events.WatchAudit:input_type -> yagura.api.v1.ListAuditRequest
-	74,  // 108: yagura.api.v1.Events.WatchChanges:input_type -> yagura.api.v1.WatchChangesRequest
-	0,   // 109: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
-	77,  // 110: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
-	77,  // 111: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
-	0,   // 112: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
-	0,   // 113: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
-	81,  // 114: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
-	82,  // 115: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
-	84,  // 116: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
-	77,  // 117: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
-	0,   // 118: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
-	85,  // 119: yagura.api.v1.Peer.LookAtRun:input_type -> yagura.api.v1.RunQuestion
-	31,  // 120: yagura.api.v1.Peer.LookAtSamples:input_type -> yagura.api.v1.PerformanceRequest
-	2,   // 121: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
-	0,   // 122: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
-	3,   // 123: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
-	0,   // 124: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
-	5,   // 125: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
-	91,  // 126: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
-	0,   // 127: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
-	10,  // 128: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
-	12,  // 129: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
-	15,  // 130: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
-	0,   // 131: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
-	18,  // 132: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
-	20,  // 133: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
-	22,  // 134: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
-	24,  // 135: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
-	0,   // 136: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
-	27,  // 137: yagura.api.v1.Inventory.PreviewPolicy:output_type -> yagura.api.v1.PreviewPolicyReply
-	36,  // 138: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
-	32,  // 139: yagura.api.v1.Inventory.Performance:output_type -> yagura.api.v1.PerformanceReply
-	18,  // 140: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
-	18,  // 141: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 142: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 143: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
-	18,  // 144: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
-	18,  // 145: yagura.api.v1.Operations.ChangeUse:output_type -> yagura.api.v1.JobsReply
-	18,  // 146: yagura.api.v1.Operations.ReplaceMachine:output_type -> yagura.api.v1.JobsReply
-	18,  // 147: yagura.api.v1.Operations.AddMachines:output_type -> yagura.api.v1.JobsReply
-	18,  // 148: yagura.api.v1.Operations.RemoveMachines:output_type -> yagura.api.v1.JobsReply
-	18,  // 149: yagura.api.v1.Operations.Deploy:output_type -> yagura.api.v1.JobsReply
-	18,  // 150: yagura.api.v1.Operations.ChangePool:output_type -> yagura.api.v1.JobsReply
-	18,  // 151: yagura.api.v1.Operations.DestroyVM:output_type -> yagura.api.v1.JobsReply
-	50,  // 152: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
-	60,  // 153: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
-	62,  // 154: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
-	65,  // 155: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
-	65,  // 156: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
-	0,   // 157: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
-	0,   // 158: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
-	0,   // 159: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
-	66,  // 160: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
-	68,  // 161: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
-	100, // 162: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
-	100, // 163: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
-	71,  // 164: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
-	73,  // 165: yagura.api.v1.Events.ListNotices:output_type -> yagura.api.v1.ListNoticesReply
-	102, // 166: yagura.api.v1.Events.TestReceiver:output_type -> yagura.v1.Notice
-	102, // 167: yagura.api.v1.Events.GetNotice:output_type -> yagura.v1.Notice
-	101, // 168: yagura.api.v1.Events.WatchAudit:output_type -> yagura.v1.Audit
-	75,  // 169: yagura.api.v1.Events.WatchChanges:output_type -> yagura.api.v1.ChangeSet
-	79,  // 170: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
-	0,   // 171: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
-	77,  // 172: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
-	80,  // 173: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
-	81,  // 174: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
-	0,   // 175: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
-	83,  // 176: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
-	0,   // 177: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
-	0,   // 178: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
-	78,  // 179: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
-	86,  // 180: yagura.api.v1.Peer.LookAtRun:output_type -> yagura.api.v1.RunLook
-	32,  // 181: yagura.api.v1.Peer.LookAtSamples:output_type -> yagura.api.v1.PerformanceReply
-	121, // [121:182] is the sub-list for method output_type
-	60,  // [60:121] is the sub-list for method input_type
-	60,  // [60:60] is the sub-list for extension type_name
-	60,  // [60:60] is the sub-list for extension extendee
-	0,   // [0:60] is the sub-list for field type_name
+	101, // 42: yagura.api.v1.JobInfo.job:type_name -> yagura.v1.Job
+	102, // 43: yagura.api.v1.JobInfo.steps:type_name -> yagura.v1.Step
+	103, // 44: yagura.api.v1.ListLocksReply.locks:type_name -> yagura.v1.Lock
+	101, // 45: yagura.api.v1.ListLocksReply.waiting:type_name -> yagura.v1.Job
+	92,  // 46: yagura.api.v1.ListEventsRequest.open:type_name -> yagura.api.v1.ListEventsRequest.OpenEntry
+	104, // 47: yagura.api.v1.ListEventsReply.events:type_name -> yagura.v1.Event
+	105, // 48: yagura.api.v1.ListAuditReply.audit:type_name -> yagura.v1.Audit
+	106, // 49: yagura.api.v1.ListNoticesReply.notices:type_name -> yagura.v1.Notice
+	76,  // 50: yagura.api.v1.TestTrapReply.varbinds:type_name -> yagura.api.v1.Varbind
+	77,  // 51: yagura.api.v1.TestTrapReply.rules:type_name -> yagura.api.v1.RuleVerdict
+	104, // 52: yagura.api.v1.TestTrapReply.event:type_name -> yagura.v1.Event
+	29,  // 53: yagura.api.v1.TestTrapReply.decision:type_name -> yagura.api.v1.PolicyDecision
+	29,  // 54: yagura.api.v1.TestTrapReply.then:type_name -> yagura.api.v1.PolicyDecision
+	94,  // 55: yagura.api.v1.ChangeSet.time:type_name -> google.protobuf.Timestamp
+	107, // 56: yagura.api.v1.ChangeSet.why:type_name -> yagura.v1.Why
+	80,  // 57: yagura.api.v1.ChangeSet.rows:type_name -> yagura.api.v1.ChangedRow
+	96,  // 58: yagura.api.v1.ChangedRow.row:type_name -> google.protobuf.Struct
+	94,  // 59: yagura.api.v1.Node.last_contact:type_name -> google.protobuf.Timestamp
+	82,  // 60: yagura.api.v1.ListNodesReply.nodes:type_name -> yagura.api.v1.Node
+	93,  // 61: yagura.api.v1.StatusReply.traps_dropped:type_name -> yagura.api.v1.StatusReply.TrapsDroppedEntry
+	104, // 62: yagura.api.v1.RecordEventsRequest.events:type_name -> yagura.v1.Event
+	108, // 63: yagura.api.v1.JoinRequest.manager:type_name -> yagura.v1.Manager
+	94,  // 64: yagura.api.v1.RunQuestion.deadline:type_name -> google.protobuf.Timestamp
+	1,   // 65: yagura.api.v1.Auth.Login:input_type -> yagura.api.v1.LoginRequest
+	0,   // 66: yagura.api.v1.Auth.Logout:input_type -> yagura.api.v1.Empty
+	0,   // 67: yagura.api.v1.Auth.WhoAmI:input_type -> yagura.api.v1.Empty
+	4,   // 68: yagura.api.v1.Auth.ChangePassword:input_type -> yagura.api.v1.ChangePasswordRequest
+	0,   // 69: yagura.api.v1.Auth.ListUsers:input_type -> yagura.api.v1.Empty
+	6,   // 70: yagura.api.v1.Auth.SetUser:input_type -> yagura.api.v1.SetUserRequest
+	7,   // 71: yagura.api.v1.Auth.DeleteUser:input_type -> yagura.api.v1.NameRequest
+	9,   // 72: yagura.api.v1.Inventory.Apply:input_type -> yagura.api.v1.ApplyRequest
+	13,  // 73: yagura.api.v1.Inventory.Get:input_type -> yagura.api.v1.GetRequest
+	14,  // 74: yagura.api.v1.Inventory.List:input_type -> yagura.api.v1.ListRequest
+	16,  // 75: yagura.api.v1.Inventory.Unset:input_type -> yagura.api.v1.UnsetRequest
+	17,  // 76: yagura.api.v1.Inventory.Collect:input_type -> yagura.api.v1.CollectRequest
+	19,  // 77: yagura.api.v1.Inventory.GroupMachines:input_type -> yagura.api.v1.GroupRequest
+	21,  // 78: yagura.api.v1.Inventory.SetMaintenance:input_type -> yagura.api.v1.SetMaintenanceRequest
+	19,  // 79: yagura.api.v1.Inventory.ShowPolicy:input_type -> yagura.api.v1.GroupRequest
+	25,  // 80: yagura.api.v1.Inventory.SetPolicy:input_type -> yagura.api.v1.SetPolicyRequest
+	26,  // 81: yagura.api.v1.Inventory.PreviewPolicy:input_type -> yagura.api.v1.PreviewPolicyRequest
+	35,  // 82: yagura.api.v1.Inventory.Arm:input_type -> yagura.api.v1.ArmRequest
+	31,  // 83: yagura.api.v1.Inventory.Performance:input_type -> yagura.api.v1.PerformanceRequest
+	37,  // 84: yagura.api.v1.Operations.Power:input_type -> yagura.api.v1.PowerRequest
+	38,  // 85: yagura.api.v1.Operations.AddVM:input_type -> yagura.api.v1.AddVMRequest
+	39,  // 86: yagura.api.v1.Operations.DeleteVM:input_type -> yagura.api.v1.DeleteVMRequest
+	40,  // 87: yagura.api.v1.Operations.MigrateVM:input_type -> yagura.api.v1.MigrateVMRequest
+	41,  // 88: yagura.api.v1.Operations.Evacuate:input_type -> yagura.api.v1.EvacuateRequest
+	42,  // 89: yagura.api.v1.Operations.ChangeUse:input_type -> yagura.api.v1.ChangeUseRequest
+	43,  // 90: yagura.api.v1.Operations.ReplaceMachine:input_type -> yagura.api.v1.ReplaceMachineRequest
+	44,  // 91: yagura.api.v1.Operations.AddMachines:input_type -> yagura.api.v1.AddMachinesRequest
+	45,  // 92: yagura.api.v1.Operations.RemoveMachines:input_type -> yagura.api.v1.RemoveMachinesRequest
+	46,  // 93: yagura.api.v1.Operations.Deploy:input_type -> yagura.api.v1.DeployRequest
+	47,  // 94: yagura.api.v1.Operations.ChangePool:input_type -> yagura.api.v1.ChangePoolRequest
+	48,  // 95: yagura.api.v1.Operations.DestroyVM:input_type -> yagura.api.v1.DestroyVMRequest
+	49,  // 96: yagura.api.v1.Placement.Plan:input_type -> yagura.api.v1.PlacementRequest
+	7,   // 97: yagura.api.v1.Placement.Explain:input_type -> yagura.api.v1.NameRequest
+	61,  // 98: yagura.api.v1.Jobs.ListJobs:input_type -> yagura.api.v1.ListJobsRequest
+	63,  // 99: yagura.api.v1.Jobs.GetJob:input_type -> yagura.api.v1.JobRequest
+	63,  // 100: yagura.api.v1.Jobs.WatchJob:input_type -> yagura.api.v1.JobRequest
+	63,  // 101: yagura.api.v1.Jobs.CancelJob:input_type -> yagura.api.v1.JobRequest
+	64,  // 102: yagura.api.v1.Jobs.ResumeJob:input_type -> yagura.api.v1.ResumeJobRequest
+	63,  // 103: yagura.api.v1.Jobs.RollbackJob:input_type -> yagura.api.v1.JobRequest
+	0,   // 104: yagura.api.v1.Jobs.ListLocks:input_type -> yagura.api.v1.Empty
+	67,  // 105: yagura.api.v1.Events.ListEvents:input_type -> yagura.api.v1.ListEventsRequest
+	69,  // 106: yagura.api.v1.Events.GetEvent:input_type -> yagura.api.v1.EventRequest
+	67,  // 107: yagura.api.v1.Events.WatchEvents:input_type -> yagura.api.v1.ListEventsRequest
+	70,  // 108: yagura.api.v1.Events.ListAudit:input_type -> yagura.api.v1.ListAuditRequest
+	72,  // 109: yagura.api.v1.Events.ListNotices:input_type -> yagura.api.v1.ListNoticesRequest
+	7,   // 110: yagura.api.v1.Events.TestReceiver:input_type -> yagura.api.v1.NameRequest
+	69,  // 111: yagura.api.v1.Events.GetNotice:input_type -> yagura.api.v1.EventRequest
+	74,  // 112: yagura.api.v1.Events.TestTrap:input_type -> yagura.api.v1.TestTrapRequest
+	70,  // 113: yagura.api.v1.Events.WatchAudit:input_type -> yagura.api.v1.ListAuditRequest
+	78,  // 114: yagura.api.v1.Events.WatchChanges:input_type -> yagura.api.v1.WatchChangesRequest
+	0,   // 115: yagura.api.v1.Cluster.ListNodes:input_type -> yagura.api.v1.Empty
+	81,  // 116: yagura.api.v1.Cluster.RemoveNode:input_type -> yagura.api.v1.NodeRequest
+	81,  // 117: yagura.api.v1.Cluster.Transfer:input_type -> yagura.api.v1.NodeRequest
+	0,   // 118: yagura.api.v1.Cluster.Status:input_type -> yagura.api.v1.Empty
+	0,   // 119: yagura.api.v1.Cluster.SaveSnapshot:input_type -> yagura.api.v1.Empty
+	85,  // 120: yagura.api.v1.Cluster.RestoreSnapshot:input_type -> yagura.api.v1.Chunk
+	86,  // 121: yagura.api.v1.Peer.RecordEvents:input_type -> yagura.api.v1.RecordEventsRequest
+	88,  // 122: yagura.api.v1.Peer.Join:input_type -> yagura.api.v1.JoinRequest
+	81,  // 123: yagura.api.v1.Peer.Leave:input_type -> yagura.api.v1.NodeRequest
+	0,   // 124: yagura.api.v1.Peer.NodeStatus:input_type -> yagura.api.v1.Empty
+	89,  // 125: yagura.api.v1.Peer.LookAtRun:input_type -> yagura.api.v1.RunQuestion
+	31,  // 126: yagura.api.v1.Peer.LookAtSamples:input_type -> yagura.api.v1.PerformanceRequest
+	2,   // 127: yagura.api.v1.Auth.Login:output_type -> yagura.api.v1.LoginReply
+	0,   // 128: yagura.api.v1.Auth.Logout:output_type -> yagura.api.v1.Empty
+	3,   // 129: yagura.api.v1.Auth.WhoAmI:output_type -> yagura.api.v1.Identity
+	0,   // 130: yagura.api.v1.Auth.ChangePassword:output_type -> yagura.api.v1.Empty
+	5,   // 131: yagura.api.v1.Auth.ListUsers:output_type -> yagura.api.v1.ListUsersReply
+	95,  // 132: yagura.api.v1.Auth.SetUser:output_type -> yagura.v1.User
+	0,   // 133: yagura.api.v1.Auth.DeleteUser:output_type -> yagura.api.v1.Empty
+	10,  // 134: yagura.api.v1.Inventory.Apply:output_type -> yagura.api.v1.ApplyReply
+	12,  // 135: yagura.api.v1.Inventory.Get:output_type -> yagura.api.v1.Object
+	15,  // 136: yagura.api.v1.Inventory.List:output_type -> yagura.api.v1.ListReply
+	0,   // 137: yagura.api.v1.Inventory.Unset:output_type -> yagura.api.v1.Empty
+	18,  // 138: yagura.api.v1.Inventory.Collect:output_type -> yagura.api.v1.JobsReply
+	20,  // 139: yagura.api.v1.Inventory.GroupMachines:output_type -> yagura.api.v1.GroupMachinesReply
+	22,  // 140: yagura.api.v1.Inventory.SetMaintenance:output_type -> yagura.api.v1.SetMaintenanceReply
+	24,  // 141: yagura.api.v1.Inventory.ShowPolicy:output_type -> yagura.api.v1.ShowPolicyReply
+	0,   // 142: yagura.api.v1.Inventory.SetPolicy:output_type -> yagura.api.v1.Empty
+	27,  // 143: yagura.api.v1.Inventory.PreviewPolicy:output_type -> yagura.api.v1.PreviewPolicyReply
+	36,  // 144: yagura.api.v1.Inventory.Arm:output_type -> yagura.api.v1.ArmReply
+	32,  // 145: yagura.api.v1.Inventory.Performance:output_type -> yagura.api.v1.PerformanceReply
+	18,  // 146: yagura.api.v1.Operations.Power:output_type -> yagura.api.v1.JobsReply
+	18,  // 147: yagura.api.v1.Operations.AddVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 148: yagura.api.v1.Operations.DeleteVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 149: yagura.api.v1.Operations.MigrateVM:output_type -> yagura.api.v1.JobsReply
+	18,  // 150: yagura.api.v1.Operations.Evacuate:output_type -> yagura.api.v1.JobsReply
+	18,  // 151: yagura.api.v1.Operations.ChangeUse:output_type -> yagura.api.v1.JobsReply
+	18,  // 152: yagura.api.v1.Operations.ReplaceMachine:output_type -> yagura.api.v1.JobsReply
+	18,  // 153: yagura.api.v1.Operations.AddMachines:output_type -> yagura.api.v1.JobsReply
+	18,  // 154: yagura.api.v1.Operations.RemoveMachines:output_type -> yagura.api.v1.JobsReply
+	18,  // 155: yagura.api.v1.Operations.Deploy:output_type -> yagura.api.v1.JobsReply
+	18,  // 156: yagura.api.v1.Operations.ChangePool:output_type -> yagura.api.v1.JobsReply
+	18,  // 157: yagura.api.v1.Operations.DestroyVM:output_type -> yagura.api.v1.JobsReply
+	50,  // 158: yagura.api.v1.Placement.Plan:output_type -> yagura.api.v1.PlacementPlan
+	60,  // 159: yagura.api.v1.Placement.Explain:output_type -> yagura.api.v1.Explanation
+	62,  // 160: yagura.api.v1.Jobs.ListJobs:output_type -> yagura.api.v1.ListJobsReply
+	65,  // 161: yagura.api.v1.Jobs.GetJob:output_type -> yagura.api.v1.JobInfo
+	65,  // 162: yagura.api.v1.Jobs.WatchJob:output_type -> yagura.api.v1.JobInfo
+	0,   // 163: yagura.api.v1.Jobs.CancelJob:output_type -> yagura.api.v1.Empty
+	0,   // 164: yagura.api.v1.Jobs.ResumeJob:output_type -> yagura.api.v1.Empty
+	0,   // 165: yagura.api.v1.Jobs.RollbackJob:output_type -> yagura.api.v1.Empty
+	66,  // 166: yagura.api.v1.Jobs.ListLocks:output_type -> yagura.api.v1.ListLocksReply
+	68,  // 167: yagura.api.v1.Events.ListEvents:output_type -> yagura.api.v1.ListEventsReply
+	104, // 168: yagura.api.v1.Events.GetEvent:output_type -> yagura.v1.Event
+	104, // 169: yagura.api.v1.Events.WatchEvents:output_type -> yagura.v1.Event
+	71,  // 170: yagura.api.v1.Events.ListAudit:output_type -> yagura.api.v1.ListAuditReply
+	73,  // 171: yagura.api.v1.Events.ListNotices:output_type -> yagura.api.v1.ListNoticesReply
+	106, // 172: yagura.api.v1.Events.TestReceiver:output_type -> yagura.v1.Notice
+	106, // 173: yagura.api.v1.Events.GetNotice:output_type -> yagura.v1.Notice
+	75,  // 174: yagura.api.v1.Events.TestTrap:output_type -> yagura.api.v1.TestTrapReply
+	105, // 175: yagura.api.v1.Events.WatchAudit:output_type -> yagura.v1.Audit
+	79,  // 176: yagura.api.v1.Events.WatchChanges:output_type -> yagura.api.v1.ChangeSet
+	83,  // 177: yagura.api.v1.Cluster.ListNodes:output_type -> yagura.api.v1.ListNodesReply
+	0,   // 178: yagura.api.v1.Cluster.RemoveNode:output_type -> yagura.api.v1.Empty
+	81,  // 179: yagura.api.v1.Cluster.Transfer:output_type -> yagura.api.v1.NodeRequest
+	84,  // 180: yagura.api.v1.Cluster.Status:output_type -> yagura.api.v1.StatusReply
+	85,  // 181: yagura.api.v1.Cluster.SaveSnapshot:output_type -> yagura.api.v1.Chunk
+	0,   // 182: yagura.api.v1.Cluster.RestoreSnapshot:output_type -> yagura.api.v1.Empty
+	87,  // 183: yagura.api.v1.Peer.RecordEvents:output_type -> yagura.api.v1.RecordEventsReply
+	0,   // 184: yagura.api.v1.Peer.Join:output_type -> yagura.api.v1.Empty
+	0,   // 185: yagura.api.v1.Peer.Leave:output_type -> yagura.api.v1.Empty
+	82,  // 186: yagura.api.v1.Peer.NodeStatus:output_type -> yagura.api.v1.Node
+	90,  // 187: yagura.api.v1.Peer.LookAtRun:output_type -> yagura.api.v1.RunLook
+	32,  // 188: yagura.api.v1.Peer.LookAtSamples:output_type -> yagura.api.v1.PerformanceReply
+	127, // [127:189] is the sub-list for method output_type
+	65,  // [65:127] is the sub-list for method input_type
+	65,  // [65:65] is the sub-list for extension type_name
+	65,  // [65:65] is the sub-list for extension extendee
+	0,   // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_rpc_api_api_proto_init() }
@@ -6326,14 +6658,14 @@ func file_rpc_api_api_proto_init() {
 	if File_rpc_api_api_proto != nil {
 		return
 	}
-	file_rpc_api_api_proto_msgTypes[74].OneofWrappers = []any{}
+	file_rpc_api_api_proto_msgTypes[78].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rpc_api_api_proto_rawDesc), len(file_rpc_api_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   90,
+			NumMessages:   94,
 			NumExtensions: 0,
 			NumServices:   8,
 		},

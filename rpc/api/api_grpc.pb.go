@@ -1930,6 +1930,7 @@ const (
 	Events_ListNotices_FullMethodName  = "/yagura.api.v1.Events/ListNotices"
 	Events_TestReceiver_FullMethodName = "/yagura.api.v1.Events/TestReceiver"
 	Events_GetNotice_FullMethodName    = "/yagura.api.v1.Events/GetNotice"
+	Events_TestTrap_FullMethodName     = "/yagura.api.v1.Events/TestTrap"
 	Events_WatchAudit_FullMethodName   = "/yagura.api.v1.Events/WatchAudit"
 	Events_WatchChanges_FullMethodName = "/yagura.api.v1.Events/WatchChanges"
 )
@@ -1950,6 +1951,8 @@ type EventsClient interface {
 	// TestReceiver sends a receiver a test message; GetNotice tells what becomes of it.
 	TestReceiver(ctx context.Context, in *NameRequest, opts ...grpc.CallOption) (*schema.Notice, error)
 	GetNotice(ctx context.Context, in *EventRequest, opts ...grpc.CallOption) (*schema.Notice, error)
+	// TestTrap tells what an SNMP datagram would become, with the rules, policies and credentials in force. Nothing is recorded.
+	TestTrap(ctx context.Context, in *TestTrapRequest, opts ...grpc.CallOption) (*TestTrapReply, error)
 	// WatchAudit sends the changes after the one with the id in after, then each new one; without after it begins with the next one.
 	WatchAudit(ctx context.Context, in *ListAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[schema.Audit], error)
 	// WatchChanges sends every change of the rows, in the order of the log, as newline-delimited JSON over HTTP. Any
@@ -2044,6 +2047,16 @@ func (c *eventsClient) GetNotice(ctx context.Context, in *EventRequest, opts ...
 	return out, nil
 }
 
+func (c *eventsClient) TestTrap(ctx context.Context, in *TestTrapRequest, opts ...grpc.CallOption) (*TestTrapReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestTrapReply)
+	err := c.cc.Invoke(ctx, Events_TestTrap_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *eventsClient) WatchAudit(ctx context.Context, in *ListAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[schema.Audit], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Events_ServiceDesc.Streams[1], Events_WatchAudit_FullMethodName, cOpts...)
@@ -2098,6 +2111,8 @@ type EventsServer interface {
 	// TestReceiver sends a receiver a test message; GetNotice tells what becomes of it.
 	TestReceiver(context.Context, *NameRequest) (*schema.Notice, error)
 	GetNotice(context.Context, *EventRequest) (*schema.Notice, error)
+	// TestTrap tells what an SNMP datagram would become, with the rules, policies and credentials in force. Nothing is recorded.
+	TestTrap(context.Context, *TestTrapRequest) (*TestTrapReply, error)
 	// WatchAudit sends the changes after the one with the id in after, then each new one; without after it begins with the next one.
 	WatchAudit(*ListAuditRequest, grpc.ServerStreamingServer[schema.Audit]) error
 	// WatchChanges sends every change of the rows, in the order of the log, as newline-delimited JSON over HTTP. Any
@@ -2133,6 +2148,9 @@ func (UnimplementedEventsServer) TestReceiver(context.Context, *NameRequest) (*s
 }
 func (UnimplementedEventsServer) GetNotice(context.Context, *EventRequest) (*schema.Notice, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetNotice not implemented")
+}
+func (UnimplementedEventsServer) TestTrap(context.Context, *TestTrapRequest) (*TestTrapReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestTrap not implemented")
 }
 func (UnimplementedEventsServer) WatchAudit(*ListAuditRequest, grpc.ServerStreamingServer[schema.Audit]) error {
 	return status.Error(codes.Unimplemented, "method WatchAudit not implemented")
@@ -2280,6 +2298,24 @@ func _Events_GetNotice_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Events_TestTrap_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestTrapRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EventsServer).TestTrap(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Events_TestTrap_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EventsServer).TestTrap(ctx, req.(*TestTrapRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Events_WatchAudit_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ListAuditRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -2332,6 +2368,10 @@ var Events_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetNotice",
 			Handler:    _Events_GetNotice_Handler,
+		},
+		{
+			MethodName: "TestTrap",
+			Handler:    _Events_TestTrap_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

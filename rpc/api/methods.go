@@ -88,6 +88,7 @@ var methods = map[string]Method{
 	Events_GetEvent_FullMethodName:     {Read, schema.RoleObserver},
 	Events_WatchEvents_FullMethodName:  {Read, schema.RoleObserver},
 	Events_ListAudit_FullMethodName:    {Read, schema.RoleObserver},
+	Events_TestTrap_FullMethodName:     {Repeatable, schema.RoleOperator},
 	Events_WatchAudit_FullMethodName:   {Read, schema.RoleObserver},
 	Events_WatchChanges_FullMethodName: {Local, schema.RoleObserver},
 
