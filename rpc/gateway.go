@@ -147,7 +147,7 @@ func (g *gatewayServer) serveAPI(w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	_ = ctl.SetReadDeadline(time.Time{}) // it would end a stream
 	if streams(r.URL.Path) {
-		w = &streamWriter{ResponseWriter: w, ctl: ctl}
+		w = &streamWriter{ResponseWriter: w, ctl: ctl, time: streamTime}
 	} else {
 		_ = ctl.SetWriteDeadline(time.Now().Add(replyTime))
 	}

@@ -14,7 +14,8 @@ const streamTime = 30 * time.Second
 // streamWriter cuts a stream over HTTP off whose reader takes nothing any more.
 type streamWriter struct {
 	http.ResponseWriter
-	ctl *http.ResponseController
+	ctl  *http.ResponseController
+	time time.Duration // that a write may take
 }
 
 // Write implements http.ResponseWriter.
@@ -35,7 +36,7 @@ func (w *streamWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // bound sets the time for a write. It is taken back behind the write, since an
 // idle stream isn't a slow one.
 func (w *streamWriter) bound() (unbound func()) {
-	_ = w.ctl.SetWriteDeadline(time.Now().Add(streamTime)) // connections that can't are those of tests alone
+	_ = w.ctl.SetWriteDeadline(time.Now().Add(w.time)) // connections that can't are those of tests alone
 	return func() { _ = w.ctl.SetWriteDeadline(time.Time{}) }
 }
 
