@@ -25,7 +25,8 @@ const (
 	StepSwap       = "swap-machine"
 	ArgVariant     = "variant"
 	VariantFence   = "fence"
-	ArgOld         = "old" // of StepSwap: the machine that was replaced
+	ArgOld         = "old"  // of StepSwap: the machine that was replaced
+	argHost        = "host" // of StepSwap: the host setting
 )
 
 // opensAgain tells whether a step that is done is carried out once more when
@@ -60,6 +61,46 @@ func UndoRefused(r Reader, j *schema.Job) error {
 	return nil
 }
 
+// ResumeRefused says why a failed replacement can't go on: its substitute has
+// another task by now, or the old machine has left its host setting, so what the
+// old one does would be lost for nothing. nil: it can.
+func ResumeRefused(r Reader, j *schema.Job) error {
+	for _, s := range StepsOf(r, j.Id) {
+		if s.Name != StepSwap || s.State == schema.StepDone {
+			continue
+		}
+		if sub, _ := Machines.Get(r, s.Target); sub.GetGroup() != "" {
+			return schema.Errorf(schema.KindConflict, "job "+j.Id, "it can't go on: machine %s runs as host %s by now", sub.Name, GroupKey(sub.Group, sub.Host)).
+				WithHint("take it back: pvmutl job rollback %s, and ask for it anew", j.Id)
+		}
+		if old, _ := Machines.Get(r, s.Args[ArgOld]); GroupKey(old.GetGroup(), old.GetHost()) != s.Args[argHost] {
+			return schema.Errorf(schema.KindConflict, "job "+j.Id, "it can't go on: machine %s doesn't run as host %s any more", s.Args[ArgOld], s.Args[argHost]).
+				WithHint("take it back: pvmutl job rollback %s", j.Id)
+		}
+	}
+	return nil
+}
+
+// books are the steps after which other machines stand in the rows; they aren't
+// carried out again.
+var books = []string{StepSwap, "release-host-setting", "assign-host-setting"}
+
+// goesOnAt is the index of the step at which a failed job goes on: the first one
+// that failed, without those that the flow has gone past. Less than 0: there is none.
+func goesOnAt(steps []*schema.Step) int {
+	from := 0
+	for i, s := range steps {
+		if s.State == schema.StepDone && slices.Contains(books, s.Name) {
+			from = i + 1
+		}
+	}
+	i := slices.IndexFunc(steps[from:], func(s *schema.Step) bool { return s.State == schema.StepFailed })
+	if i < 0 {
+		return i
+	}
+	return from + i
+}
+
 // resumeFailed lets a failed job go on at the step that failed, once its locks
 // are free again: that step and those behind it are open once more, and so are
 // those before it that proved a machine off.
@@ -74,8 +115,11 @@ func resumeFailed(tx *Tx, j *schema.Job, word string) error {
 	if word != WordRetry {
 		return schema.Errorf(schema.KindInvalid, object, "it has failed and can't go on with the word %q", word).WithHint("pvmutl job resume %s tries the failed step again", j.Id)
 	}
+	if err := ResumeRefused(tx, j); err != nil {
+		return err
+	}
 	steps := StepsOf(tx, j.Id)
-	first := slices.IndexFunc(steps, func(s *schema.Step) bool { return s.State == schema.StepFailed })
+	first := goesOnAt(steps)
 	if first < 0 {
 		return schema.Errorf(schema.KindConflict, object, "none of its steps has failed").WithHint("ask for it anew")
 	}

@@ -229,6 +229,11 @@ func (js *jobState) start(ahead reservations, prepare planner, alone bool) (bool
 	} else if j.Cancel {
 		return false, js.endJob(schema.JobCancelled, schema.Errorf(schema.KindCancelled, "job "+j.Id, "%s cancelled it before it began", j.CancelBy))
 	}
+	if resumed(j) && !j.Cancel {
+		if err := fsm.ResumeRefused(js.tx, j); err != nil {
+			return false, js.leave(err)
+		}
+	}
 	if j.Undoing {
 		if err := fsm.UndoRefused(js.tx, j); err != nil {
 			return false, js.leave(err)
@@ -318,6 +323,16 @@ func (js *jobState) leave(cause error) error {
 	j.State, j.Undoing, j.Waiting, j.Ended = schema.JobFailed, false, "", timestamppb.New(js.tx.Now())
 	j.Error, j.ErrorKind = cause.Error(), string(kindOf(cause))
 	fsm.LogJob(j, "%v", cause)
+	for _, st := range js.steps {
+		if st.State != schema.StepPending || st.Attempt == 0 {
+			continue
+		}
+		st = js.own(st) // it was opened again
+		st.State, st.Error, st.ErrorKind = schema.StepFailed, cause.Error(), j.ErrorKind
+		if err := fsm.MoveStep(js.tx, st); err != nil {
+			return err
+		}
+	}
 	return fsm.Jobs.Put(js.tx, j)
 }
 

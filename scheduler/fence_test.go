@@ -304,3 +304,92 @@ func TestASubsystemThatIsGone(t *testing.T) {
 		t.Error(r.Dump())
 	}
 }
+
+// A replacement whose substitute got another task meanwhile doesn't go on: it
+// would stop the old machine for nothing.
+func TestResumedWithoutItsSubstitute(t *testing.T) {
+	begin := func(t *testing.T) (*schedulertest.Rig, string) {
+		r := schedulertest.New(t)
+		freeHost(r)
+		r.World.Inject(fake.Fault{Op: fake.OpDisconnect, Object: "vol-db01 " + schedulertest.InitiatorOf("ph01"), Mode: fake.FailTask, Times: 1})
+		r.Start()
+		id := r.Queue(replace("db01"))[0]
+		if j := r.Wait(id); j.State != schema.JobFailed {
+			t.Fatalf("it is %s", j.State)
+		}
+		if _, err := r.World.Power().SetPower(t.Context(), drivers.Call{}, "ph01", drivers.OpPowerOn); err != nil { // by hand
+			t.Fatal(err)
+		}
+		r.Stop()
+		r.World.ResetLedger()
+		return r, id
+	}
+	take := func(r *schedulertest.Rig) {
+		edit(r, "ph03", func(m *schema.Machine) { m.Status = schema.StatusReady })
+		r.Cluster.Do(func(tx *fsm.Tx) error {
+			return fsm.Activate(tx, fsm.Activation{Machine: "ph03", Group: "db", Host: "db03"})
+		})
+	}
+	t.Run("asked for", func(t *testing.T) {
+		r, id := begin(t)
+		take(r)
+		_, err := r.Cluster.Try(func(tx *fsm.Tx) error { return fsm.ResumeJob(tx, id, "") })
+		if schema.KindOf(err) != schema.KindConflict || !strings.Contains(err.Error(), "ph03 runs as host db/db03") {
+			t.Errorf("resume: %v", err)
+		}
+	})
+	t.Run("begun", func(t *testing.T) {
+		r, id := begin(t)
+		r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.ResumeJob(tx, id, "") })
+		take(r)
+		r.Start()
+		if j := r.Wait(id); j.State != schema.JobFailed || !strings.Contains(j.Error, "ph03 runs as host db/db03") || len(r.World.Ledger()) != 0 {
+			t.Fatalf("it is %s: %s\n%s", j.State, j.Error, r.Dump())
+		}
+		r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.RollbackJob(tx, id) })
+		r.Until("the rollback", func(*fsm.View) bool { return r.Job(id).State == schema.JobCancelled })
+		if r.World.Machine("ph01").Power != drivers.PowerOn || r.Machine("ph03").Host != "db03" {
+			t.Error(r.Dump())
+		}
+	})
+}
+
+// What was opened again to be carried out once more is taken back all the same
+// when the job is cancelled before it gets there.
+func TestCancelRightAfterAResume(t *testing.T) {
+	r := schedulertest.New(t)
+	before := essence(r)
+	r.World.Inject(fake.Fault{Op: fake.OpConnect, Object: "vol-db01 " + schedulertest.InitiatorOf("ph03"), Mode: fake.FailTask, Times: 1})
+	r.Start()
+	id := r.Queue(replace("db01"))[0]
+	if j := r.Wait(id); j.State != schema.JobFailed {
+		t.Fatalf("it is %s", j.State)
+	}
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		if err := fsm.ResumeJob(tx, id, ""); err != nil {
+			return err
+		}
+		return fsm.CancelJob(tx, id)
+	})
+	r.Until("the end", func(*fsm.View) bool { return r.Job(id).State == schema.JobCancelled })
+	if d := difference(essence(r), before); d != "" {
+		t.Errorf("it isn't as before:\n%s\n%s", d, r.Dump())
+	}
+	sound(t, r)
+}
+
+// A failure that the flow has gone past isn't where the job goes on: the
+// substitute has taken over since.
+func TestResumedBehindAToleratedFailure(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.Inject(fake.Fault{Op: fake.OpDistribute, Object: "db-standby ph01", Mode: fake.FailTask, Times: 1})
+	r.World.Inject(fake.Fault{Op: fake.OpConnect, Object: "vol-db01 " + schedulertest.InitiatorOf("ph03"), Mode: fake.FailTask, Times: 1})
+	r.Start()
+	id := r.Queue(replace("db01"))[0]
+	if j := r.Wait(id); j.State != schema.JobFailed {
+		t.Fatalf("it is %s", j.State)
+	}
+	r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.ResumeJob(tx, id, "") })
+	r.MustSucceed(id)
+	sound(t, r)
+}

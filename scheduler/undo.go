@@ -63,10 +63,12 @@ func (c *conductor) beginUndo(ctx context.Context) bool {
 				return err
 			}
 			st = js.own(st)
-			switch st.State {
-			case schema.StepPending:
+			switch {
+			case st.State == schema.StepPending && st.Attempt > 0: // it was opened again
+				st.State, st.Error, st.ErrorKind = schema.StepFailed, "it wasn't carried out again: "+why.Msg, string(why.Kind)
+			case st.State == schema.StepPending:
 				st.State, st.Skipped = schema.StepSkipped, why.Msg
-			case schema.StepStarted, schema.StepHandled:
+			case st.State == schema.StepStarted || st.State == schema.StepHandled:
 				st.State, st.Error, st.ErrorKind = schema.StepFailed, "given up while it was under way: "+why.Msg, string(why.Kind)
 			}
 			if st.UndoState == "" && needsUndo(st, def) && def.UndoSkip != nil && def.UndoSkip(js.env(st)) != "" {
