@@ -255,6 +255,15 @@ func (e fakeEvents) WatchEvents(_ *api.ListEventsRequest, ss grpc.ServerStreamin
 	return nil
 }
 
+// WatchAudit sends one more change than the canned list has and stays open.
+func (e fakeEvents) WatchAudit(req *api.ListAuditRequest, ss grpc.ServerStreamingServer[schema.Audit]) error {
+	if err := ss.Send(&schema.Audit{Id: "9001", User: "admin", Op: "came after " + req.After}); err != nil {
+		return err
+	}
+	<-ss.Context().Done()
+	return nil
+}
+
 func (c fakeCluster) SaveSnapshot(_ *api.Empty, ss grpc.ServerStreamingServer[api.Chunk]) error {
 	for _, part := range []string{"snap", "shot"} {
 		if err := ss.Send(&api.Chunk{Data: []byte(part)}); err != nil {

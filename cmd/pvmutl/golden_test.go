@@ -143,6 +143,7 @@ var goldens = []struct {
 	{file: "lock_list", args: "lock list"},
 	{file: "lock_list_json", args: "lock list -o json"},
 	{file: "audit_list", args: "audit list"},
+	{file: "audit_follow", args: "audit list --follow --timeout 2s"},
 	{file: "audit_list_json", args: "audit list -o json"},
 	{file: "perf_show", args: "perf show ph01"},
 	{file: "perf_show_json", args: "perf show ph01 cpu --since 15m -o json"},
