@@ -11,6 +11,7 @@ import (
 	"github.com/gosnmp/gosnmp"
 
 	"yagura/deploy/bench/peer"
+	"yagura/deploy/bench/trapload"
 	"yagura/fsm/schema"
 )
 
@@ -75,7 +76,7 @@ func (b *bench) storm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := newTemplate(gosnmp.SNMPv2Trap, "0x800002BD")
+	t, err := trapload.NewTemplate(gosnmp.SNMPv2Trap, "0x800002BD")
 	if err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (b *bench) storm(ctx context.Context) error {
 	acted := make(chan error, failures)
 	times := make(chan time.Duration, failures)
 	every, next := b.stormSize/(failures+1), 0
-	sent, err := paced(ctx, rate, b.stormTime, func(n int) error {
+	sent, err := trapload.Paced(ctx, rate, b.stormTime, func(n int) error {
 		if next < failures && n >= (next+1)*every {
 			id := reactions + next
 			next++
@@ -128,7 +129,7 @@ func (b *bench) storm(ctx context.Context) error {
 				acted <- err
 			}()
 		}
-		_, err := conns[n%len(conns)].Write(t.set(firstID+uint32(n)%0x60000000, stormTarget))
+		_, err := conns[n%len(conns)].Write(t.Set(trapload.FirstID+uint32(n)%0x60000000, stormTarget))
 		return err
 	})
 	for range next {
@@ -152,7 +153,7 @@ func (b *bench) storm(ctx context.Context) error {
 	}
 	counted, rows := 0, 0
 	for _, e := range events {
-		if e.TargetHint == fmt.Sprintf("h%07d", stormTarget) && e.State == schema.EventHandled {
+		if e.TargetHint == trapload.TargetName(stormTarget) && e.State == schema.EventHandled {
 			counted += int(e.Count)
 			rows++
 		}

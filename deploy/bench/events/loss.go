@@ -18,6 +18,7 @@ import (
 	"github.com/gosnmp/gosnmp"
 
 	"yagura/deploy/bench/peer"
+	"yagura/deploy/bench/trapload"
 	"yagura/deploy/testbed"
 )
 
@@ -162,7 +163,7 @@ func v3(ctx context.Context, sinks []string, packets [][]byte, rate int, d time.
 		}
 		defer conns[i].Close()
 	}
-	return paced(ctx, rate, d, func(n int) error {
+	return trapload.Paced(ctx, rate, d, func(n int) error {
 		_, err := conns[n%len(conns)].Write(packets[n%len(packets)])
 		return err
 	})
@@ -190,7 +191,7 @@ func v3Packets(n int) ([][]byte, error) {
 	packets := make([][]byte, n)
 	buf := make([]byte, 2048)
 	for i := range packets {
-		if _, err := g.SendTrap(gosnmp.SnmpTrap{Variables: variables("0x800002BD", fmt.Sprintf("h%07d", i))}); err != nil {
+		if _, err := g.SendTrap(gosnmp.SnmpTrap{Variables: trapload.Variables("0x800002BD", trapload.TargetName(i))}); err != nil {
 			return nil, err
 		}
 		k, err := own.Read(buf)

@@ -13,6 +13,7 @@ import (
 	"github.com/gosnmp/gosnmp"
 
 	"yagura/deploy/bench/peer"
+	"yagura/deploy/bench/trapload"
 )
 
 // socketBuffer is asked for on both ends of the load's own sockets.
@@ -25,7 +26,7 @@ var target atomic.Int64
 // informs keeps a number of informs outstanding over some sinks for d, and
 // counts those that were answered.
 func informs(ctx context.Context, sinks []string, outstanding int, d time.Duration) (peer.Rate, error) {
-	t, err := newTemplate(gosnmp.InformRequest, "0x800002BD")
+	t, err := trapload.NewTemplate(gosnmp.InformRequest, "0x800002BD")
 	if err != nil {
 		return peer.Rate{}, err
 	}
@@ -38,7 +39,7 @@ func informs(ctx context.Context, sinks []string, outstanding int, d time.Durati
 		if i < outstanding%len(sinks) {
 			n++
 		}
-		if flows[i], err = newFlow(s, t.clone(), n); err != nil {
+		if flows[i], err = newFlow(s, t.Clone(), n); err != nil {
 			return peer.Rate{}, err
 		}
 		defer flows[i].conn.Close()
@@ -75,7 +76,7 @@ func orError(a, b error) error {
 // flow is the informs outstanding at one sink. One goroutine uses it.
 type flow struct {
 	conn  *net.UDPConn
-	t     *template
+	t     *trapload.Template
 	slots []slot
 	times []time.Duration
 	again int64 // sent once more, since no answer came
@@ -92,7 +93,7 @@ type slot struct {
 // retry is after how long an inform is sent again.
 const retry = 2 * time.Second
 
-func newFlow(sink string, t *template, n int) (*flow, error) {
+func newFlow(sink string, t *trapload.Template, n int) (*flow, error) {
 	c, err := net.Dial("udp", sink)
 	if err != nil {
 		return nil, err
@@ -122,9 +123,9 @@ func (f *flow) run(ctx context.Context, end time.Time) {
 			f.sendAgain(now)
 			continue
 		}
-		id := requestID(buf[:n])
+		id := trapload.RequestID(buf[:n])
 		i := int(id % maxSlots)
-		if id < firstID || i >= len(f.slots) || (id-firstID)/maxSlots != f.slots[i].round {
+		if id < trapload.FirstID || i >= len(f.slots) || (id-trapload.FirstID)/maxSlots != f.slots[i].round {
 			continue // an answer to what was sent twice
 		}
 		s := &f.slots[i]
@@ -149,7 +150,7 @@ func (f *flow) next(i int) {
 func (f *flow) send(i int) {
 	s := &f.slots[i]
 	s.sent = time.Now()
-	if _, err := f.conn.Write(f.t.set(firstID+s.round*maxSlots+uint32(i), s.target)); err != nil {
+	if _, err := f.conn.Write(f.t.Set(trapload.FirstID+s.round*maxSlots+uint32(i), s.target)); err != nil {
 		if !errors.Is(err, syscall.ECONNREFUSED) { // nobody listens yet
 			f.err = err
 		}
@@ -169,7 +170,7 @@ func (f *flow) sendAgain(now time.Time) {
 // small bursts of at most a millisecond's worth, and returns how many. targets
 // is how many machines they are about.
 func traps(ctx context.Context, sinks []string, perSecond int, d time.Duration, targets int) (int, error) {
-	t, err := newTemplate(gosnmp.SNMPv2Trap, "0x800002BD")
+	t, err := trapload.NewTemplate(gosnmp.SNMPv2Trap, "0x800002BD")
 	if err != nil {
 		return 0, err
 	}
@@ -180,28 +181,8 @@ func traps(ctx context.Context, sinks []string, perSecond int, d time.Duration, 
 		}
 		defer conns[i].Close()
 	}
-	return paced(ctx, perSecond, d, func(n int) error {
-		_, err := conns[n%len(conns)].Write(t.set(firstID+uint32(n)%0x60000000, n%targets))
+	return trapload.Paced(ctx, perSecond, d, func(n int) error {
+		_, err := conns[n%len(conns)].Write(t.Set(trapload.FirstID+uint32(n)%0x60000000, n%targets))
 		return err
 	})
-}
-
-// paced calls send at a rate for d, and returns how often.
-func paced(ctx context.Context, perSecond int, d time.Duration, send func(n int) error) (int, error) {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	begin := time.Now()
-	sent := 0
-	for {
-		since := time.Since(begin)
-		if since > d || ctx.Err() != nil {
-			return sent, ctx.Err()
-		}
-		for due := int(float64(perSecond) * since.Seconds()); sent < due; sent++ {
-			if err := send(sent); err != nil {
-				return sent, err
-			}
-		}
-		<-tick.C
-	}
 }

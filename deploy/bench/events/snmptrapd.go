@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"yagura/deploy/bench/peer"
+	"yagura/deploy/bench/trapload"
 )
 
 // Account of the SNMPv3 notifications, and the engine that sends them.
@@ -94,7 +95,7 @@ func countLines(r io.Reader) (int, error) {
 		k, err := r.Read(buf)
 		data := append(rest, buf[:k]...)
 		end := bytes.LastIndexByte(data, '\n') + 1
-		n += bytes.Count(data[:end], []byte(trapOID))
+		n += bytes.Count(data[:end], []byte(trapload.TrapOID))
 		rest = bytes.Clone(data[end:])
 		if err == io.EOF {
 			return n, nil

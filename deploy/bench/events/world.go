@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"yagura/deploy/bench/peer"
+	"yagura/deploy/bench/trapload"
 	"yagura/deploy/testbed"
 	"yagura/fsm/schema"
 	"yagura/rpc/api"
@@ -159,9 +160,5 @@ func (w *world) begun(ctx context.Context, id string, limit time.Duration) (time
 
 // fault encodes a notification of the i-th event that leads to a job.
 func (w *world) fault(kind gosnmp.PDUType, i int) ([]byte, error) {
-	p := &gosnmp.SnmpPacket{
-		Version: gosnmp.Version2c, Community: "public", PDUType: kind, RequestID: firstID + uint32(i),
-		Variables: variables(faultID(i), w.hosts[i%len(w.hosts)]),
-	}
-	return p.MarshalMsg()
+	return trapload.Encode(kind, trapload.FirstID+uint32(i), faultID(i), w.hosts[i%len(w.hosts)])
 }
