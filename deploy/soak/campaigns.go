@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"yagura/deploy/bench/trapload"
 	"yagura/drivers/sim"
 	"yagura/fsm/schema"
 	"yagura/rpc/api"
@@ -324,9 +325,8 @@ func (s *soak) inform(ctx context.Context, machine, event string) error {
 	if !s.bed.Running(to.ID) {
 		to = s.bed.Nodes[(leader+2)%3]
 	}
-	const mib = "1.3.6.1.4.1.119.2.2.4.4."
-	cmd := exec.CommandContext(ctx, "snmpinform", "-v2c", "-c", "public", "-t", "5", "-r", "3", to.Trap(), "", mib+"0.1",
-		mib+"100.1", "s", "ESMDSVNT", mib+"100.2", "s", event, mib+"100.3", "s", machine)
+	cmd := exec.CommandContext(ctx, "snmpinform", "-v2c", "-c", "public", "-t", "5", "-r", "3", to.Trap(), "", trapload.TrapOID,
+		trapload.MIB+"100.1", "s", "ESMDSVNT", trapload.MIB+"100.2", "s", event, trapload.MIB+"100.3", "s", machine)
 	cmd.Env = append(cmd.Environ(), "MIBS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("snmpinform: %w: %s", err, out)

@@ -28,6 +28,7 @@ var campaigns = []struct {
 	{"each-manager-faulted", eachManager},
 	{"next-step-after-kill", nextStep},
 	{"replacement-at-each-step", replacements},
+	{"informs-under-kills", informsUnderKills}, // changes the policy of the web servers
 }
 
 func main() {
@@ -37,12 +38,13 @@ func main() {
 	inner := flag.Bool("inner", false, "this process is in the namespace already")
 	trials := flag.Int("trials", 20, "trials of next-step-after-kill")
 	pause := flag.Duration("pause", 30*time.Second, "how long a manager is paused or cut off")
+	informs := flag.Duration("informs", 5*time.Minute, "length of informs-under-kills")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	var err error
 	if *inner {
-		err = campaign(ctx, &soak{bin: *bin, dir: *dir, trials: *trials, pause: *pause}, *only)
+		err = campaign(ctx, &soak{bin: *bin, dir: *dir, trials: *trials, pause: *pause, informs: *informs}, *only)
 	} else {
 		err = inNamespace(ctx)
 	}

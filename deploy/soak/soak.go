@@ -24,6 +24,7 @@ type soak struct {
 	bin, dir string
 	trials   int
 	pause    time.Duration
+	informs  time.Duration
 
 	bed    *testbed.Bed
 	sim    *sim.Client
