@@ -5,6 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X yagura/node.Version=$(VERSION) -X main.version=$(VERSION)
 GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 BENCH_DATA ?=
+FUZZTIME ?= 20s
 
 .PHONY: help
 help: ## list the targets
@@ -65,9 +66,14 @@ bench-events: build ## intake of SNMP notifications side by side with snmptrapd 
 	go run ./deploy/bench/events -bin bin
 
 .PHONY: soak
-soak: build ## the long fault campaigns, against real processes
+soak: build ## the long fault campaigns, against real processes, and the fuzz targets
 	@deploy/tools/need.sh soak
 	go run ./deploy/soak -bin bin
+	@deploy/tools/fuzz.sh $(FUZZTIME)
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for a while (FUZZTIME=20s)
+	@deploy/tools/fuzz.sh $(FUZZTIME)
 
 .PHONY: smoke
 smoke: build ## two rescues of VMs with the leader killed in the middle, against real processes

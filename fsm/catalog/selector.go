@@ -41,7 +41,7 @@ func ParseSelector(notifier, text string) (Selector, error) {
 	}
 	source, rest, ok := strings.Cut(text, "[")
 	id, end := strings.CutSuffix(rest, "]")
-	if !ok || !end || source == "" || id == "" {
+	if !ok || !end || normalSource(source) == "" || strings.TrimSpace(id) == "" {
 		return Selector{}, fmt.Errorf("%q isn't SOURCE[ID] or category:NAME", text)
 	}
 	return Selector{Source: normalSource(source), ID: NormalEventID(notifier, id)}, nil

@@ -57,7 +57,7 @@ func ParseHours(text string) (Hours, error) {
 		var errFrom, errTo error
 		w.from, errFrom = parseClock(from)
 		w.to, errTo = parseClock(to)
-		if !ok || errFrom != nil || errTo != nil || w.from == w.to {
+		if !ok || errFrom != nil || errTo != nil || w.from == w.to || w.from == 24*time.Hour {
 			return Hours{}, fmt.Errorf("%q isn't HH:MM-HH:MM", words[0])
 		}
 		h.windows = append(h.windows, w)

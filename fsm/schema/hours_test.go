@@ -45,3 +45,24 @@ func TestHours(t *testing.T) {
 		}
 	}
 }
+
+// FuzzHours holds of any text: it is refused, or names times of which there are
+// some in a week, all of them for an empty one.
+func FuzzHours(f *testing.F) {
+	for _, text := range []string{"", "08:00-18:00", "mon-fri 08:00-18:00, sat 09:00-12:00 Asia/Tokyo", "fri-mon 22:00-06:00 UTC", "00:00-24:00", "24:00-00:00", "sun 23:59-00:00", "x 1:2-3:4", "a/../b"} {
+		f.Add(text)
+	}
+	monday := time.Date(2026, 6, 15, 0, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, text string) {
+		h, err := schema.ParseHours(text)
+		if err != nil {
+			return
+		}
+		for at := monday; at.Before(monday.AddDate(0, 0, 7)); at = at.Add(time.Minute) {
+			if h.Contain(at) {
+				return
+			}
+		}
+		t.Errorf("%q contains no minute of a week", text)
+	})
+}
