@@ -50,6 +50,11 @@ func withoutSecrets(row proto.Message) proto.Message {
 		c.Bmc.PasswordSet, c.Bmc.Password = len(m.Bmc.Password) > 0, nil
 		c.Bmc.KeySet, c.Bmc.Key = len(m.Bmc.Key) > 0, nil
 		return c
+	case *schema.SnmpUser:
+		c := proto.Clone(m).(*schema.SnmpUser)
+		c.AuthKeySet, c.AuthKey = len(m.AuthKey) > 0, nil
+		c.PrivKeySet, c.PrivKey = len(m.PrivKey) > 0, nil
+		return c
 	case *schema.Receiver:
 		c := proto.Clone(m).(*schema.Receiver)
 		c.PasswordSet, c.Password = len(m.Password) > 0, nil

@@ -55,7 +55,7 @@ func init() {
 	// Here and not in the declaration, since the kinds' functions refer to the list.
 	docKinds = []*docKind{
 		categoryKind, groupKind, modelKind, hostKind, machineKind, vlanKind, loadBalancerKind,
-		subsystemKind, softwareKind, policyKind, trapRuleKind, receiverKind, settingsKind,
+		subsystemKind, softwareKind, policyKind, trapRuleKind, snmpUserKind, receiverKind, settingsKind,
 	}
 }
 
@@ -322,7 +322,7 @@ var settingsKind = &docKind{
 	blank: func(key string) proto.Message { return &schema.Settings{Key: key} },
 	fields: []string{
 		"max_events", "max_jobs", "max_audit", "max_age_days", "brake_jobs", "brake_jobs_per_group", "brake_replacements",
-		"storm_machines", "storm_seconds", "replace_hold_seconds",
+		"storm_machines", "storm_seconds", "replace_hold_seconds", "trap_rate", "trap_source_rate",
 	},
 	refused: map[string]string{
 		"storm": isRuntime("what happens"),

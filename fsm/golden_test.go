@@ -66,6 +66,7 @@ func goldenHistory(t *testing.T) *fsmtest.Cluster {
 		)
 	})
 	apply(t, c, doc("Receiver", "mail1", `{"kind":"mail","address":"mail.example.com","from":"pvm@example.com","to":["ops@example.com"],"user":"pvm","password":"secret","language":"ja","groups":["web"]}`))
+	apply(t, c, doc("SnmpUser", "ups", `{"auth":"sha256","auth_key":"authentication","priv":"aes","priv_key":"encryption","engine_id":"8000000001020304"}`))
 	do("", func(tx *fsm.Tx) error {
 		return fsm.LogEvent(tx, &schema.Event{EventId: "2044", Severity: "warning", Operation: "take-over-machine", Phase: "failed", Target: "web01", Group: "web", Text: "it failed"})
 	})

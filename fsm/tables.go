@@ -28,6 +28,7 @@ var tables = []TableRef{
 	LoadBalancers, // 22
 	Receivers,     // 23
 	Notices,       // 24
+	SnmpUsers,     // 25
 	Positions,     // 26
 }
 

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"os"
+	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +20,7 @@ import (
 	"yagura/fsm"
 	"yagura/node"
 	"yagura/node/nodetest"
+	"yagura/node/trap"
 )
 
 const (
@@ -174,4 +179,103 @@ func TestTrapWaitsForLeader(t *testing.T) {
 		}
 		return false
 	})
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// TestSnmpUserOfRows makes a user of SNMPv3 by a document: every manager takes
+// informs of it at once, of its new keys when they change, and none when it is
+// gone; no key is shown. A user of the config file stays as it is there.
+func TestSnmpUserOfRows(t *testing.T) {
+	t.Parallel()
+	log := new(lockedBuffer)
+	c := nodetest.New(t, 2, func(i int, cfg *node.Config) {
+		withTraps(i, cfg)
+		cfg.SNMP.Users = []trap.User{{Name: "local", Auth: "sha", AuthKey: "of-the-config-file"}}
+		cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	c.WaitReady()
+	apply := func(kind, name, spec string) {
+		t.Helper()
+		c.Update("apply", func(tx *fsm.Tx) error {
+			_, err := fsm.ApplyDocuments(tx, []fsm.Document{{Kind: kind, Name: name, Spec: []byte(spec)}})
+			return err
+		})
+	}
+	inform := func(host, user, auth, priv string) error {
+		args := []string{"-v3", "-l", "authPriv", "-u", user, "-a", "SHA", "-A", auth, "-x", "AES", "-X", priv}
+		if priv == "" {
+			args = []string{"-v3", "-l", "authNoPriv", "-u", user, "-a", "SHA", "-A", auth}
+		}
+		args = append(args, "-r", "0", "-t", "2", net.JoinHostPort(host, strconv.Itoa(trapPort)), "", esmproTrap, esmproData+".2", "s", "0x1")
+		cmd := exec.CommandContext(t.Context(), "snmpinform", args...)
+		cmd.Env = append(os.Environ(), "MIBS=", "SNMP_PERSISTENT_DIR="+t.TempDir(), "SNMPCONFPATH="+t.TempDir())
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("snmpinform: %w: %s", err, out)
+		}
+		return nil
+	}
+	refused := func(i int) uint64 {
+		st, err := c.Node(i).Status(context30(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.TrapsDropped["authentication"]
+	}
+	apply("SnmpUser", "ups", `{"auth":"sha","auth_key":"first-key-of-ups","priv":"aes","priv_key":"first-privacy"}`)
+	apply("SnmpUser", "local", `{"auth":"sha","auth_key":"of-the-document"}`)
+	for i, host := range c.Hosts[:2] {
+		c.Wait("the user to be known", func() bool { return inform(host, "ups", "first-key-of-ups", "first-privacy") == nil })
+		if err := inform(host, "local", "of-the-config-file", ""); err != nil {
+			t.Errorf("the config file's user on manager %d: %v", i, err)
+		}
+	}
+	apply("SnmpUser", "ups", `{"auth_key":"second-key-of-ups"}`)
+	for i, host := range c.Hosts[:2] {
+		c.Wait("the new key", func() bool { return inform(host, "ups", "second-key-of-ups", "first-privacy") == nil })
+		before := refused(i)
+		if err := inform(host, "ups", "first-key-of-ups", "first-privacy"); err == nil || refused(i) == before {
+			t.Errorf("the old key on manager %d: %v, refused %d before and %d after", i, err, before, refused(i))
+		}
+	}
+	c.Update("unset", func(tx *fsm.Tx) error { return fsm.Unset(tx, "SnmpUser", "ups") })
+	for i, host := range c.Hosts[:2] {
+		c.Wait("the user to be gone", func() bool { return inform(host, "ups", "second-key-of-ups", "first-privacy") != nil })
+		if refused(i) == 0 {
+			t.Errorf("manager %d doesn't count what it refuses", i)
+		}
+	}
+	apply("Settings", "cluster", `{"trap_rate":1}`)
+	to := newSender(t, c.Hosts[0])
+	c.Wait("the limit on all senders", func() bool {
+		for range 10 {
+			if _, err := to.conn.Write(to.message(gosnmp.SNMPv2Trap, "0x2", "many")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		st, err := c.Node(0).Status(context30(t))
+		return err == nil && st.TrapsDropped["total-rate"] > 0
+	})
+	for _, secret := range []string{"first-key-of-ups", "second-key-of-ups", "first-privacy", "of-the-config-file", "of-the-document"} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log has the key %q", secret)
+		}
+	}
 }

@@ -18,7 +18,9 @@ func (n *Node) testTrap(datagram []byte, from netip.AddrPort) (*api.TestTrapRepl
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	x, err := trap.Explain(n.cfg.SNMP, rules, datagram, from, time.Now())
+	cfg := n.cfg.SNMP
+	cfg.Users = n.trapUsers()
+	x, err := trap.Explain(cfg, rules, datagram, from, time.Now())
 	var dropped *trap.DecodeError
 	if errors.As(err, &dropped) {
 		return &api.TestTrapReply{Dropped: string(dropped.Reason), Why: dropped.Error()}, nil

@@ -202,6 +202,9 @@ func TestChangesHoldNoSecret(t *testing.T) {
 		if err := fsm.Subsystems.Put(tx, &schema.Subsystem{Name: "vc1", Kind: "vcenter", Address: "https://192.0.2.1", User: "u", Password: sealed, Key: sealed}); err != nil {
 			return err
 		}
+		if err := fsm.SnmpUsers.Put(tx, &schema.SnmpUser{Name: "ups", Auth: "sha", AuthKey: sealed, Priv: "aes", PrivKey: sealed}); err != nil {
+			return err
+		}
 		return fsm.Machines.Put(tx, &schema.Machine{Name: "ph01", Kind: schema.MachinePhysical, Bmc: &schema.Bmc{Kind: "redfish", Address: "192.0.2.2", Password: sealed}})
 	})
 	login, err := c.login(admin).Auth.Login(t.Context(), &api.LoginRequest{User: admin, Password: adminPassword})
@@ -227,7 +230,7 @@ func TestChangesHoldNoSecret(t *testing.T) {
 				tables[r.Table]++
 			}
 		}
-		if tables["subsystem"] != 1 || tables["machine"] != 1 || tables["token"] != 0 || tables["request"] != 0 || tables["user"] > 0 != sees {
+		if tables["subsystem"] != 1 || tables["machine"] != 1 || tables["snmp-user"] != 1 || tables["token"] != 0 || tables["request"] != 0 || tables["user"] > 0 != sees {
 			t.Errorf("%s sees %v", user, tables)
 		}
 	}

@@ -158,6 +158,9 @@ func (f *fakeManager) loadCanned(t *testing.T) {
 		"List LoadBalancer": &api.ListReply{Objects: []*api.Object{
 			object(t, "LoadBalancer", "db-front", &schema.LoadBalancer{Name: "db-front", Subsystem: "lb1", Port: 5432, DrainSeconds: 30}, `{"subsystem":"lb1"}`),
 		}},
+		"List SnmpUser": &api.ListReply{Objects: []*api.Object{
+			object(t, "SnmpUser", "ups", &schema.SnmpUser{Name: "ups", Auth: "sha256", AuthKeySet: true, Priv: "aes", PrivKeySet: true, EngineId: "8000000001020304"}, `{"auth":"sha256","priv":"aes"}`),
+		}},
 		"List Category": &api.ListReply{Objects: []*api.Object{
 			object(t, "Category", "infra", &schema.Category{Path: "infra"}, `{}`),
 			object(t, "Category", "shop", &schema.Category{Path: "shop", Priority: 1, Disarm: &schema.Disarm{By: "admin", Since: at(0), Reason: "move"}}, `{}`),

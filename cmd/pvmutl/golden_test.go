@@ -115,6 +115,7 @@ var goldens = []struct {
 	{file: "get_policy", args: "get policies"},
 	{file: "get_traprule", args: "get trap-rules"},
 	{file: "get_receiver", args: "get receivers"},
+	{file: "get_snmpuser", args: "get snmp-users"},
 	{file: "receiver_test", args: "receiver test oncall"},
 	{file: "receiver_test_json", args: "receiver test oncall -o json"},
 	{file: "receiver_log", args: "receiver log"},

@@ -105,6 +105,13 @@ var kinds = []kind{
 		col("EVENT", func(r *schema.TrapRule) string { return eventName(r.Source, r.EventId) }),
 		col("DESCRIPTION", (*schema.TrapRule).GetDescription),
 	}},
+	{"SnmpUser", "SnmpUsers", func() proto.Message { return new(schema.SnmpUser) }, []column[proto.Message]{
+		col("NAME", (*schema.SnmpUser).GetName),
+		col("AUTH", (*schema.SnmpUser).GetAuth),
+		col("PRIV", (*schema.SnmpUser).GetPriv),
+		col("ENGINE-ID", (*schema.SnmpUser).GetEngineId),
+		col("DESCRIPTION", (*schema.SnmpUser).GetDescription),
+	}},
 	{"Receiver", "Receivers", func() proto.Message { return new(schema.Receiver) }, []column[proto.Message]{
 		col("NAME", (*schema.Receiver).GetName),
 		col("KIND", (*schema.Receiver).GetKind),

@@ -422,6 +422,8 @@ type Settings struct {
 	StormSeconds       int32                  `protobuf:"varint,16,opt,name=storm_seconds,json=stormSeconds,proto3" json:"storm_seconds,omitempty"`                     // default 60
 	ReplaceHoldSeconds int32                  `protobuf:"varint,17,opt,name=replace_hold_seconds,json=replaceHoldSeconds,proto3" json:"replace_hold_seconds,omitempty"` // a host that was replaced isn't replaced again by itself for so long; default 300
 	Storm              *Storm                 `protobuf:"bytes,18,opt,name=storm,proto3" json:"storm,omitempty"`                                                        // the one that lasts, or the last one
+	TrapRate           int32                  `protobuf:"varint,19,opt,name=trap_rate,json=trapRate,proto3" json:"trap_rate,omitempty"`                                 // SNMP notifications a second that one manager takes from all senders together; 0: as its config file says
+	TrapSourceRate     int32                  `protobuf:"varint,20,opt,name=trap_source_rate,json=trapSourceRate,proto3" json:"trap_source_rate,omitempty"`             // from one sender; 0: as its config file says
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -559,6 +561,20 @@ func (x *Settings) GetStorm() *Storm {
 		return x.Storm
 	}
 	return nil
+}
+
+func (x *Settings) GetTrapRate() int32 {
+	if x != nil {
+		return x.TrapRate
+	}
+	return 0
+}
+
+func (x *Settings) GetTrapSourceRate() int32 {
+	if x != nil {
+		return x.TrapSourceRate
+	}
+	return 0
 }
 
 // Storm is a time in which many machines became inaccessible at once.
@@ -1032,7 +1048,7 @@ const file_fsm_schema_system_proto_rawDesc = "" +
 	"\x02op\x18\x06 \x01(\tR\x02op\x12\x18\n" +
 	"\aobjects\x18\a \x03(\tR\aobjects\x12\x16\n" +
 	"\x06reason\x18\b \x01(\tR\x06reason\x12\x14\n" +
-	"\x05index\x18\t \x01(\x04R\x05index\"\xab\x04\n" +
+	"\x05index\x18\t \x01(\x04R\x05index\"\xf2\x04\n" +
 	"\bSettings\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
 	"\afeature\x18\x02 \x01(\rR\afeature\x12\x18\n" +
@@ -1052,7 +1068,9 @@ const file_fsm_schema_system_proto_rawDesc = "" +
 	"\x0estorm_machines\x18\x0f \x01(\x05R\rstormMachines\x12#\n" +
 	"\rstorm_seconds\x18\x10 \x01(\x05R\fstormSeconds\x120\n" +
 	"\x14replace_hold_seconds\x18\x11 \x01(\x05R\x12replaceHoldSeconds\x12&\n" +
-	"\x05storm\x18\x12 \x01(\v2\x10.yagura.v1.StormR\x05stormJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06J\x04\b\x06\x10\a\"\xcb\x01\n" +
+	"\x05storm\x18\x12 \x01(\v2\x10.yagura.v1.StormR\x05storm\x12\x1b\n" +
+	"\ttrap_rate\x18\x13 \x01(\x05R\btrapRate\x12(\n" +
+	"\x10trap_source_rate\x18\x14 \x01(\x05R\x0etrapSourceRateJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06J\x04\b\x06\x10\a\"\xcb\x01\n" +
 	"\x05Storm\x120\n" +
 	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12.\n" +
 	"\x04last\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12.\n" +

@@ -222,5 +222,7 @@ func (s *Settings) Validate() error {
 		between(o, "storm_machines", int64(s.StormMachines), 0, 100000),
 		between(o, "storm_seconds", int64(s.StormSeconds), 0, 3600),
 		between(o, "replace_hold_seconds", int64(s.ReplaceHoldSeconds), 0, 86400),
+		between(o, "trap_rate", int64(s.TrapRate), 0, maxTrapRate),
+		between(o, "trap_source_rate", int64(s.TrapSourceRate), 0, maxTrapRate),
 	)
 }

@@ -61,6 +61,7 @@ const (
 	Unauthorized   Reason = "authentication"  // v3: unknown user, wrong key, or security level too low
 	OutOfWindow    Reason = "not-in-time"     // v3 inform with an old or unknown time; the sender was told ours
 	RateLimited    Reason = "rate"            // more than the limit from one sender
+	TotalLimited   Reason = "total-rate"      // more than the limit from all senders together
 	SpoolFull      Reason = "spool-full"      // the leader hasn't taken events for too long
 	Rejected       Reason = "rejected"        // the leader refused the event for good
 	Ignored        Reason = "ignored"         // a rule says so
@@ -68,7 +69,7 @@ const (
 )
 
 // Reasons are all reasons.
-var Reasons = []Reason{Malformed, UnknownVersion, NoNotification, BadCommunity, Unauthorized, OutOfWindow, RateLimited, SpoolFull, Rejected, Ignored, Overflown}
+var Reasons = []Reason{Malformed, UnknownVersion, NoNotification, BadCommunity, Unauthorized, OutOfWindow, RateLimited, TotalLimited, SpoolFull, Rejected, Ignored, Overflown}
 
 // DecodeError says why a datagram is dropped. Reply, when not nil, goes to the
 // sender: v3's way to tell engine id and time.
@@ -93,7 +94,8 @@ func drop(r Reason, format string, args ...any) *DecodeError {
 	return &DecodeError{Reason: r, Err: fmt.Errorf(format, args...)}
 }
 
-// Decoder reads datagrams. It may be used by one goroutine at a time.
+// Decoder reads datagrams. Decode may be used by one goroutine at a time,
+// SetUsers by any.
 type Decoder struct {
 	communities map[string]bool // nil: any
 	plain       *gosnmp.GoSNMP
@@ -113,6 +115,11 @@ func NewDecoder(c Config, e Engine) (*Decoder, error) {
 	d.usm, err = newUSM(c.Users, e)
 	return d, err
 }
+
+// SetUsers puts other users of SNMPv3 in place of the present ones, from the next
+// datagram on. What is known of the time of engines stays: what was taken or too
+// old before isn't taken again.
+func (d *Decoder) SetUsers(users []User) error { return d.usm.setUsers(users) }
 
 // Decode reads one datagram. The error is a *DecodeError.
 func (d *Decoder) Decode(datagram []byte, from netip.Addr) (n *Notification, err error) {

@@ -75,6 +75,7 @@ type Sink struct {
 	decoder *Decoder
 	spool   *spool
 	limiter *limiter
+	limits  atomic.Pointer[Limits] // to be set; nil: no others than before
 	log     *slog.Logger
 
 	received   atomic.Uint64
@@ -117,7 +118,7 @@ func Open(opt Options) (*Sink, error) {
 		opt.Log = slog.Default()
 	}
 	s := &Sink{
-		opt: opt, log: opt.Log, limiter: newLimiter(opt.Rate, opt.Burst), drops: map[Reason]*atomic.Uint64{},
+		opt: opt, log: opt.Log, limiter: newLimiter(opt.Limits(0, 0)), drops: map[Reason]*atomic.Uint64{},
 		more: make(chan struct{}, 1), urgent: make(chan struct{}, 1), dirty: make(chan struct{}, 1), kick: make(chan struct{}, 1), window: newWindow(),
 	}
 	for _, r := range Reasons {
@@ -190,6 +191,13 @@ func (s *Sink) Dropped() map[string]uint64 {
 	return out
 }
 
+// SetLimits changes the limits from the next datagram on.
+func (s *Sink) SetLimits(l Limits) { s.limits.Store(&l) }
+
+// SetUsers changes the users of SNMPv3 from the next datagram on, see
+// Decoder.SetUsers.
+func (s *Sink) SetUsers(users []User) error { return s.decoder.SetUsers(users) }
+
 // Retry makes the sink try the leader at once, after a change of leadership.
 func (s *Sink) Retry() { token(s.kick) }
 
@@ -259,8 +267,11 @@ func (s *Sink) send(answers []answer) {
 func (s *Sink) take(datagram []byte, from netip.AddrPort) (Reason, []byte) {
 	now := s.opt.Now()
 	// Before the decoder: decoding is what costs.
-	if !s.limiter.allow(from.Addr(), now) {
-		return RateLimited, nil
+	if l := s.limits.Swap(nil); l != nil {
+		s.limiter.set(*l, now)
+	}
+	if reason := s.limiter.allow(from.Addr(), now); reason != "" {
+		return reason, nil
 	}
 	n, err := s.decoder.Decode(datagram, from.Addr())
 	if err != nil {

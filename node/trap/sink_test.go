@@ -388,7 +388,7 @@ func TestSpoolSurvives(t *testing.T) {
 	first := open(t, l, func(o *Options) { o.Dir = dir })
 	const n = 5000 // several files
 	for i := range n {
-		first.limiter = newLimiter(1, 1) // the test sends as fast as it can
+		first.limiter = newLimiter(Limits{Rate: 1, Burst: 1}) // the test sends as fast as it can
 		if r, _ := first.take(packet(false, byte(i), enterprise(3)), netip.MustParseAddrPort("192.0.2.1:1000")); r != "" {
 			t.Fatal(r)
 		}

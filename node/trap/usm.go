@@ -2,7 +2,10 @@ package trap
 
 import (
 	"crypto/rand"
+	"encoding/hex"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gosnmp/gosnmp"
@@ -39,19 +42,33 @@ func (e *Engine) time() uint32 { return uint32(e.Now().Sub(e.Start) / time.Secon
 // usm is the user-based security model (RFC 3414) of the receiver.
 type usm struct {
 	engine   Engine
-	levels   map[string]gosnmp.SnmpV3MsgFlags // least security level, by user
-	probe    *gosnmp.GoSNMP                   // knows no user: reads discovery requests
-	users    *gosnmp.GoSNMP
+	probe    *gosnmp.GoSNMP // knows no user: reads discovery requests
+	users    atomic.Pointer[userTable]
 	unknown  uint32 // reports sent, as the report tells
 	untimely uint32
 	clocks   *clocks
 }
 
+// userTable is the users at one time. It never changes.
+type userTable struct {
+	levels  map[string]gosnmp.SnmpV3MsgFlags // least security level, by user
+	engines map[string]string                // of users that may sign for one engine only
+	reader  *gosnmp.GoSNMP
+}
+
 func newUSM(users []User, e Engine) (*usm, error) {
-	u := &usm{engine: e, levels: map[string]gosnmp.SnmpV3MsgFlags{}, clocks: newClocks()}
+	u := &usm{engine: e, clocks: newClocks()}
 	if u.engine.Now == nil {
 		u.engine.Now = time.Now
 	}
+	u.probe = &gosnmp.GoSNMP{Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel, MaxOids: maxVarbinds}
+	return u, u.setUsers(users)
+}
+
+// setUsers derives the keys of users, which takes milliseconds for each, and
+// puts them into force. Any goroutine may call it.
+func (u *usm) setUsers(users []User) error {
+	t := &userTable{levels: map[string]gosnmp.SnmpV3MsgFlags{}, engines: map[string]string{}}
 	table := gosnmp.NewSnmpV3SecurityParametersTable(gosnmp.Logger{})
 	for _, x := range users {
 		sp := &gosnmp.UsmSecurityParameters{
@@ -60,7 +77,7 @@ func newUSM(users []User, e Engine) (*usm, error) {
 			AuthenticationPassphrase: x.AuthKey,
 			PrivacyProtocol:          privProtocols[strings.ToLower(x.Priv)],
 			PrivacyPassphrase:        x.PrivKey,
-			AuthoritativeEngineID:    e.ID,
+			AuthoritativeEngineID:    u.engine.ID,
 		}
 		level := gosnmp.NoAuthNoPriv
 		if x.Auth != "" {
@@ -69,21 +86,29 @@ func newUSM(users []User, e Engine) (*usm, error) {
 		if x.Priv != "" {
 			level = gosnmp.AuthPriv
 		}
-		u.levels[x.Name] = level
+		t.levels[x.Name] = level
+		if x.EngineID != "" {
+			id, err := hex.DecodeString(x.EngineID)
+			if err != nil {
+				return fmt.Errorf("user %s: engine id: %w", x.Name, err)
+			}
+			t.engines[x.Name] = string(id)
+		}
 		if err := table.Add(x.Name, sp); err != nil {
-			return nil, err
+			return fmt.Errorf("user %s: %w", x.Name, err)
 		}
 	}
-	u.probe = &gosnmp.GoSNMP{Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel, MaxOids: maxVarbinds}
-	u.users = &gosnmp.GoSNMP{Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel, MaxOids: maxVarbinds}
-	u.users.SetTrapSecurityParametersTable(table)
-	return u, nil
+	t.reader = &gosnmp.GoSNMP{Version: gosnmp.Version3, SecurityModel: gosnmp.UserSecurityModel, MaxOids: maxVarbinds}
+	t.reader.SetTrapSecurityParametersTable(table)
+	u.users.Store(t)
+	return nil
 }
 
 // unmarshal reads a v3 message. Discovery requests and informs with a wrong
 // idea of the time end in a *DecodeError with a report.
 func (u *usm) unmarshal(datagram []byte) (*gosnmp.SnmpPacket, error) {
-	p, err := u.users.UnmarshalTrap(append([]byte(nil), datagram...), true)
+	t := u.users.Load()
+	p, err := t.reader.UnmarshalTrap(append([]byte(nil), datagram...), true)
 	if err != nil {
 		if d, derr := u.probe.UnmarshalTrap(append([]byte(nil), datagram...), true); derr == nil && isDiscovery(d) {
 			u.unknown++
@@ -95,10 +120,13 @@ func (u *usm) unmarshal(datagram []byte) (*gosnmp.SnmpPacket, error) {
 	if !ok || p.SecurityModel != gosnmp.UserSecurityModel {
 		return nil, drop(Unauthorized, "security model %d", p.SecurityModel)
 	}
-	if want, known := u.levels[sp.UserName]; !known || p.MsgFlags&gosnmp.AuthPriv < want {
+	if want, known := t.levels[sp.UserName]; !known || p.MsgFlags&gosnmp.AuthPriv < want {
 		return nil, drop(Unauthorized, "user %q: unknown, or its security level is too low", sp.UserName)
 	}
 	if p.PDUType != gosnmp.InformRequest {
+		if id, bound := t.engines[sp.UserName]; bound && id != sp.AuthoritativeEngineID {
+			return nil, drop(Unauthorized, "user %q may not sign for engine %x", sp.UserName, sp.AuthoritativeEngineID)
+		}
 		// The sender is the authority: only an old message can be told.
 		if p.MsgFlags&gosnmp.AuthNoPriv != 0 && !u.clocks.accept(sp.AuthoritativeEngineID, sp.AuthoritativeEngineBoots, sp.AuthoritativeEngineTime) {
 			return nil, drop(OutOfWindow, "an old message of engine %x", sp.AuthoritativeEngineID)
