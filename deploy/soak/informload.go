@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	// informWait is after how long an inform is sent again, as net-snmp does it.
-	informWait = time.Second
+	// informWait is after how long an inform is sent again, informTries how often
+	// it is sent until its sender gives it up, as net-snmp does by default.
+	informWait  = time.Second
+	informTries = 6
 	// sinkTries is how often one sink is tried before the next one is.
 	sinkTries    = 2
 	informBuffer = 8 << 20 // of the socket, bytes
@@ -33,23 +35,23 @@ type informLoad struct {
 
 	mu   sync.Mutex // guards what is below, and plain
 	sent []informSent
-	open map[int]bool // numbers of those that aren't answered
+	open map[int]bool // numbers of those that wait for an answer
 }
 
 // informSent is an inform, whose number is its place.
 type informSent struct {
 	packet      []byte // nil: made of the template
 	first, last time.Time
-	took        time.Duration
+	took        time.Duration // 0: not answered
 	tries       int
 }
 
-// result is what became of an inform that was answered.
+// result is what became of an inform.
 type result struct {
 	about about
 	fault bool
 	tries int
-	took  time.Duration // from the first transmission to the answer
+	took  time.Duration // from the first transmission to the answer; 0: it was given up
 }
 
 func newInformLoad(bed *testbed.Bed, hosts []string) (*informLoad, error) {
@@ -139,7 +141,7 @@ func (l *informLoad) answers() {
 	}
 }
 
-// again sends what isn't answered in time.
+// again sends what isn't answered in time, and gives up what never is.
 func (l *informLoad) again() {
 	tick := time.NewTicker(informWait / 10)
 	defer tick.Stop()
@@ -151,7 +153,11 @@ func (l *informLoad) again() {
 		}
 		l.mu.Lock()
 		for n := range l.open {
-			if time.Since(l.sent[n].last) > informWait {
+			switch i := &l.sent[n]; {
+			case time.Since(i.last) < informWait:
+			case i.tries == informTries:
+				delete(l.open, n)
+			default:
 				_ = l.send(n) // an error is a datagram that got lost
 			}
 		}
@@ -159,21 +165,18 @@ func (l *informLoad) again() {
 	}
 }
 
-func (l *informLoad) unanswered() int {
+func (l *informLoad) waiting() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.open)
 }
 
-// results are the informs that were answered.
+// results are all informs, in their order, once none waits.
 func (l *informLoad) results() []result {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := make([]result, 0, len(l.sent))
 	for n, i := range l.sent {
-		if l.open[n] {
-			continue
-		}
 		a, fault := l.subject(n)
 		out = append(out, result{a, fault, i.tries, i.took})
 	}
