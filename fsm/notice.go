@@ -269,7 +269,8 @@ func tellLost(tx *Tx, r *schema.Receiver, lost int) error {
 }
 
 // TestReceiver sends a test message to a receiver, at once, and returns the
-// number of its notice. KindNotFound; KindConflict for a receiver that is disabled.
+// number of its notice. KindNotFound; KindConflict for a receiver
+// that is disabled or of a kind that gets no notices.
 func TestReceiver(tx *Tx, name string) (string, error) {
 	row, ok := Receivers.Get(tx, name)
 	if !ok {
@@ -277,6 +278,10 @@ func TestReceiver(tx *Tx, name string) (string, error) {
 	}
 	if row.Disabled {
 		return "", schema.Errorf(schema.KindConflict, "Receiver "+name, "it is disabled").WithHint("apply it with disabled: false first")
+	}
+	if !row.GetsNotices() {
+		return "", schema.Errorf(schema.KindConflict, "Receiver "+name, "it is of kind %s, which gets no messages but the traps that managers receive", row.Kind).
+			WithHint("send a manager a trap; yagura_traps_forwarded_total in its metrics tells whether it was passed on")
 	}
 	entry, _ := catalog.LogEntry("notification", "other")
 	e := &schema.Event{

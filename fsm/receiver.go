@@ -10,7 +10,8 @@ import (
 	"yagura/fsm/schema"
 )
 
-// Receivers are those who are told of the event log's entries, by name.
+// Receivers are those who are told of the event log's entries or get the traps
+// that managers receive, by name.
 var Receivers = &Table[*schema.Receiver]{
 	number: 23, name: "receiver", since: 2,
 	key:   func(r *schema.Receiver) string { return r.Name },
@@ -23,8 +24,21 @@ const maxReceivers = 50
 
 // normalReceiver fills in what a document leaves out. What has changed may be
 // what was wrong: a message that waits for its next attempt is tried now.
-func normalReceiver(tx *Tx, a *applying, spec map[string]any) {
+func normalReceiver(tx *Tx, a *applying, spec map[string]any) error {
 	r := a.row.(*schema.Receiver)
+	if text, given := spec["password"].(string); given && text == "" {
+		r.Password = nil
+	}
+	if r.Kind == schema.ReceiverSNMP {
+		if old, ok := a.old.(*schema.Receiver); ok && old.GetsNotices() {
+			return schema.Errorf(schema.KindConflict, "Receiver "+r.Name, "kind can't become snmp: notices of this receiver may wait").
+				WithHint("take another name, or unset this one first")
+		}
+		if r.Version == "" {
+			r.Version = schema.ForwardAsReceived
+		}
+		return nil
+	}
 	if r.Language == "" {
 		r.Language = schema.LanguageEnglish
 	}
@@ -43,12 +57,10 @@ func normalReceiver(tx *Tx, a *applying, spec map[string]any) {
 	if _, given := spec["bundle_seconds"]; a.old == nil && !given && r.Kind == schema.ReceiverMail {
 		r.BundleSeconds = schema.DefaultBundleSeconds
 	}
-	if text, given := spec["password"].(string); given && text == "" {
-		r.Password = nil
-	}
 	if r.Sending.GetAttempts() > 0 && !proto.Equal(a.old, r) {
 		r.Next = timestamppb.New(tx.Now())
 	}
+	return nil
 }
 
 func checkReceiver(r Reader, row *schema.Receiver) error {
@@ -71,7 +83,7 @@ func checkReceiver(r Reader, row *schema.Receiver) error {
 
 // wants tells whether a receiver is to be told of an entry of this severity.
 func wants(r Reader, to *schema.Receiver, e *schema.Event, severity string) bool {
-	if to.Disabled || !schema.AtLeast(severity, to.MinSeverity) {
+	if to.Disabled || !to.GetsNotices() || !schema.AtLeast(severity, to.MinSeverity) {
 		return false
 	}
 	if len(to.Groups)+len(to.Categories) == 0 || slices.Contains(to.Groups, e.Group) {
@@ -95,12 +107,12 @@ var receiverKind = &docKind{
 	name: "Receiver", missing: schema.KindNotFound, rows: rowsOf(Receivers), key: plainName("Receiver"),
 	blank: func(key string) proto.Message { return &schema.Receiver{Name: key} },
 	fields: []string{
-		"kind", "description", "disabled", "address", "to", "from", "tls", "ca", "user", "password", "language", "min_severity", "groups", "categories", "bundle_seconds",
+		"kind", "description", "disabled", "address", "to", "from", "tls", "ca", "user", "password", "language", "min_severity", "groups", "categories", "bundle_seconds", "version",
 	},
 	refused: map[string]string{
 		"name": isKey, "password_set": isOutput, "waiting": isRuntime("sending"), "sent": isRuntime("sending"), "lost": isRuntime("sending"),
 		"last_success": isRuntime("sending"), "last_failure": isRuntime("sending"), "error": isRuntime("sending"), "next": isRuntime("sending"), "sending": isRuntime("sending"),
 	},
-	normal: func(tx *Tx, a *applying, spec map[string]any) error { normalReceiver(tx, a, spec); return nil },
+	normal: func(tx *Tx, a *applying, spec map[string]any) error { return normalReceiver(tx, a, spec) },
 	check:  func(tx *Tx, row proto.Message) error { return checkReceiver(tx, row.(*schema.Receiver)) },
 }

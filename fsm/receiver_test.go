@@ -80,6 +80,12 @@ func TestBadReceiversAreRefused(t *testing.T) {
 		`'kind':'syslog','address':'udp://logs','bundle_seconds':5`:         "bundle_seconds is for",
 		`'kind':'journald','address':'run/socket'`:                          "socket",
 		`'kind':'journald','password':'x'`:                                  "password is for",
+		`'kind':'snmp'`:                                                     "address",
+		`'kind':'snmp','address':'udp://console'`:                           "HOST:PORT",
+		`'kind':'snmp','address':'console','version':'v3'`:                  "version",
+		`'kind':'snmp','address':'console','min_severity':'info'`:           "min_severity is for",
+		`'kind':'snmp','address':'console','groups':['web']`:                "groups is for",
+		`'kind':'journald','version':'v1'`:                                  "version is for",
 		`'kind':'webhook','address':'http://hook.example.com'`:              "https://",
 		`'kind':'webhook','address':'https://user:secret@hook.example.com'`: "user or a password",
 	} {
@@ -94,6 +100,30 @@ func TestBadReceiversAreRefused(t *testing.T) {
 		if c.Store().View().Digest() != before {
 			t.Errorf("%s has changed something", spec)
 		}
+	}
+}
+
+// TestSNMPReceiver gets no notices and isn't tested.
+func TestSNMPReceiver(t *testing.T) {
+	c := bootstrapped(t)
+	apply(t, c, doc("Receiver", "console", `{'kind':'snmp','address':'console.example.com:162','password':'c0mmunity'}`), doc("Receiver", "j", `{'kind':'journald'}`))
+	r := receiverRow(t, c.Store().View(), "console")
+	if plain, err := c.Store().Sealer().Open(r.Password); err != nil || string(plain) != "c0mmunity" || r.Version != schema.ForwardAsReceived || r.MinSeverity != "" {
+		t.Errorf("%v, %v", r, err)
+	}
+	if _, err := c.Try(func(tx *fsm.Tx) error { _, err := fsm.TestReceiver(tx, "console"); return err }); schema.KindOf(err) != schema.KindConflict {
+		t.Errorf("test: %v", err)
+	}
+	c.Do(logged("", "error"))
+	if n, m := receiverRow(t, c.Store().View(), "console").Waiting, receiverRow(t, c.Store().View(), "j").Waiting; n != 0 || m != 1 {
+		t.Errorf("%d notices wait for the console, %d for the journal", n, m)
+	}
+	_, err := c.Try(func(tx *fsm.Tx) error {
+		_, err := fsm.ApplyDocuments(tx, []fsm.Document{doc("Receiver", "j", `{'kind':'snmp','address':'console'}`)})
+		return err
+	})
+	if schema.KindOf(err) != schema.KindConflict {
+		t.Errorf("j became an SNMP receiver: %v", err)
 	}
 }
 

@@ -24,13 +24,16 @@ var (
 	descBlind  = prometheus.NewDesc("yagura_monitor_blind", "1 when none of several machines answers: it is this manager's network.", nil, nil)
 	descPolls  = prometheus.NewDesc("yagura_monitor_polls_total", "Polls of machines.", nil, nil)
 	descUnable = prometheus.NewDesc("yagura_monitor_unable_total", "Polls that this manager couldn't make.", nil, nil)
+	descPassed = prometheus.NewDesc("yagura_traps_forwarded_total", "SNMP notifications passed on to a receiver.", []string{"receiver"}, nil)
+	descQueue  = prometheus.NewDesc("yagura_traps_forward_waiting", "SNMP notifications that wait to be passed on to a receiver.", []string{"receiver"}, nil)
+	descMissed = prometheus.NewDesc("yagura_traps_forward_dropped_total", "SNMP notifications not passed on to a receiver.", []string{"receiver", "reason"}, nil)
 	descDrop   = prometheus.NewDesc("yagura_traps_dropped_total", "SNMP notifications dropped.", []string{"reason"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descLeader, descTerm, descCommit, descApply, descReady, descAlive, descTraps, descDup, descWait, descDrop,
-		descPolled, descSilent, descBlind, descPolls, descUnable} {
+		descPolled, descSilent, descBlind, descPolls, descUnable, descPassed, descQueue, descMissed} {
 		ch <- d
 	}
 }
@@ -70,6 +73,13 @@ func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descWait, float64(n.traps.Waiting()))
 	for reason, v := range n.traps.Dropped() {
 		count(descDrop, v, reason)
+	}
+	for _, f := range n.traps.Forwarded() {
+		count(descPassed, f.Sent, f.Name)
+		ch <- prometheus.MustNewConstMetric(descQueue, prometheus.GaugeValue, float64(f.Waiting), f.Name)
+		for reason, v := range f.Dropped {
+			count(descMissed, v, f.Name, string(reason))
+		}
 	}
 }
 

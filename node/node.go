@@ -255,6 +255,7 @@ func (n *Node) run() {
 	n.wg.Go(func() { n.collector.Run(ctx) })
 	if n.traps != nil {
 		n.wg.Go(func() { n.trapLoop(ctx) })
+		n.wg.Go(func() { n.forwardLoop(ctx) })
 		n.wg.Go(func() { n.trapConfigLoop(ctx) })
 	}
 }

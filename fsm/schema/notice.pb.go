@@ -25,28 +25,30 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Receiver is someone or something that the entries of the event log are sent to.
+// Receiver is someone or something that the entries of the event log are sent
+// to, or, of kind snmp, the traps that the managers receive.
 type Receiver struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Name        string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // the key
-	Kind        string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"` // mail | syslog | journald | webhook
+	Kind        string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"` // mail | syslog | journald | webhook | snmp
 	Description string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	Disabled    bool                   `protobuf:"varint,4,opt,name=disabled,proto3" json:"disabled,omitempty"` // gets nothing new; what waits goes on waiting
 	// mail: HOST[:PORT] of the mail server; syslog: udp://, tcp:// or tls://HOST[:PORT];
-	// journald: path of its socket; webhook: an https:// URL.
+	// journald: path of its socket; webhook: an https:// URL; snmp: HOST[:PORT].
 	Address       string   `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
 	To            []string `protobuf:"bytes,6,rep,name=to,proto3" json:"to,omitempty"`                                              // mail: addresses
 	From          string   `protobuf:"bytes,7,opt,name=from,proto3" json:"from,omitempty"`                                          // mail: sender's address
 	Tls           string   `protobuf:"bytes,8,opt,name=tls,proto3" json:"tls,omitempty"`                                            // mail: starttls | implicit | none
 	Ca            string   `protobuf:"bytes,9,opt,name=ca,proto3" json:"ca,omitempty"`                                              // PEM of the authority of the server's certificate; empty: the operating system's and the cluster's
 	User          string   `protobuf:"bytes,10,opt,name=user,proto3" json:"user,omitempty"`                                         // mail: login; empty: none
-	Password      []byte   `protobuf:"bytes,11,opt,name=password,proto3" json:"password,omitempty"`                                 // mail: of the login; webhook: key of the signature; sealed
+	Password      []byte   `protobuf:"bytes,11,opt,name=password,proto3" json:"password,omitempty"`                                 // mail: of the login; webhook: key of the signature; snmp: community, empty: that of the trap; sealed
 	PasswordSet   bool     `protobuf:"varint,12,opt,name=password_set,json=passwordSet,proto3" json:"password_set,omitempty"`       // output
 	Language      string   `protobuf:"bytes,13,opt,name=language,proto3" json:"language,omitempty"`                                 // en | ja
 	MinSeverity   string   `protobuf:"bytes,14,opt,name=min_severity,json=minSeverity,proto3" json:"min_severity,omitempty"`        // info | warning | error: entries below it are left out
 	Groups        []string `protobuf:"bytes,15,rep,name=groups,proto3" json:"groups,omitempty"`                                     // only entries about these groups; with categories: or below those
 	Categories    []string `protobuf:"bytes,16,rep,name=categories,proto3" json:"categories,omitempty"`                             // only entries about groups below these categories
 	BundleSeconds int32    `protobuf:"varint,17,opt,name=bundle_seconds,json=bundleSeconds,proto3" json:"bundle_seconds,omitempty"` // mail, webhook: entries within so long become one message; 0: each its own
+	Version       string   `protobuf:"bytes,18,opt,name=version,proto3" json:"version,omitempty"`                                   // snmp: v1 | v2c | as-received, v3 as v2c
 	// What becomes of it, set by the sender.
 	Waiting       int64                  `protobuf:"varint,20,opt,name=waiting,proto3" json:"waiting,omitempty"` // notices not sent yet
 	Sent          int64                  `protobuf:"varint,21,opt,name=sent,proto3" json:"sent,omitempty"`       // notices sent
@@ -207,6 +209,13 @@ func (x *Receiver) GetBundleSeconds() int32 {
 		return x.BundleSeconds
 	}
 	return 0
+}
+
+func (x *Receiver) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
 }
 
 func (x *Receiver) GetWaiting() int64 {
@@ -456,7 +465,7 @@ var File_fsm_schema_notice_proto protoreflect.FileDescriptor
 
 const file_fsm_schema_notice_proto_rawDesc = "" +
 	"\n" +
-	"\x17fsm/schema/notice.proto\x12\tyagura.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x05\n" +
+	"\x17fsm/schema/notice.proto\x12\tyagura.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x06\n" +
 	"\bReceiver\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12 \n" +
@@ -478,6 +487,7 @@ const file_fsm_schema_notice_proto_rawDesc = "" +
 	"categories\x18\x10 \x03(\tR\n" +
 	"categories\x12%\n" +
 	"\x0ebundle_seconds\x18\x11 \x01(\x05R\rbundleSeconds\x12\x18\n" +
+	"\aversion\x18\x12 \x01(\tR\aversion\x12\x18\n" +
 	"\awaiting\x18\x14 \x01(\x03R\awaiting\x12\x12\n" +
 	"\x04sent\x18\x15 \x01(\x03R\x04sent\x12\x12\n" +
 	"\x04lost\x18\x16 \x01(\x03R\x04lost\x12=\n" +

@@ -17,6 +17,12 @@ const (
 	ReceiverSyslog   = "syslog"
 	ReceiverJournald = "journald"
 	ReceiverWebhook  = "webhook"
+	ReceiverSNMP     = "snmp" // of the traps that managers receive, not of the event log's entries
+
+	// Versions in which traps go to a receiver of kind snmp.
+	ForwardV1         = "v1"
+	ForwardV2c        = "v2c"
+	ForwardAsReceived = "as-received" // but v3 as v2c
 
 	// How a mail server is spoken to.
 	MailStartTLS    = "starttls" // in the clear first, then TLS, or not at all [RFC 3207]
@@ -63,17 +69,24 @@ func AtLeast(a, b string) bool {
 // Bundles tells whether the receiver gets several entries in one message.
 func (r *Receiver) Bundles() bool { return r.GetBundleSeconds() > 0 }
 
+// GetsNotices tells whether the receiver gets the entries of the event log.
+func (r *Receiver) GetsNotices() bool { return r.GetKind() != ReceiverSNMP }
+
+// notified are the kinds of receivers that get notices.
+var notified = []string{ReceiverMail, ReceiverSyslog, ReceiverJournald, ReceiverWebhook}
+
 // Validate checks the row by itself, see Category.Validate.
 func (r *Receiver) Validate() error {
 	o := "receiver " + r.GetName()
 	return firstError(
 		CheckName(o, "the receiver's name", r.Name),
-		oneOf(o, "kind", r.Kind, false, ReceiverMail, ReceiverSyslog, ReceiverJournald, ReceiverWebhook),
+		oneOf(o, "kind", r.Kind, false, append(slices.Clone(notified), ReceiverSNMP)...),
 		r.checkForeign(o),
 		r.checkAddress(o),
 		r.checkMail(o),
-		oneOf(o, "language", r.Language, false, LanguageEnglish, LanguageJapanese),
-		oneOf(o, "min_severity", r.MinSeverity, false, Severities()...),
+		oneOf(o, "language", r.Language, !r.GetsNotices(), LanguageEnglish, LanguageJapanese),
+		oneOf(o, "min_severity", r.MinSeverity, !r.GetsNotices(), Severities()...),
+		oneOf(o, "version", r.Version, r.GetsNotices(), ForwardV1, ForwardV2c, ForwardAsReceived),
 		between(o, "bundle_seconds", int64(r.BundleSeconds), 0, maxBundle),
 		between(o, "number of groups and categories", int64(len(r.Groups)+len(r.Categories)), 0, maxFilter),
 		checkCA(o, "ca", r.Ca),
@@ -92,8 +105,13 @@ func (r *Receiver) checkForeign(o string) error {
 		{"from", r.From != "", []string{ReceiverMail}},
 		{"tls", r.Tls != "", []string{ReceiverMail}},
 		{"user", r.User != "", []string{ReceiverMail}},
-		{"password", len(r.Password) > 0, []string{ReceiverMail, ReceiverWebhook}},
+		{"password", len(r.Password) > 0, []string{ReceiverMail, ReceiverWebhook, ReceiverSNMP}},
 		{"ca", r.Ca != "", []string{ReceiverMail, ReceiverSyslog, ReceiverWebhook}},
+		{"version", r.Version != "", []string{ReceiverSNMP}},
+		{"language", r.Language != "", notified},
+		{"min_severity", r.MinSeverity != "", notified},
+		{"groups", len(r.Groups) > 0, notified},
+		{"categories", len(r.Categories) > 0, notified},
 		{"bundle_seconds", r.BundleSeconds != 0, []string{ReceiverMail, ReceiverWebhook}},
 	} {
 		if f.set && !slices.Contains(f.kinds, r.Kind) {
@@ -112,7 +130,7 @@ func (r *Receiver) checkAddress(o string) error {
 	}
 	right := false
 	switch r.Kind {
-	case ReceiverMail:
+	case ReceiverMail, ReceiverSNMP:
 		right = hostPort(r.Address)
 	case ReceiverSyslog:
 		u, err := url.Parse(r.Address)
@@ -140,6 +158,8 @@ func addressHint(kind string) string {
 		return "give the path of journald's socket, such as " + JournalSocket
 	case ReceiverWebhook:
 		return "write it as https://HOST/PATH"
+	case ReceiverSNMP:
+		return "give the console as HOST or HOST:PORT"
 	}
 	return "give the mail server as HOST or HOST:PORT"
 }

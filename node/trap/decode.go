@@ -47,6 +47,8 @@ type Notification struct {
 
 	// answer is the response to an inform, ready to be sent.
 	answer []byte
+	// packet is the message of v3, whose plain text nobody else has; else nil.
+	packet *gosnmp.SnmpPacket
 }
 
 // Reason is why a datagram was dropped. The texts appear in status and metrics.
@@ -153,6 +155,9 @@ func (d *Decoder) Decode(datagram []byte, from netip.Addr) (n *Notification, err
 	n, err = notification(p, from)
 	if err != nil {
 		return nil, err
+	}
+	if version == 3 {
+		n.packet = p
 	}
 	if n.Inform {
 		if version == 3 {

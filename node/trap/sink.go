@@ -78,6 +78,8 @@ type Sink struct {
 	limits  atomic.Pointer[Limits] // to be set; nil: no others than before
 	log     *slog.Logger
 
+	forwarder *forwarder
+
 	received   atomic.Uint64
 	informed   atomic.Uint64 // informs among them
 	duplicates atomic.Uint64
@@ -151,6 +153,7 @@ func Open(opt Options) (*Sink, error) {
 	if len(left) > 0 {
 		s.log.Info("events left from the last run wait for the leader", "events", len(left))
 	}
+	s.forwarder = newForwarder(s.socket.addr(), s.log)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.wg.Go(func() { s.readLoop(ctx) })
@@ -214,6 +217,7 @@ func (s *Sink) Close() error {
 	s.cancel()
 	err := s.socket.close()
 	s.wg.Wait()
+	s.forwarder.close()
 	return errors.Join(err, s.spoolWaiting(), s.spool.close())
 }
 
@@ -299,7 +303,11 @@ func (s *Sink) take(datagram []byte, from netip.AddrPort) (Reason, []byte) {
 			return "", nil
 		}
 	}
-	return s.enqueue(raw(n, from, now), in), nil
+	reason := s.enqueue(raw(n, from, now), in)
+	if in == nil || reason == "" { // else the inform comes again
+		s.forwarder.offer(datagram, n)
+	}
+	return reason, nil
 }
 
 // enqueue numbers an event and puts it in line. A trap goes to the spool, too,
