@@ -141,9 +141,11 @@ func (f *forwarder) set(to []Destination) {
 
 // close drops what waits.
 func (f *forwarder) close() {
-	f.set(nil)
 	f.mu.Lock()
-	f.closed = true
+	f.closed = true // no destination comes any more
+	for _, d := range *f.active.Load() {
+		d.cancel()
+	}
 	f.mu.Unlock()
 	f.wg.Wait()
 }
