@@ -46,6 +46,7 @@ var keyTexts = map[string]string{
 	"snmp.communities": "communities that v1 and v2c notifications may carry, separated by commas (default: any)",
 	"snmp.rate":        "notifications of one sender a second; more are dropped and counted",
 	"snmp.burst":       "notifications of one sender at once",
+	"snmp.total_rate":  "notifications of all senders a second; more are dropped and counted (default 0: no limit)",
 	"snmp.spool_bytes": "bytes kept on disk until the leader has recorded them",
 }
 
