@@ -3,7 +3,6 @@ package sequence
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"yagura/fsm"
@@ -133,53 +132,13 @@ func firstAddress(h *schema.Host) string {
 	return ""
 }
 
-// wiring is a NIC that is to be in a VLAN.
-type wiring struct {
-	nic  int // from 0
-	vlan *schema.Vlan
-}
-
-// wirings are the VLANs of a host setting in its group [1.8.4]: those of the
-// group for the NIC that they name, or the primary one, and in the place of a
-// port-based one that of the host setting's own NIC.
-func wirings(r fsm.Reader, g *schema.Group, h *schema.Host) ([]wiring, error) {
-	var out []wiring
-	vlan := func(name string) (*schema.Vlan, error) {
-		v, ok := fsm.Vlans.Get(r, name)
-		if !ok {
-			return nil, schema.Errorf(schema.KindGroupUnusable, "VLAN "+name, "group %s names it, and there is none", g.Name).WithHint("apply it: kind Vlan")
-		}
-		return v, nil
+// wirings are the VLANs of a host setting in its group, by NIC.
+func wirings(r fsm.Reader, g *schema.Group, h *schema.Host) ([]fsm.PortVLAN, error) {
+	out, err := fsm.PortVLANs(r, g, h)
+	if err != nil {
+		return nil, schema.Errorf(schema.KindGroupUnusable, "group "+g.Name, "its VLANs can't be used: %v", err).WithHint("apply what is missing: kind Vlan")
 	}
-	for _, entry := range g.Vlans {
-		name, number, _ := strings.Cut(entry, ":")
-		nic := 1
-		if number != "" {
-			nic, _ = strconv.Atoi(number)
-		}
-		v, err := vlan(name)
-		if err != nil {
-			return nil, err
-		}
-		if nic < 1 {
-			return nil, schema.Errorf(schema.KindGroupUnusable, "group "+g.Name, "vlans: %q names no NIC", entry).WithHint("write NAME or NAME:N with N from 1")
-		}
-		if v.Kind != schema.VLANManagement && nic <= len(h.Nics) && h.Nics[nic-1].Vlan != "" {
-			continue // the host setting's own
-		}
-		out = append(out, wiring{nic - 1, v})
-	}
-	for i, n := range h.Nics {
-		if n.Vlan == "" {
-			continue
-		}
-		v, err := vlan(n.Vlan)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, wiring{i, v})
-	}
-	slices.SortStableFunc(out, func(a, b wiring) int { return a.nic - b.nic })
+	slices.SortStableFunc(out, func(a, b fsm.PortVLAN) int { return a.NIC - b.NIC })
 	return out, nil
 }
 
@@ -197,20 +156,20 @@ func (p *Plan) wire(r fsm.Reader, name string, s side) error {
 		p.leaveOut(name, s.m.Name, "the group has no VLAN")
 	}
 	for _, w := range ws {
-		if w.nic >= len(s.m.Nics) || s.m.Nics[w.nic].Network == "" || s.m.Nics[w.nic].Port == "" {
+		if w.NIC > len(s.m.Nics) || s.m.Nics[w.NIC-1].Network == "" || s.m.Nics[w.NIC-1].Port == "" {
 			if name == nameVLANRemove {
-				p.leaveOut(name, s.m.Name, fmt.Sprintf("no switch port is known for its NIC %d, which VLAN %s is for", w.nic+1, w.vlan.Name))
+				p.leaveOut(name, s.m.Name, fmt.Sprintf("no switch port is known for its NIC %d, which VLAN %s is for", w.NIC, w.VLAN.Name))
 				continue
 			}
-			return schema.Errorf(schema.KindGroupUnusable, "machine "+s.m.Name, "VLAN %s is for its NIC %d, of which no switch port is known", w.vlan.Name, w.nic+1).
+			return schema.Errorf(schema.KindGroupUnusable, "machine "+s.m.Name, "VLAN %s is for its NIC %d, of which no switch port is known", w.VLAN.Name, w.NIC).
 				WithHint("set network (the switch) and port of the machine's nics")
 		}
-		nic := s.m.Nics[w.nic]
-		args := map[string]string{argSubsystem: nic.Network, argHost: s.key(), argPort: nic.Port, argVLAN: w.vlan.Name, argVLANID: fmt.Sprint(w.vlan.Id)}
-		if w.vlan.Kind == schema.VLANManagement {
+		nic := s.m.Nics[w.NIC-1]
+		args := map[string]string{argSubsystem: nic.Network, argHost: s.key(), argPort: nic.Port, argVLAN: w.VLAN.Name, argVLANID: fmt.Sprint(w.VLAN.Id)}
+		if w.VLAN.Kind == schema.VLANManagement {
 			args[argManagement] = "true"
 		}
-		p.add(name, s.m.Name, args).Description = fmt.Sprintf("port %s of %s, VLAN %s (%d)", nic.Port, nic.Network, w.vlan.Name, w.vlan.Id)
+		p.add(name, s.m.Name, args).Description = fmt.Sprintf("port %s of %s, VLAN %s (%d)", nic.Port, nic.Network, w.VLAN.Name, w.VLAN.Id)
 	}
 	return nil
 }
