@@ -1,6 +1,10 @@
 package drivers
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"time"
+)
 
 // Call identifies one attempt at one effect on the outside world.
 type Call struct {
@@ -17,6 +21,19 @@ type Call struct {
 // Expired tells whether the call may no longer start an effect at time now.
 func (c Call) Expired(now time.Time) bool {
 	return !c.Deadline.IsZero() && now.After(c.Deadline)
+}
+
+// Late is the cause of the error (KindExpired) of a call that has expired.
+func (c Call) Late() error {
+	return fmt.Errorf("the call's deadline %s has passed", c.Deadline.UTC().Format(time.RFC3339))
+}
+
+// Context is ctx, ended at the call's deadline: no request goes on after it.
+func (c Call) Context(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.Deadline.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, c.Deadline)
 }
 
 // TaskState is where a task of the other system stands.

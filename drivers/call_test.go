@@ -25,6 +25,23 @@ func TestExpired(t *testing.T) {
 	}
 }
 
+// A call's context ends at its deadline, and doesn't without one.
+func TestCallContext(t *testing.T) {
+	deadline := time.Now().Add(time.Hour)
+	ctx, cancel := Call{Deadline: deadline}.Context(t.Context())
+	defer cancel()
+	if end, ok := ctx.Deadline(); !ok || !end.Equal(deadline) {
+		t.Errorf("it ends at %s, %v", end, ok)
+	}
+	free, stop := Call{}.Context(t.Context())
+	if end, ok := free.Deadline(); ok {
+		t.Errorf("it ends at %s", end)
+	}
+	if stop(); free.Err() == nil {
+		t.Error("it can't be ended")
+	}
+}
+
 func TestKindOf(t *testing.T) {
 	own := &Error{Kind: KindRefused, System: "vc1", Op: "migrate", Object: "web01", Err: errors.New("because")}
 	for _, c := range []struct {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // goal is a port in a VLAN, or not in it.
@@ -148,7 +149,7 @@ func (c *conn) move(ch *change, from, to columns, comment string, more ...operat
 	}
 	last := out[len(ops)-1]
 	if len(last.Rows) != 1 || out[1].Count != 1 {
-		return faultf(drivers.KindUnknown, "the change touched %d ports", out[1].Count)
+		return fault.Errorf(drivers.KindUnknown, "the change touched %d ports", out[1].Count)
 	}
 	ch.cfg, _ = one[int](last.Rows[0]["next_cfg"])
 	return nil
@@ -201,9 +202,9 @@ func (c *conn) applied(cfg int, limit time.Duration) error {
 		}
 		select {
 		case <-c.ctx.Done():
-			return &fault{drivers.KindUnreachable, c.ctx.Err()}
+			return fault.New(drivers.KindUnreachable, c.ctx.Err())
 		case <-timer.C:
-			return faultf(drivers.KindFailed, "ovs-vswitchd has applied configuration %d, not %d; is it running?", has, cfg)
+			return fault.Errorf(drivers.KindFailed, "ovs-vswitchd has applied configuration %d, not %d; is it running?", has, cfg)
 		case <-time.After(pause):
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // conn is a JSON-RPC 1.0 conversation with ovsdb-server (RFC 7047, section 4).
@@ -32,19 +33,6 @@ const (
 	maxEchoes = 100      // questions of the server before one answer
 )
 
-// fault is what went wrong.
-type fault struct {
-	kind drivers.Kind
-	err  error
-}
-
-func (f *fault) Error() string { return f.err.Error() }
-func (f *fault) Unwrap() error { return f.err }
-
-func faultf(k drivers.Kind, format string, args ...any) *fault {
-	return &fault{k, fmt.Errorf(format, args...)}
-}
-
 // open begins a conversation. It ends with ctx.
 func (s *settings) open(ctx context.Context) (*conn, error) {
 	dial, cancel := context.WithTimeout(ctx, s.timeout)
@@ -63,7 +51,7 @@ func (s *settings) open(ctx context.Context) (*conn, error) {
 		nc = t
 	}
 	if err != nil {
-		return nil, faultf(drivers.KindUnreachable, "connect to %s: %w", s.address, err)
+		return nil, fault.Errorf(drivers.KindUnreachable, "connect to %s: %w", s.address, err)
 	}
 	c := &conn{ctx: ctx, net: nc, timeout: s.timeout, in: &io.LimitedReader{R: nc}}
 	c.dec = json.NewDecoder(c.in)
@@ -80,7 +68,7 @@ func alerted(err error) bool {
 }
 
 func distrust(err error) error {
-	return faultf(drivers.KindAuth, "the server isn't trusted, or doesn't trust us: %w", err)
+	return fault.Errorf(drivers.KindAuth, "the server isn't trusted, or doesn't trust us: %w", err)
 }
 
 func (c *conn) close() {
@@ -207,9 +195,9 @@ func (c *conn) transact(changes bool, ops ...operation) ([]outcome, error) {
 	case alerted(err):
 		return nil, distrust(err)
 	case err != nil && sent && changes:
-		return nil, faultf(drivers.KindUnknown, "no answer to the change: %w", err)
+		return nil, fault.Errorf(drivers.KindUnknown, "no answer to the change: %w", err)
 	case err != nil:
-		return nil, faultf(drivers.KindUnreachable, "no answer: %w", err)
+		return nil, fault.Errorf(drivers.KindUnreachable, "no answer: %w", err)
 	}
 	// An operation that failed carries the error, as may one more at the end.
 	for _, o := range out {
@@ -218,7 +206,7 @@ func (c *conn) transact(changes bool, ops ...operation) ([]outcome, error) {
 		}
 	}
 	if len(out) < len(ops) {
-		return nil, faultf(drivers.KindUnknown, "%d outcomes of %d operations", len(out), len(ops))
+		return nil, fault.Errorf(drivers.KindUnknown, "%d outcomes of %d operations", len(out), len(ops))
 	}
 	return out, nil
 }
@@ -238,7 +226,7 @@ func (r *refused) fault() error {
 	case "unknown database":
 		k = drivers.KindUnsupported
 	}
-	return &fault{k, r}
+	return fault.New(k, r)
 }
 
 var errOvertaken = errors.New("somebody else changed the switch")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // Driver puts ports of one bridge into VLANs. Its methods may be called from
@@ -28,49 +29,50 @@ func Open(c Config) (*Driver, error) {
 func (d *Driver) Close(context.Context) error { return nil }
 
 // VLANs implements drivers.Switch: VLANs that have a name or a port.
-func (d *Driver) VLANs(ctx context.Context) (out []drivers.VLAN, err error) {
-	err = d.look(ctx, "read-vlans", d.name, func(st *state) error {
-		out = st.vlans()
-		return nil
-	})
-	return out, err
+func (d *Driver) VLANs(ctx context.Context) ([]drivers.VLAN, error) {
+	st, err := d.look(ctx, "read-vlans", d.name)
+	if err != nil {
+		return nil, err
+	}
+	return st.vlans(), nil
 }
 
 // Ports implements drivers.Switch.
-func (d *Driver) Ports(ctx context.Context) (out []drivers.Port, err error) {
-	err = d.look(ctx, "read-ports", d.name, func(st *state) error {
-		for _, p := range st.ports {
-			out = append(out, st.view(p))
-		}
-		return nil
-	})
-	return out, err
+func (d *Driver) Ports(ctx context.Context) ([]drivers.Port, error) {
+	st, err := d.look(ctx, "read-ports", d.name)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]drivers.Port, len(st.ports))
+	for i, p := range st.ports {
+		out[i] = st.view(p)
+	}
+	return out, nil
 }
 
 // Port implements drivers.Switch.
-func (d *Driver) Port(ctx context.Context, name string) (out drivers.Port, err error) {
-	err = d.look(ctx, "read-port", name, func(st *state) error {
-		p, err := st.port(name)
-		if err == nil {
-			out = st.view(p)
-		}
-		return err
-	})
-	return out, err
+func (d *Driver) Port(ctx context.Context, name string) (drivers.Port, error) {
+	const op = "read-port"
+	st, err := d.look(ctx, op, name)
+	if err != nil {
+		return drivers.Port{}, err
+	}
+	p, err := st.port(name)
+	if err != nil {
+		return drivers.Port{}, fault.At(d.name, op, name, err)
+	}
+	return st.view(p), nil
 }
 
 // look reads the bridge as it is in force.
-func (d *Driver) look(ctx context.Context, op, object string, f func(*state) error) error {
-	return d.talk(ctx, op, object, func(c *conn) error {
-		st, err := c.read(d.settings)
-		if err == nil && st.has < st.want {
-			err = c.applied(st.want, d.settle)
-		}
-		if err != nil {
+func (d *Driver) look(ctx context.Context, op, object string) (st *state, err error) {
+	err = d.talk(ctx, op, object, func(c *conn) error {
+		if st, err = c.read(d.settings); err != nil || st.has >= st.want {
 			return err
 		}
-		return f(st)
+		return c.applied(st.want, d.settle)
 	})
+	return st, err
 }
 
 // AddToVLAN implements drivers.Switch. A port as ovs-vsctl add-port makes it,
@@ -92,13 +94,10 @@ const tries = 10
 func (d *Driver) change(ctx context.Context, call drivers.Call, op, port string, g goal) (drivers.Task, error) {
 	object := fmt.Sprintf("%s %d", port, g.vlan.ID)
 	if call.Expired(time.Now()) {
-		return drivers.Task{}, d.errorOf(op, object, expired(call))
+		return drivers.Task{}, fault.At(d.name, op, object, fault.Expired(call))
 	}
-	if !call.Deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, call.Deadline)
-		defer cancel()
-	}
+	ctx, cancel := call.Context(ctx)
+	defer cancel()
 	comment := fmt.Sprintf("yagura: %s %s %s", op, object, call.Token)
 	err := d.talk(ctx, op, object, func(c *conn) error {
 		for range tries {
@@ -107,7 +106,7 @@ func (d *Driver) change(ctx context.Context, call drivers.Call, op, port string,
 				return err
 			}
 		}
-		return faultf(drivers.KindBusy, "%d times: %w", tries, errOvertaken)
+		return fault.Errorf(drivers.KindBusy, "%d times: %w", tries, errOvertaken)
 	})
 	if err != nil {
 		return drivers.Task{}, err
@@ -132,7 +131,7 @@ func (d *Driver) attempt(c *conn, call drivers.Call, name string, g goal, commen
 		return err
 	}
 	if err := g.allowed(st, p); err != nil {
-		return &fault{drivers.KindRefused, err}
+		return fault.New(drivers.KindRefused, err)
 	}
 	if g.reached(st, p) {
 		if st.has < st.want {
@@ -141,7 +140,7 @@ func (d *Driver) attempt(c *conn, call drivers.Call, name string, g goal, commen
 		return nil
 	}
 	if call.Expired(time.Now()) {
-		return expired(call)
+		return fault.Expired(call)
 	}
 	ch, err := c.apply(st, p, g, comment)
 	if err != nil {
@@ -149,9 +148,9 @@ func (d *Driver) attempt(c *conn, call drivers.Call, name string, g goal, commen
 	}
 	if err := c.applied(ch.cfg, d.settle); err != nil {
 		if undo := c.takeBack(ch); undo != nil {
-			return faultf(drivers.KindUnknown, "%w; taking the change back: %v", err, undo)
+			return fault.Errorf(drivers.KindUnknown, "%w; taking the change back: %v", err, undo)
 		}
-		return &fault{drivers.KindFailed, err}
+		return fault.New(drivers.KindFailed, err)
 	}
 	if !g.in {
 		c.pause(flush)
@@ -160,11 +159,11 @@ func (d *Driver) attempt(c *conn, call drivers.Call, name string, g goal, commen
 		p, err = st.port(name)
 	}
 	if err != nil {
-		return faultf(drivers.KindUnknown, "the change was sent and can't be read back: %w", err)
+		return fault.Errorf(drivers.KindUnknown, "the change was sent and can't be read back: %w", err)
 	}
 	if !g.reached(st, p) {
 		v := st.view(p)
-		return faultf(drivers.KindFailed, "the switch took the change, but reads back VLAN %d and %v", v.VLAN, v.Also)
+		return fault.Errorf(drivers.KindFailed, "the switch took the change, but reads back VLAN %d and %v", v.VLAN, v.Also)
 	}
 	return nil
 }
@@ -178,21 +177,5 @@ func (d *Driver) talk(ctx context.Context, op, object string, f func(*conn) erro
 		defer c.close()
 		err = f(c)
 	}
-	if err == nil {
-		return nil
-	}
-	return d.errorOf(op, object, err)
-}
-
-func (d *Driver) errorOf(op, object string, err error) error {
-	k := drivers.KindUnknown
-	var f *fault
-	if errors.As(err, &f) {
-		k = f.kind
-	}
-	return &drivers.Error{Kind: k, System: d.name, Op: op, Object: object, Err: err}
-}
-
-func expired(call drivers.Call) error {
-	return faultf(drivers.KindExpired, "the call's deadline %s has passed", call.Deadline.UTC().Format(time.RFC3339))
+	return fault.At(d.name, op, object, err)
 }

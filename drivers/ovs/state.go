@@ -1,13 +1,13 @@
 package ovs
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // Values of Port.vlan_mode.
@@ -72,7 +72,7 @@ func (c *conn) read(s *settings) (*state, error) {
 	}
 	st := &state{unused: s.unused, names: map[int]string{}}
 	if len(out[0].Rows) != 1 {
-		return nil, faultf(drivers.KindUnsupported, "the database isn't set up (ovs-vsctl init)")
+		return nil, fault.Errorf(drivers.KindUnsupported, "the database isn't set up (ovs-vsctl init)")
 	}
 	st.want, _ = one[int](out[0].Rows[0]["next_cfg"])
 	st.has, _ = one[int](out[0].Rows[0]["cur_cfg"])
@@ -131,9 +131,9 @@ func (st *state) findBridge(o outcome, name string) ([]uuid, error) {
 	slices.Sort(all)
 	switch {
 	case name != "" && !slices.Contains(all, name):
-		return nil, faultf(drivers.KindNotFound, "there is no bridge %q; there are: %s", name, strings.Join(all, ", "))
+		return nil, fault.Errorf(drivers.KindNotFound, "there is no bridge %q; there are: %s", name, strings.Join(all, ", "))
 	case name == "" && len(all) != 1:
-		return nil, faultf(drivers.KindRefused, "there are %d bridges (%s); name one with the option bridge", len(all), strings.Join(all, ", "))
+		return nil, fault.Errorf(drivers.KindRefused, "there are %d bridges (%s); name one with the option bridge", len(all), strings.Join(all, ", "))
 	}
 	return members, nil
 }
@@ -147,11 +147,7 @@ func (st *state) port(name string) (*port, error) {
 		}
 		all = append(all, p.name)
 	}
-	const most = 60
-	if len(all) > most {
-		all = append(all[:most], fmt.Sprintf("and %d more", len(all)-most))
-	}
-	return nil, faultf(drivers.KindNotFound, "the bridge has no such port; it has %s", strings.Join(all, ", "))
+	return nil, fault.New(drivers.KindNotFound, drivers.NoSuchPort(all))
 }
 
 // ids are the VLANs that have a name or a port, ascending.

@@ -6,6 +6,7 @@ import (
 	"github.com/gosnmp/gosnmp"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // goal is a port in a VLAN, or not in it.
@@ -132,9 +133,9 @@ func (c *session) apply(st *state, p *basePort, g goal) error {
 	if err == nil {
 		err = c.write(st, st.plan(p, g))
 	}
-	if made != 0 && isKind(err, drivers.KindRefused, drivers.KindAuth, drivers.KindBusy) {
+	if made != 0 && fault.Is(err, drivers.KindRefused, drivers.KindAuth, drivers.KindBusy) {
 		if undo := c.set(rowStatus(made, rowDestroy)); undo != nil {
-			return faultf(drivers.KindFailed, "%w; VLAN %d was made and stays: %w", err, made, undo)
+			return fault.Errorf(drivers.KindFailed, "%w; VLAN %d was made and stays: %w", err, made, undo)
 		}
 	}
 	return err
@@ -154,7 +155,7 @@ func (c *session) rows(st *state, p *basePort, g goal) (made int, err error) {
 		}
 		id, name = st.unused, unusedName
 		if err := (drivers.VLAN{Name: name, ID: id}).Clash(st.vlans()); err != nil {
-			return 0, &fault{drivers.KindRefused, fmt.Errorf("the VLAN for unused ports is missing: %w", err)}
+			return 0, fault.New(drivers.KindRefused, fmt.Errorf("the VLAN for unused ports is missing: %w", err))
 		}
 	}
 	vname := gosnmp.SnmpPDU{Name: fmt.Sprintf("%s.%d.%d", oidVLAN, colName, id), Type: gosnmp.OctetString, Value: []byte(name)}
@@ -167,7 +168,7 @@ func (c *session) rows(st *state, p *basePort, g goal) (made int, err error) {
 		return 0, c.set(vname, rowStatus(id, rowActive))
 	}
 	err = c.set(rowStatus(id, rowCreateAndGo), vname)
-	if isKind(err, drivers.KindRefused) { // an agent may name only rows that exist
+	if fault.Is(err, drivers.KindRefused) { // an agent may name only rows that exist
 		if err = c.set(rowStatus(id, rowCreateAndGo)); err == nil {
 			made, err = id, c.set(vname)
 		}
@@ -186,7 +187,7 @@ func (c *session) exists(id int) error {
 		return c.lost(err, drivers.KindUnknown)
 	}
 	if res.Error != gosnmp.NoError || len(res.Variables) != 1 || res.Variables[0].Type != gosnmp.Integer {
-		return faultf(drivers.KindFailed, "the switch took VLAN %d and doesn't have it", id)
+		return fault.Errorf(drivers.KindFailed, "the switch took VLAN %d and doesn't have it", id)
 	}
 	return nil
 }
@@ -209,7 +210,7 @@ func (c *session) write(st *state, list []write) error {
 	if st.hasSerial {
 		guard := gosnmp.SnmpPDU{Name: oidSerial, Type: gosnmp.Integer, Value: st.serial}
 		err := c.set(append([]gosnmp.SnmpPDU{guard}, vars...)...)
-		if !isKind(err, drivers.KindRefused) {
+		if !fault.Is(err, drivers.KindRefused) {
 			return err
 		}
 		var now state
@@ -220,13 +221,13 @@ func (c *session) write(st *state, list []write) error {
 			return errOvertaken
 		}
 	}
-	if err := c.set(vars...); !isKind(err, drivers.KindRefused) || len(list) == 1 {
+	if err := c.set(vars...); !fault.Is(err, drivers.KindRefused) || len(list) == 1 {
 		return err
 	}
 	for i, w := range list {
 		err := c.set(w.SnmpPDU)
 		switch {
-		case isKind(err, drivers.KindUnknown):
+		case fault.Is(err, drivers.KindUnknown):
 			return err // what is there decides
 		case err != nil:
 			return c.undo(list[:i], err)
@@ -241,7 +242,7 @@ func (c *session) undo(done []write, err error) error {
 		back := done[i].SnmpPDU
 		back.Value = done[i].was
 		if undo := c.set(back); undo != nil {
-			return faultf(drivers.KindFailed, "%w; setting %s back: %w", err, back.Name, undo)
+			return fault.Errorf(drivers.KindFailed, "%w; setting %s back: %w", err, back.Name, undo)
 		}
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // Driver puts ports of one switch into VLANs. Its methods may be called from
@@ -33,45 +34,48 @@ func Open(c Config) (*Driver, error) {
 func (d *Driver) Close(context.Context) error { return nil }
 
 // VLANs implements drivers.Switch.
-func (d *Driver) VLANs(ctx context.Context) (out []drivers.VLAN, err error) {
-	err = d.talk(ctx, "read-vlans", d.name, func(c *session) error {
-		st, err := c.read(d.unused)
-		if err == nil {
-			out = st.vlans()
-		}
-		return err
-	})
-	return out, err
+func (d *Driver) VLANs(ctx context.Context) ([]drivers.VLAN, error) {
+	st, err := d.look(ctx, "read-vlans", d.name)
+	if err != nil {
+		return nil, err
+	}
+	return st.vlans(), nil
 }
 
 // Ports implements drivers.Switch.
-func (d *Driver) Ports(ctx context.Context) (out []drivers.Port, err error) {
-	err = d.talk(ctx, "read-ports", d.name, func(c *session) error {
-		st, err := c.read(d.unused)
-		if err == nil {
-			for _, p := range st.ports {
-				out = append(out, st.view(p))
-			}
-		}
-		return err
-	})
-	return out, err
+func (d *Driver) Ports(ctx context.Context) ([]drivers.Port, error) {
+	st, err := d.look(ctx, "read-ports", d.name)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]drivers.Port, len(st.ports))
+	for i, p := range st.ports {
+		out[i] = st.view(p)
+	}
+	return out, nil
 }
 
 // Port implements drivers.Switch.
-func (d *Driver) Port(ctx context.Context, name string) (out drivers.Port, err error) {
-	err = d.talk(ctx, "read-port", name, func(c *session) error {
-		st, err := c.read(d.unused)
-		if err != nil {
-			return err
-		}
-		p, err := st.port(name)
-		if err == nil {
-			out = st.view(p)
-		}
+func (d *Driver) Port(ctx context.Context, name string) (drivers.Port, error) {
+	const op = "read-port"
+	st, err := d.look(ctx, op, name)
+	if err != nil {
+		return drivers.Port{}, err
+	}
+	p, err := st.port(name)
+	if err != nil {
+		return drivers.Port{}, fault.At(d.name, op, name, err)
+	}
+	return st.view(p), nil
+}
+
+// look reads the switch.
+func (d *Driver) look(ctx context.Context, op, object string) (st *state, err error) {
+	err = d.talk(ctx, op, object, func(c *session) error {
+		st, err = c.read(d.unused)
 		return err
 	})
-	return out, err
+	return st, err
 }
 
 // AddToVLAN implements drivers.Switch.
@@ -93,18 +97,15 @@ var errOvertaken = errors.New("somebody else changed the switch")
 func (d *Driver) change(ctx context.Context, call drivers.Call, op, port string, g goal) (drivers.Task, error) {
 	object := fmt.Sprintf("%s %d", port, g.vlan.ID)
 	if call.Expired(time.Now()) {
-		return drivers.Task{}, d.errorOf(op, object, expired(call))
+		return drivers.Task{}, fault.At(d.name, op, object, fault.Expired(call))
 	}
-	if !call.Deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, call.Deadline)
-		defer cancel()
-	}
+	ctx, cancel := call.Context(ctx)
+	defer cancel()
 	select {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()
 	case <-ctx.Done():
-		return drivers.Task{}, d.errorOf(op, object, &fault{drivers.KindUnreachable, ctx.Err()})
+		return drivers.Task{}, fault.At(d.name, op, object, fault.New(drivers.KindUnreachable, ctx.Err()))
 	}
 	err := d.talk(ctx, op, object, func(c *session) error {
 		for range tries {
@@ -113,7 +114,7 @@ func (d *Driver) change(ctx context.Context, call drivers.Call, op, port string,
 				return err
 			}
 		}
-		return faultf(drivers.KindBusy, "%d times: %w", tries, errOvertaken)
+		return fault.Errorf(drivers.KindBusy, "%d times: %w", tries, errOvertaken)
 	})
 	if err != nil {
 		return drivers.Task{}, err
@@ -132,16 +133,16 @@ func (d *Driver) attempt(c *session, call drivers.Call, port string, g goal) err
 		return err
 	}
 	if err := g.allowed(st, p); err != nil {
-		return &fault{drivers.KindRefused, err}
+		return fault.New(drivers.KindRefused, err)
 	}
 	if g.reached(st, p) {
 		return nil
 	}
 	if call.Expired(time.Now()) {
-		return expired(call)
+		return fault.Expired(call)
 	}
 	sent := c.apply(st, p, g)
-	if errors.Is(sent, errOvertaken) || isKind(sent, drivers.KindRefused, drivers.KindAuth, drivers.KindBusy) {
+	if errors.Is(sent, errOvertaken) || fault.Is(sent, drivers.KindRefused, drivers.KindAuth, drivers.KindBusy) {
 		return sent
 	}
 	return d.readBack(c, port, g, sent)
@@ -160,12 +161,12 @@ func (d *Driver) readBack(c *session, port string, g goal, sent error) error {
 		}
 		switch {
 		case err != nil && sent != nil:
-			return faultf(drivers.KindUnknown, "%w; reading back: %w", sent, err)
+			return fault.Errorf(drivers.KindUnknown, "%w; reading back: %w", sent, err)
 		case err != nil:
-			return faultf(drivers.KindUnknown, "the change was sent and can't be read back: %w", err)
+			return fault.Errorf(drivers.KindUnknown, "the change was sent and can't be read back: %w", err)
 		case g.reached(st, p):
 			return nil
-		case sent != nil && !isKind(sent, drivers.KindUnknown):
+		case sent != nil && !fault.Is(sent, drivers.KindUnknown):
 			return sent
 		}
 		select {
@@ -174,7 +175,7 @@ func (d *Driver) readBack(c *session, port string, g goal, sent error) error {
 				return sent
 			}
 			v := st.view(p)
-			return faultf(drivers.KindFailed, "the switch took the change, but reads back VLAN %d and %v (PVID %d)", v.VLAN, v.Also, p.pvid)
+			return fault.Errorf(drivers.KindFailed, "the switch took the change, but reads back VLAN %d and %v (PVID %d)", v.VLAN, v.Also, p.pvid)
 		case <-time.After(pause):
 		}
 	}
@@ -189,34 +190,5 @@ func (d *Driver) talk(ctx context.Context, op, object string, f func(*session) e
 		defer c.close()
 		err = f(c)
 	}
-	if err == nil {
-		return nil
-	}
-	return d.errorOf(op, object, err)
-}
-
-func (d *Driver) errorOf(op, object string, err error) error {
-	k := drivers.KindUnknown
-	var f *fault
-	if errors.As(err, &f) {
-		k = f.kind
-	}
-	return &drivers.Error{Kind: k, System: d.name, Op: op, Object: object, Err: err}
-}
-
-func expired(call drivers.Call) error {
-	return faultf(drivers.KindExpired, "the call's deadline %s has passed", call.Deadline.UTC().Format(time.RFC3339))
-}
-
-func isKind(err error, kinds ...drivers.Kind) bool {
-	var f *fault
-	if !errors.As(err, &f) {
-		return false
-	}
-	for _, k := range kinds {
-		if f.kind == k {
-			return true
-		}
-	}
-	return false
+	return fault.At(d.name, op, object, err)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/gosnmp/gosnmp"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // session is one conversation with an agent.
@@ -42,10 +43,10 @@ func (s *settings) open(ctx context.Context) (*session, error) {
 		g.SecurityParameters = usm
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, &fault{drivers.KindUnreachable, err}
+		return nil, fault.New(drivers.KindUnreachable, err)
 	}
 	if err := g.Connect(); err != nil {
-		return nil, &fault{drivers.KindUnreachable, err}
+		return nil, fault.New(drivers.KindUnreachable, err)
 	}
 	past := time.Unix(1, 0)
 	return &session{g, context.AfterFunc(ctx, func() { _ = g.Conn.SetDeadline(past) })}, nil
@@ -56,36 +57,23 @@ func (c *session) close() {
 	_ = c.g.Conn.Close()
 }
 
-// fault is what went wrong with an agent.
-type fault struct {
-	kind drivers.Kind
-	err  error
-}
-
-func (f *fault) Error() string { return f.err.Error() }
-func (f *fault) Unwrap() error { return f.err }
-
-func faultf(k drivers.Kind, format string, args ...any) *fault {
-	return &fault{k, fmt.Errorf(format, args...)}
-}
-
 // lost says what an error without a usable answer means; k is its kind when it
 // isn't about credentials.
 func (c *session) lost(err error, k drivers.Kind) error {
 	if ended := c.g.Context.Err(); ended != nil {
-		return &fault{k, ended}
+		return fault.New(k, ended)
 	}
 	// What isn't silence is a v3 agent's word, often unsigned, to somebody whom it
 	// doesn't trust (RFC 3414, section 3.2).
 	var broken net.Error
 	silent := errors.As(err, &broken) || errors.Is(err, gosnmp.ErrMaxRetriesExceeded)
 	if c.g.Version == gosnmp.Version3 && !silent && k != drivers.KindUnknown {
-		return faultf(drivers.KindAuth, "the agent doesn't take the user, or its passphrase or protocols: %w", err)
+		return fault.Errorf(drivers.KindAuth, "the agent doesn't take the user, or its passphrase or protocols: %w", err)
 	}
 	if c.g.Version == gosnmp.Version2c {
-		return faultf(k, "%s:%d gives no answer (nor would an agent that doesn't take the community): %w", c.g.Target, c.g.Port, err)
+		return fault.Errorf(k, "%s:%d gives no answer (nor would an agent that doesn't take the community): %w", c.g.Target, c.g.Port, err)
 	}
-	return faultf(k, "%s:%d doesn't answer: %w", c.g.Target, c.g.Port, err)
+	return fault.Errorf(k, "%s:%d doesn't answer: %w", c.g.Target, c.g.Port, err)
 }
 
 // Bounds on reading a table.
@@ -108,7 +96,7 @@ func (c *session) walk(root string, f func(index []int, v gosnmp.SnmpPDU)) error
 			return refusal(res, "reading "+root)
 		}
 		if len(res.Variables) == 0 {
-			return faultf(drivers.KindFailed, "an empty answer under %s", at)
+			return fault.Errorf(drivers.KindFailed, "an empty answer under %s", at)
 		}
 		for _, v := range res.Variables {
 			rest, inside := strings.CutPrefix(v.Name, root+".")
@@ -117,14 +105,14 @@ func (c *session) walk(root string, f func(index []int, v gosnmp.SnmpPDU)) error
 			}
 			index, err := parseOID(rest)
 			if err != nil || v.Name == at {
-				return faultf(drivers.KindFailed, "the agent doesn't get on behind %s", at)
+				return fault.Errorf(drivers.KindFailed, "the agent doesn't get on behind %s", at)
 			}
 			f(index, v)
 			at = v.Name
 			n++
 		}
 	}
-	return faultf(drivers.KindFailed, "more than %d variables under %s", maxVariables, root)
+	return fault.Errorf(drivers.KindFailed, "more than %d variables under %s", maxVariables, root)
 }
 
 func parseOID(s string) ([]int, error) {
@@ -139,7 +127,7 @@ func parseOID(s string) ([]int, error) {
 	return out, nil
 }
 
-// set sends one SetRequest. The agent's no is a *fault whose kind says that
+// set sends one SetRequest. The kind of the agent's no says that
 // nothing was done; silence is KindUnknown.
 func (c *session) set(vars ...gosnmp.SnmpPDU) error {
 	res, err := c.g.Set(vars)
@@ -160,14 +148,14 @@ func refused(vars []gosnmp.SnmpPDU, res *gosnmp.SnmpPacket) string {
 }
 
 // refusal reads an error status (RFC 3416, section 3).
-func refusal(res *gosnmp.SnmpPacket, doing string) *fault {
+func refusal(res *gosnmp.SnmpPacket, doing string) error {
 	switch res.Error {
 	case gosnmp.NoAccess, gosnmp.AuthorizationError:
-		return faultf(drivers.KindAuth, "%s: the agent answers %s; may the community or user write?", doing, res.Error)
+		return fault.Errorf(drivers.KindAuth, "%s: the agent answers %s; may the community or user write?", doing, res.Error)
 	case gosnmp.ResourceUnavailable:
-		return faultf(drivers.KindBusy, "%s: the agent answers %s", doing, res.Error)
+		return fault.Errorf(drivers.KindBusy, "%s: the agent answers %s", doing, res.Error)
 	case gosnmp.CommitFailed, gosnmp.UndoFailed:
-		return faultf(drivers.KindFailed, "%s: the agent answers %s", doing, res.Error)
+		return fault.Errorf(drivers.KindFailed, "%s: the agent answers %s", doing, res.Error)
 	}
-	return faultf(drivers.KindRefused, "%s: the agent answers %s", doing, res.Error)
+	return fault.Errorf(drivers.KindRefused, "%s: the agent answers %s", doing, res.Error)
 }

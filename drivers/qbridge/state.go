@@ -1,7 +1,6 @@
 package qbridge
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/gosnmp/gosnmp"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // Objects that are read and set.
@@ -74,10 +74,10 @@ func (c *session) read(unused int) (*state, error) {
 		return nil, err
 	}
 	if len(st.ports) == 0 {
-		return nil, faultf(drivers.KindUnsupported, "the agent has no bridge ports (BRIDGE-MIB, dot1dBasePortTable)")
+		return nil, fault.Errorf(drivers.KindUnsupported, "the agent has no bridge ports (BRIDGE-MIB, dot1dBasePortTable)")
 	}
 	if len(st.rows) == 0 {
-		return nil, faultf(drivers.KindUnsupported, "the agent has no VLANs (Q-BRIDGE-MIB, dot1qVlanStaticTable)")
+		return nil, fault.Errorf(drivers.KindUnsupported, "the agent has no VLANs (Q-BRIDGE-MIB, dot1qVlanStaticTable)")
 	}
 	return st, nil
 }
@@ -202,11 +202,7 @@ func (st *state) port(name string) (*basePort, error) {
 		}
 		all = append(all, p.name)
 	}
-	const most = 60
-	if len(all) > most {
-		all = append(all[:most], fmt.Sprintf("and %d more", len(all)-most))
-	}
-	return nil, faultf(drivers.KindNotFound, "the switch has no such port; it has %s", strings.Join(all, ", "))
+	return nil, fault.New(drivers.KindNotFound, drivers.NoSuchPort(all))
 }
 
 // ids are the VLANs that the switch has, ascending.
