@@ -30,10 +30,7 @@ type BalancerWorld struct {
 
 // RunBalancer runs the suite. world makes a fresh world.
 func RunBalancer(t *testing.T, world func(t *testing.T) BalancerWorld) {
-	for _, c := range []struct {
-		name string
-		run  func(*balancer)
-	}{
+	each(t, 2*patience, []test[*balancer]{
 		{"Read", testBalancerRead},
 		{"AddConverges", testBalancerAdd},
 		{"NameOfAnotherAddressIsRefused", testBalancerOtherAddress},
@@ -45,15 +42,11 @@ func RunBalancer(t *testing.T, world func(t *testing.T) BalancerWorld) {
 		{"ExpiredCallsDoNothing", testBalancerExpired},
 		{"EndedContextDoesNothing", testBalancerEndedContext},
 		{"Silent", testBalancerSilent},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-			t.Cleanup(cancel)
-			b := &balancer{T: t, ctx: ctx, w: world(t)}
-			b.d = b.open()
-			c.run(b)
-		})
-	}
+	}, func(t *testing.T, ctx context.Context) *balancer {
+		b := &balancer{T: t, ctx: ctx, w: world(t)}
+		b.d = b.open()
+		return b
+	})
 }
 
 // balancer is one running subtest.
@@ -64,15 +57,7 @@ type balancer struct {
 	d   drivers.Balancer
 }
 
-func (b *balancer) open() drivers.Balancer {
-	d := b.w.Open(b.T)
-	b.Cleanup(func() {
-		if err := d.Close(context.WithoutCancel(b.ctx)); err != nil {
-			b.Errorf("close: %v", err)
-		}
-	})
-	return d
-}
+func (b *balancer) open() drivers.Balancer { return opened(b.ctx, b.T, b.w.Open) }
 
 // member reads a node; its mode is MemberOff when the pool doesn't have it.
 func (b *balancer) member(d drivers.Balancer, name string) drivers.MemberState {

@@ -39,10 +39,7 @@ type DistributorWorld struct {
 
 // RunDistributor runs the suite. world makes a fresh world.
 func RunDistributor(t *testing.T, world func(t *testing.T) DistributorWorld) {
-	for _, c := range []struct {
-		name string
-		run  func(*distributor)
-	}{
+	each(t, 5*patience, []test[*distributor]{
 		{"Scenarios", testScenarios},
 		{"RunsAndTells", testRunsAndTells},
 		{"OneTokenRunsOnce", testOneTokenRunsOnce},
@@ -55,15 +52,11 @@ func RunDistributor(t *testing.T, world func(t *testing.T) DistributorWorld) {
 		{"Refusals", testRunRefusals},
 		{"ExpiredCallsDoNothing", testRunExpired},
 		{"EndedContextDoesNothing", testRunEndedContext},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
-			t.Cleanup(cancel)
-			s := &distributor{T: t, ctx: ctx, w: world(t)}
-			s.d = s.open()
-			c.run(s)
-		})
-	}
+	}, func(t *testing.T, ctx context.Context) *distributor {
+		s := &distributor{T: t, ctx: ctx, w: world(t)}
+		s.d = s.open()
+		return s
+	})
 }
 
 // distributor is one running subtest.
@@ -74,15 +67,7 @@ type distributor struct {
 	d   drivers.Distributor
 }
 
-func (s *distributor) open() drivers.Distributor {
-	d := s.w.Open(s.T)
-	s.Cleanup(func() {
-		if err := d.Close(context.WithoutCancel(s.ctx)); err != nil {
-			s.Errorf("close: %v", err)
-		}
-	})
-	return d
-}
+func (s *distributor) open() drivers.Distributor { return opened(s.ctx, s.T, s.w.Open) }
 
 // start starts a run and wants an id to find it again.
 func (s *distributor) start(token string, run drivers.Run) drivers.Task {

@@ -35,10 +35,7 @@ const burst = 1000
 
 // RunEventSource runs the suite. world makes a fresh world.
 func RunEventSource(t *testing.T, world func(t *testing.T) EventWorld) {
-	for _, c := range []struct {
-		name string
-		run  func(*eventSuite)
-	}{
+	each(t, 6*patience, []test[*eventSuite]{
 		{"NothingOfThePast", testNothingOfThePast},
 		{"AlarmsSayAll", testAlarmsSayAll},
 		{"ConnectionsOfAServer", testConnections},
@@ -46,14 +43,10 @@ func RunEventSource(t *testing.T, world func(t *testing.T) EventWorld) {
 		{"BurstInPages", testBurstInPages},
 		{"TwoFollowers", testTwoFollowers},
 		{"AnErrorEndsIt", testErrorEndsIt},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
-			t.Cleanup(cancel)
-			w := world(t)
-			c.run(&eventSuite{T: t, ctx: ctx, w: w, d: w.Open(t)})
-		})
-	}
+	}, func(t *testing.T, ctx context.Context) *eventSuite {
+		w := world(t)
+		return &eventSuite{T: t, ctx: ctx, w: w, d: w.Open(t)}
+	})
 }
 
 type eventSuite struct {

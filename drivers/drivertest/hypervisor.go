@@ -3,7 +3,6 @@ package drivertest
 import (
 	"context"
 	"testing"
-	"time"
 
 	"yagura/drivers"
 )
@@ -24,18 +23,9 @@ type HypervisorWorld struct {
 	Effects func(t *testing.T, op, object string) int
 }
 
-// Bounds on waiting: everything simulated is quicker by far.
-const (
-	patience = 20 * time.Second
-	pause    = 5 * time.Millisecond
-)
-
 // RunHypervisor runs the suite. world makes a fresh world.
 func RunHypervisor(t *testing.T, world func(t *testing.T) HypervisorWorld) {
-	for _, c := range []struct {
-		name string
-		run  func(*hyper)
-	}{
+	each(t, 2*patience, []test[*hyper]{
 		{"Inventory", testInventory},
 		{"Loads", testLoads},
 		{"NotFound", testNotFound},
@@ -58,15 +48,11 @@ func RunHypervisor(t *testing.T, world func(t *testing.T) HypervisorWorld) {
 		{"FollowTellsEverythingThenChanges", testFollow},
 		{"FollowTellsOfADeadServer", testFollowHostDown},
 		{"TaskOfAnotherClient", testTaskOfAnotherClient},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-			t.Cleanup(cancel)
-			s := &hyper{T: t, ctx: ctx, w: world(t)}
-			s.d = s.open()
-			c.run(s)
-		})
-	}
+	}, func(t *testing.T, ctx context.Context) *hyper {
+		s := &hyper{T: t, ctx: ctx, w: world(t)}
+		s.d = s.open()
+		return s
+	})
 }
 
 // hyper is one running subtest.
@@ -77,15 +63,7 @@ type hyper struct {
 	d   drivers.Hypervisor
 }
 
-func (s *hyper) open() drivers.Hypervisor {
-	d := s.w.Open(s.T)
-	s.Cleanup(func() {
-		if err := d.Close(context.WithoutCancel(s.ctx)); err != nil {
-			s.Errorf("close: %v", err)
-		}
-	})
-	return d
-}
+func (s *hyper) open() drivers.Hypervisor { return opened(s.ctx, s.T, s.w.Open) }
 
 func (s *hyper) inventory() *drivers.Inventory {
 	s.Helper()
@@ -220,21 +198,6 @@ func (s *hyper) eventually(what string, cond func() bool) {
 	waitFor(s.T, s.ctx, what, cond)
 }
 
-func waitFor(t *testing.T, ctx context.Context, what string, cond func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	tick := time.NewTicker(pause)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for: %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 // evacuate moves all running VMs off a VM server.
 func (s *hyper) evacuate(server string) {
 	s.Helper()
@@ -244,14 +207,4 @@ func (s *hyper) evacuate(server string) {
 			s.done(s.d.Relocate(s.ctx, call("evacuate "+v.Name), drivers.RelocateSpec{VM: v.UUID, Server: to.Name, Mode: drivers.RelocateMigrate}))
 		}
 	}
-}
-
-// call makes a call that may take its time.
-func call(token string) drivers.Call {
-	return drivers.Call{Token: token, Deadline: time.Now().Add(time.Hour)}
-}
-
-// late makes a call whose deadline has passed.
-func late(token string) drivers.Call {
-	return drivers.Call{Token: token, Deadline: time.Now().Add(-time.Second)}
 }

@@ -42,10 +42,7 @@ type NotifierWorld struct {
 
 // RunNotifier runs the suite. world makes a fresh world.
 func RunNotifier(t *testing.T, world func(t *testing.T) NotifierWorld) {
-	for _, c := range []struct {
-		name string
-		run  func(*notifier)
-	}{
+	each(t, 2*patience, []test[*notifier]{
 		{"Arrives", testArrives},
 		{"SeveralNotes", testSeveralNotes},
 		{"SentAgainHasTheSameID", testSentAgain},
@@ -55,15 +52,11 @@ func RunNotifier(t *testing.T, world func(t *testing.T) NotifierWorld) {
 		{"WrongSecret", testWrongSecret},
 		{"UntrustedCertificate", testUntrusted},
 		{"EndedContextDoesNothing", testNotifierEnded},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-			t.Cleanup(cancel)
-			w := world(t)
-			t.Logf("real part: %s", w.Part)
-			c.run(&notifier{T: t, ctx: ctx, w: w})
-		})
-	}
+	}, func(t *testing.T, ctx context.Context) *notifier {
+		w := world(t)
+		t.Logf("real part: %s", w.Part)
+		return &notifier{T: t, ctx: ctx, w: w}
+	})
 }
 
 // notifier is one running subtest.

@@ -29,10 +29,7 @@ type StorageWorld struct {
 
 // RunStorage runs the suite. world makes a fresh world.
 func RunStorage(t *testing.T, world func(t *testing.T) StorageWorld) {
-	for _, c := range []struct {
-		name string
-		run  func(*storage)
-	}{
+	each(t, 2*patience, []test[*storage]{
 		{"Read", testStorageRead},
 		{"ConnectConverges", testStorageConnect},
 		{"DisconnectConverges", testStorageDisconnect},
@@ -44,15 +41,11 @@ func RunStorage(t *testing.T, world func(t *testing.T) StorageWorld) {
 		{"ExpiredCallsDoNothing", testStorageExpired},
 		{"EndedContextDoesNothing", testStorageEndedContext},
 		{"Silent", testStorageSilent},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-			t.Cleanup(cancel)
-			s := &storage{T: t, ctx: ctx, w: world(t)}
-			s.d = s.open()
-			c.run(s)
-		})
-	}
+	}, func(t *testing.T, ctx context.Context) *storage {
+		s := &storage{T: t, ctx: ctx, w: world(t)}
+		s.d = s.open()
+		return s
+	})
 }
 
 // storage is one running subtest.
@@ -63,15 +56,7 @@ type storage struct {
 	d   drivers.Storage
 }
 
-func (s *storage) open() drivers.Storage {
-	d := s.w.Open(s.T)
-	s.Cleanup(func() {
-		if err := d.Close(context.WithoutCancel(s.ctx)); err != nil {
-			s.Errorf("close: %v", err)
-		}
-	})
-	return d
-}
+func (s *storage) open() drivers.Storage { return opened(s.ctx, s.T, s.w.Open) }
 
 // volume reads a volume, and wants the list of all to say the same.
 func (s *storage) volume(d drivers.Storage, name string) drivers.VolumeState {

@@ -31,10 +31,7 @@ type SwitchWorld struct {
 
 // RunSwitch runs the suite. world makes a fresh world.
 func RunSwitch(t *testing.T, world func(t *testing.T) SwitchWorld) {
-	for _, c := range []struct {
-		name string
-		run  func(*netswitch)
-	}{
+	each(t, 2*patience, []test[*netswitch]{
 		{"Reads", testSwitchReads},
 		{"PortVLAN", testSwitchPortVLAN},
 		{"OnePortVLANAtMost", testSwitchOneVLAN},
@@ -48,15 +45,11 @@ func RunSwitch(t *testing.T, world func(t *testing.T) SwitchWorld) {
 		{"SwitchRefuses", testSwitchRefuses},
 		{"ReadBackTellsADeafSwitch", testSwitchDeaf},
 		{"SilentSwitch", testSwitchSilent},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-			t.Cleanup(cancel)
-			s := &netswitch{T: t, ctx: ctx, w: world(t)}
-			s.d = s.open()
-			c.run(s)
-		})
-	}
+	}, func(t *testing.T, ctx context.Context) *netswitch {
+		s := &netswitch{T: t, ctx: ctx, w: world(t)}
+		s.d = s.open()
+		return s
+	})
 }
 
 // netswitch is one running subtest.
@@ -74,15 +67,7 @@ var (
 	vlanMgmt = drivers.VLAN{Name: "mgmt", ID: 4000, Management: true}
 )
 
-func (s *netswitch) open() drivers.Switch {
-	d := s.w.Open(s.T)
-	s.Cleanup(func() {
-		if err := d.Close(context.WithoutCancel(s.ctx)); err != nil {
-			s.Errorf("close: %v", err)
-		}
-	})
-	return d
-}
+func (s *netswitch) open() drivers.Switch { return opened(s.ctx, s.T, s.w.Open) }
 
 func (s *netswitch) port(name string) drivers.Port {
 	s.Helper()
