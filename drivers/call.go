@@ -36,6 +36,15 @@ func (c Call) Context(ctx context.Context) (context.Context, context.CancelFunc)
 	return context.WithDeadline(ctx, c.Deadline)
 }
 
+// Within is Context with a limit on the call's time besides.
+func (c Call) Within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(limit)
+	if !c.Deadline.IsZero() && c.Deadline.Before(end) {
+		end = c.Deadline
+	}
+	return context.WithDeadline(ctx, end)
+}
+
 // TaskState is where a task of the other system stands.
 type TaskState string
 

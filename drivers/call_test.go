@@ -33,6 +33,13 @@ func TestCallContext(t *testing.T) {
 	if end, ok := ctx.Deadline(); !ok || !end.Equal(deadline) {
 		t.Errorf("it ends at %s, %v", end, ok)
 	}
+	for limit, want := range map[time.Duration]bool{time.Minute: false, 2 * time.Hour: true} {
+		ctx, cancel := Call{Deadline: deadline}.Within(t.Context(), limit)
+		defer cancel()
+		if end, ok := ctx.Deadline(); !ok || end.After(deadline) || end.Equal(deadline) != want {
+			t.Errorf("within %s it ends at %s, %v", limit, end, ok)
+		}
+	}
 	free, stop := Call{}.Context(t.Context())
 	if end, ok := free.Deadline(); ok {
 		t.Errorf("it ends at %s", end)

@@ -129,12 +129,8 @@ func (d *Driver) begin(ctx context.Context, call drivers.Call, op, pool, name st
 	if err := c.expired(); err != nil {
 		return nil, nil, err
 	}
-	end := time.Now().Add(d.cfg.Timeout)
-	if !call.Deadline.IsZero() && call.Deadline.Before(end) {
-		end = call.Deadline
-	}
 	var cancel context.CancelFunc
-	c.ctx, cancel = context.WithDeadline(ctx, end)
+	c.ctx, cancel = call.Within(ctx, d.cfg.Timeout)
 	if err := c.look(); err != nil {
 		cancel()
 		return nil, nil, err
@@ -163,7 +159,7 @@ func (c *change) look() error {
 
 func (c *change) expired() error {
 	if c.call.Expired(time.Now()) {
-		return c.errorf(drivers.KindExpired, "its deadline %s has passed", c.call.Deadline.Format(time.RFC3339))
+		return c.errorf(drivers.KindExpired, "%w", c.call.Late())
 	}
 	return nil
 }

@@ -129,14 +129,10 @@ func (d *Driver) begin(ctx context.Context, call drivers.Call, op, pool, name st
 		return nil, nil, c.errorf(drivers.KindRefused, "%w", err)
 	}
 	if call.Expired(time.Now()) {
-		return nil, nil, c.errorf(drivers.KindExpired, "its deadline %s has passed", call.Deadline.Format(time.RFC3339))
-	}
-	end := time.Now().Add(d.cfg.Timeout)
-	if !call.Deadline.IsZero() && call.Deadline.Before(end) {
-		end = call.Deadline
+		return nil, nil, c.errorf(drivers.KindExpired, "%w", call.Late())
 	}
 	var cancel context.CancelFunc
-	c.ctx, cancel = context.WithDeadline(ctx, end)
+	c.ctx, cancel = call.Within(ctx, d.cfg.Timeout)
 	if err := c.look(); err != nil {
 		cancel()
 		return nil, nil, err
@@ -172,7 +168,7 @@ func (c *change) send(commands ...string) error {
 		if c.sent {
 			kind = drivers.KindUnknown // something was done before
 		}
-		return c.errorf(kind, "its deadline %s has passed", c.call.Deadline.Format(time.RFC3339))
+		return c.errorf(kind, "%w", c.call.Late())
 	}
 	answer, err := c.d.ask(c.ctx, commands...)
 	if dial := (errDial{}); errors.As(err, &dial) && !c.sent {

@@ -214,13 +214,10 @@ func (d *Driver) change(
 		return fail(drivers.KindRefused, err)
 	}
 	if call.Expired(time.Now()) {
-		return fail(drivers.KindExpired, fmt.Errorf("its deadline %s has passed", call.Deadline.Format(time.RFC3339)))
+		return fail(drivers.KindExpired, call.Late())
 	}
-	if !call.Deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, call.Deadline)
-		defer cancel()
-	}
+	ctx, cancel := call.Context(ctx)
+	defer cancel()
 	release, err := d.hold(ctx, op, volume)
 	if err != nil {
 		return drivers.Task{}, err

@@ -162,13 +162,10 @@ func (d *Driver) begin(ctx context.Context, call drivers.Call, op, volume string
 		return nil, nil, c.errorf(drivers.KindRefused, "%w", err)
 	}
 	if call.Expired(time.Now()) {
-		return nil, nil, c.errorf(drivers.KindExpired, "its deadline %s has passed", call.Deadline.Format(time.RFC3339))
+		return nil, nil, c.errorf(drivers.KindExpired, "%w", call.Late())
 	}
-	c.ctx = ctx
-	cancel := func() {}
-	if !call.Deadline.IsZero() {
-		c.ctx, cancel = context.WithDeadline(ctx, call.Deadline)
-	}
+	var cancel context.CancelFunc
+	c.ctx, cancel = call.Context(ctx)
 	select {
 	case d.changes <- struct{}{}:
 	case <-c.ctx.Done():

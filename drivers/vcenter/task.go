@@ -45,18 +45,15 @@ func (d *Driver) effect(ctx context.Context, call drivers.Call, op, object strin
 	reading, sending := request{op, object, false}, request{op, object, true}
 	expired := func() error {
 		if call.Expired(time.Now()) {
-			return d.errorf(drivers.KindExpired, reading, "the call's deadline %s has passed", call.Deadline.UTC().Format(time.RFC3339))
+			return d.errorf(drivers.KindExpired, reading, "%w", call.Late())
 		}
 		return nil
 	}
 	if err := expired(); err != nil {
 		return drivers.Task{}, err
 	}
-	if !call.Deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, call.Deadline)
-		defer cancel()
-	}
+	ctx, cancel := call.Context(ctx)
+	defer cancel()
 	var out drivers.Task
 	err := d.do(ctx, reading, func(ctx context.Context, c *vim25.Client) error {
 		p, err := look(ctx, c)
