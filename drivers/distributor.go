@@ -22,7 +22,19 @@ type Run struct {
 	// Identity is what the machine becomes: host name and addresses. It
 	// reaches scenarios as cloud-init NoCloud files beside the variables.
 	Identity Identity
-	Timeout  time.Duration // the run is ended by force after it
+	Timeout  time.Duration // the run is ended by force after it; 0: DefaultRunTimeout
+}
+
+// DefaultRunTimeout is how long a scenario or script may take unless its Run
+// says otherwise (manual 1.7.1).
+const DefaultRunTimeout = 2 * time.Hour
+
+// Limit is how long the run may take.
+func (r Run) Limit() time.Duration {
+	if r.Timeout > 0 {
+		return r.Timeout
+	}
+	return DefaultRunTimeout
 }
 
 // Distributor runs scenarios and scripts (the role of DPM, manual 1.4).

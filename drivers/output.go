@@ -2,17 +2,11 @@ package drivers
 
 import (
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
-const (
-	// MaxOutput bounds Task.Output, in bytes.
-	MaxOutput = 4096
-	// DefaultRunTimeout is how long a scenario or script may take unless its
-	// Run says otherwise (manual 1.7.1).
-	DefaultRunTimeout = 2 * time.Hour
-)
+// MaxOutput bounds Task.Output, in bytes.
+const MaxOutput = 4096
 
 // Newest is the newest part of an output, at most MaxOutput bytes, from the
 // beginning of a line where there is one. What isn't UTF-8 or can't be

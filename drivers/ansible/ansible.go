@@ -48,9 +48,9 @@ type Config struct {
 
 // Driver is a manager's way to playbooks.
 type Driver struct {
-	c    Config
-	dial *sshto.Dialer
-	runs *runs.Managers
+	c              Config
+	dial           *sshto.Dialer
+	*runs.Managers // follows and ends runs, wherever they are
 }
 
 var _ drivers.Distributor = (*Driver)(nil)
@@ -143,7 +143,7 @@ func (d *Driver) playbook(run drivers.Run) (string, error) {
 func (d *Driver) Start(ctx context.Context, call drivers.Call, run drivers.Run) (drivers.Task, error) {
 	object := run.Name + " " + run.Machine
 	if call.Expired(time.Now()) {
-		return drivers.Task{}, d.errorf(drivers.KindExpired, "start", object, "the call's deadline %s has passed", call.Deadline.Format(time.RFC3339))
+		return drivers.Task{}, d.errorf(drivers.KindExpired, "start", object, "%w", call.Late())
 	}
 	if run.Address == "" {
 		return drivers.Task{}, d.errorf(drivers.KindRefused, "start", run.Machine, "it has no address: set one on its host setting, or the machine's own")
@@ -172,11 +172,7 @@ func (d *Driver) Start(ctx context.Context, call drivers.Call, run drivers.Run) 
 		return drivers.Task{}, err
 	}
 	_ = conn.Close()
-	limit := run.Timeout
-	if limit <= 0 {
-		limit = drivers.DefaultRunTimeout
-	}
-	return d.runs.Start(ctx, call, runs.Spec{Token: call.Token, Files: files, Limit: limit}, object)
+	return d.Begin(ctx, call, runs.Spec{Token: call.Token, Files: files, Limit: run.Limit()}, object)
 }
 
 // lookPath finds the program where a run will.
@@ -273,24 +269,6 @@ func variables(run drivers.Run, nocloud string) map[string]any {
 // plain marks a text that rows hold as one that is no template: braces of a tag
 // would run as code of the playbook.
 func plain(text string) map[string]string { return map[string]string{"__ansible_unsafe": text} }
-
-// Find implements drivers.Distributor.
-func (d *Driver) Find(ctx context.Context, token string, run drivers.Run) (string, error) {
-	return d.runs.Find(ctx, token, run.Name+" "+run.Machine)
-}
-
-// Task implements drivers.Distributor.
-func (d *Driver) Task(ctx context.Context, id string) (drivers.Task, error) {
-	return d.runs.Task(ctx, id, id)
-}
-
-// Cancel implements drivers.Distributor.
-func (d *Driver) Cancel(ctx context.Context, call drivers.Call, id string) error {
-	return d.runs.Cancel(ctx, call, id)
-}
-
-// Close implements drivers.Distributor. Runs go on.
-func (d *Driver) Close(context.Context) error { return nil }
 
 func (d *Driver) errorf(k drivers.Kind, op, object, format string, args ...any) error {
 	return &drivers.Error{Kind: k, System: d.c.Name, Op: op, Object: object, Err: fmt.Errorf(format, args...)}

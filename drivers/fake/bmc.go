@@ -7,18 +7,25 @@ import (
 )
 
 // Power is one client's connection to the management controllers.
-type Power struct{ w *World }
+type Power struct {
+	w     *World
+	known func(machine string) string
+}
 
 var _ drivers.Power = (*Power)(nil)
 
 // Power opens a client on the management controllers.
-func (w *World) Power() *Power { return &Power{w} }
+func (w *World) Power() *Power { return w.PowerOf(func(string) string { return "" }) }
+
+// PowerOf is Power for a client that knows the system UUIDs of machines; ""
+// for one that isn't known. known is called with the world locked.
+func (w *World) PowerOf(known func(machine string) string) *Power { return &Power{w, known} }
 
 // PowerState implements drivers.Power.
 func (p *Power) PowerState(ctx context.Context, machine string) (drivers.PowerState, error) {
 	state := drivers.PowerUnknown
 	err := p.w.read(ctx, BMCSystem, OpReadPower, machine, func() error {
-		x, err := p.w.bmc(&change{system: BMCSystem, op: OpReadPower, object: machine})
+		x, err := p.bmc(&change{system: BMCSystem, op: OpReadPower, object: machine})
 		if err == nil {
 			state = x.power
 		}
@@ -37,7 +44,7 @@ func (p *Power) SetPower(ctx context.Context, call drivers.Call, machine string,
 	w := p.w
 	c := change{system: BMCSystem, op: HostPrefix + string(op), object: machine, call: call}
 	c.check = func() (bool, string, error) {
-		x, err := w.bmc(&c)
+		x, err := p.bmc(&c)
 		if err != nil {
 			return false, "", err
 		}
@@ -75,6 +82,19 @@ func (p *Power) SetPower(ctx context.Context, call drivers.Call, machine string,
 	t, err := w.run(ctx, c)
 	t.ID = "" // a management controller has no tasks to ask about
 	return t, err
+}
+
+// bmc returns the machine of a change if its controller answers and reports no
+// other system UUID than the one that is known. The caller holds mu.
+func (p *Power) bmc(c *change) (*host, error) {
+	x, err := p.w.bmc(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := drivers.CheckSystem("bmc-"+c.object, p.known(c.object), x.uuid); err != nil {
+		return nil, c.errorf(drivers.KindWrongMachine, "%v", err)
+	}
+	return x, nil
 }
 
 // bmc returns the machine of a change if its controller answers. The caller holds mu.

@@ -154,7 +154,7 @@ func (d *Distributor) Start(ctx context.Context, call drivers.Call, run drivers.
 	}
 	c.failure = func() error {
 		if what.Hangs {
-			return c.errorf(drivers.KindFailed, "it was ended by force after %s", run.Timeout)
+			return c.errorf(drivers.KindFailed, "it was ended by force after %s", run.Limit())
 		}
 		if what.Fails != "" {
 			return c.errorf(drivers.KindFailed, "%s", what.Fails)
@@ -162,10 +162,7 @@ func (d *Distributor) Start(ctx context.Context, call drivers.Call, run drivers.
 		return nil
 	}
 	if what != nil && what.Hangs {
-		if run.Timeout == 0 {
-			run.Timeout = drivers.DefaultRunTimeout
-		}
-		c.takes = run.Timeout
+		c.takes = run.Limit()
 	}
 	if what != nil && what.Output != nil {
 		c.output = func() string { return what.Output(run) }

@@ -20,15 +20,24 @@ func TestHypervisorConformance(t *testing.T) {
 	})
 }
 
+func powerWorld(w *fake.World) drivertest.PowerWorld {
+	return drivertest.PowerWorld{
+		Open: func(*testing.T) drivers.Power { return w.PowerOf(fake.UUIDOf) },
+		On:   "ph01", Off: "ph03",
+		Crash:   func(_ *testing.T, machine string) { w.HostDown(machine, false) },
+		Silence: func(_ *testing.T, machine string) { w.BMCDown(machine, true) },
+		Effects: func(_ *testing.T, op, machine string) int { return w.Count(op, machine) },
+	}
+}
+
 func TestPowerConformance(t *testing.T) {
-	drivertest.RunPower(t, func(t *testing.T) drivertest.PowerWorld {
-		w := fake.Demo(fake.Options{})
-		return drivertest.PowerWorld{
-			Open: func(*testing.T) drivers.Power { return w.Power() },
-			On:   "ph01", Off: "ph03",
-			Crash:   func(_ *testing.T, machine string) { w.HostDown(machine, false) },
-			Silence: func(_ *testing.T, machine string) { w.BMCDown(machine, true) },
-			Effects: func(_ *testing.T, op, machine string) int { return w.Count(op, machine) },
-		}
+	drivertest.RunPower(t, func(*testing.T) drivertest.PowerWorld { return powerWorld(fake.Demo(fake.Options{})) })
+	t.Run("Identity", func(t *testing.T) {
+		drivertest.RunPowerIdentity(t, func(*testing.T) drivertest.PowerIdentityWorld {
+			w := fake.Demo(fake.Options{})
+			return drivertest.PowerIdentityWorld{PowerWorld: powerWorld(w), MixUp: func(_ *testing.T, machine string) {
+				w.ChangeHardware(machine, func(p *fake.Physical) { p.UUID = fake.UUIDOf("another") })
+			}}
+		})
 	})
 }

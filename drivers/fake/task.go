@@ -89,7 +89,7 @@ func (w *World) run(ctx context.Context, c change) (drivers.Task, error) {
 func (w *World) start(ctx context.Context, c change) (drivers.Task, *Fault, error) {
 	w.settle()
 	if c.call.Expired(w.now()) {
-		return drivers.Task{}, nil, c.errorf(drivers.KindExpired, "the call's deadline %s has passed", c.call.Deadline.Format(time.RFC3339))
+		return drivers.Task{}, nil, c.errorf(drivers.KindExpired, "%w", c.call.Late())
 	}
 	if err := w.reachable(ctx, c.system, c.op, c.object); err != nil {
 		return drivers.Task{}, nil, err

@@ -37,8 +37,8 @@ type Config struct {
 
 // Driver is a manager's way to local scripts.
 type Driver struct {
-	c    Config
-	runs *runs.Managers
+	c              Config
+	*runs.Managers // follows and ends runs, wherever they are
 }
 
 var _ drivers.Distributor = (*Driver)(nil)
@@ -153,33 +153,8 @@ func (d *Driver) Start(ctx context.Context, call drivers.Call, run drivers.Run) 
 	command += fmt.Sprintf("exec env -i PATH=%s LANG=C.UTF-8 HOME=\"$run\" %s=\"$run\"/%s \\\n  %s \\\n  %s\n",
 		runs.Path, runs.VarNoCloud, runs.NoCloud, strings.Join(words, " \\\n  "), script)
 	files = append(files, runs.File{Name: "command", Content: command})
-	return d.runs.Start(ctx, call, runs.Spec{Token: call.Token, Files: files, Limit: limit(run)}, object)
+	return d.Begin(ctx, call, runs.Spec{Token: call.Token, Files: files, Limit: run.Limit()}, object)
 }
-
-func limit(run drivers.Run) time.Duration {
-	if run.Timeout > 0 {
-		return run.Timeout
-	}
-	return drivers.DefaultRunTimeout
-}
-
-// Find implements drivers.Distributor.
-func (d *Driver) Find(ctx context.Context, token string, run drivers.Run) (string, error) {
-	return d.runs.Find(ctx, token, run.Name+" "+run.Machine)
-}
-
-// Task implements drivers.Distributor.
-func (d *Driver) Task(ctx context.Context, id string) (drivers.Task, error) {
-	return d.runs.Task(ctx, id, id)
-}
-
-// Cancel implements drivers.Distributor.
-func (d *Driver) Cancel(ctx context.Context, call drivers.Call, id string) error {
-	return d.runs.Cancel(ctx, call, id)
-}
-
-// Close implements drivers.Distributor.
-func (d *Driver) Close(context.Context) error { return nil }
 
 func (d *Driver) errorf(k drivers.Kind, op, object, format string, args ...any) error {
 	return &drivers.Error{Kind: k, System: d.c.Name, Op: op, Object: object, Err: fmt.Errorf(format, args...)}

@@ -38,8 +38,9 @@ func (f *Folder) Answer(ctx context.Context, q Question) (Look, error) {
 	return f.Look(ctx, q.Token)
 }
 
-// Managers are the runs in the folders of all managers. The id of a run is its
-// token and its manager: TOKEN@MANAGER.
+// Managers are the runs in the folders of all managers: what drivers.Distributor
+// wants of runs that have begun. The id of a run is its token and its manager:
+// TOKEN@MANAGER.
 type Managers struct {
 	Folder  *Folder
 	Manager string // this one's name
@@ -51,17 +52,18 @@ const askTimeout = 5 * time.Second
 
 func (m *Managers) id(token, manager string) string { return token + "@" + manager }
 
-// Start begins a run on this manager and returns its first look.
-func (m *Managers) Start(ctx context.Context, call drivers.Call, s Spec, object string) (drivers.Task, error) {
+// Begin begins a run on this manager and returns its first look. object names
+// it in errors.
+func (m *Managers) Begin(ctx context.Context, call drivers.Call, s Spec, object string) (drivers.Task, error) {
 	if err := m.Folder.Start(ctx, call, s); err != nil {
 		return drivers.Task{}, err
 	}
-	return m.Task(ctx, m.id(s.Token, m.Manager), object)
+	return m.task(ctx, m.id(s.Token, m.Manager), object)
 }
 
-// Find looks for the run of a token on all managers; "" when each of them says
-// that it has none.
-func (m *Managers) Find(ctx context.Context, token, object string) (string, error) {
+// Find implements drivers.Distributor. It asks all managers.
+func (m *Managers) Find(ctx context.Context, token string, run drivers.Run) (string, error) {
+	object := run.Name + " " + run.Machine
 	look, err := m.Folder.Look(ctx, token)
 	if err != nil {
 		return "", err
@@ -117,8 +119,12 @@ func (m *Managers) found(token, manager, object string, look Look) (string, erro
 	return m.id(token, manager), nil
 }
 
-// Task takes one look at a run, wherever it is.
-func (m *Managers) Task(ctx context.Context, id, object string) (drivers.Task, error) {
+// Task implements drivers.Distributor.
+func (m *Managers) Task(ctx context.Context, id string) (drivers.Task, error) {
+	return m.task(ctx, id, id)
+}
+
+func (m *Managers) task(ctx context.Context, id, object string) (drivers.Task, error) {
 	token, manager, ok := strings.Cut(id, "@")
 	if !ok {
 		return drivers.Task{ID: id, State: drivers.TaskUnknown}, nil
@@ -133,7 +139,7 @@ func (m *Managers) Task(ctx context.Context, id, object string) (drivers.Task, e
 	return m.Folder.Task(id, object, look), nil
 }
 
-// Cancel ends a run by force, wherever it is.
+// Cancel implements drivers.Distributor.
 func (m *Managers) Cancel(ctx context.Context, call drivers.Call, id string) error {
 	token, manager, ok := strings.Cut(id, "@")
 	if !ok {
@@ -148,6 +154,9 @@ func (m *Managers) Cancel(ctx context.Context, call drivers.Call, id string) err
 	_, err := m.question(ctx, manager, Question{Token: token, Cancel: true, Deadline: call.Deadline})
 	return err
 }
+
+// Close implements drivers.Distributor. Runs go on.
+func (m *Managers) Close(context.Context) error { return nil }
 
 // question is one to this manager or another. KindNotFound when there is no
 // such manager.

@@ -115,11 +115,8 @@ func (f *Folder) Start(ctx context.Context, call drivers.Call, s Spec) error {
 	if err != nil {
 		return err
 	}
-	if !call.Deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, call.Deadline)
-		defer cancel()
-	}
+	ctx, cancel := call.Context(ctx)
+	defer cancel()
 	out, code, err := f.Shell.Run(ctx, upload)
 	switch {
 	case call.Expired(time.Now()):
@@ -340,7 +337,7 @@ func (f *Folder) ended(object string, l Look) error {
 }
 
 func (f *Folder) expired(op, object string, call drivers.Call) error {
-	return f.errorf(drivers.KindExpired, op, object, "the call's deadline %s has passed", call.Deadline.Format(time.RFC3339))
+	return f.errorf(drivers.KindExpired, op, object, "%w", call.Late())
 }
 
 func (f *Folder) errorf(k drivers.Kind, op, object, format string, args ...any) error {

@@ -86,14 +86,14 @@ func spec(token, command string) runs.Spec {
 	return runs.Spec{Token: token, Limit: time.Minute, Files: []runs.File{{Name: "command", Content: command}}}
 }
 
-const object = "db ph01"
+var run = drivers.Run{Name: "db", Machine: "ph01"}
 
 func ended(t *testing.T, m *runs.Managers, id string) drivers.Task {
 	t.Helper()
 	var last drivers.Task
 	until(t, "the end of "+id, func() bool {
 		var err error
-		if last, err = m.Task(t.Context(), id, object); err != nil {
+		if last, err = m.Task(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 		return last.State != drivers.TaskRunning
@@ -106,29 +106,29 @@ func ended(t *testing.T, m *runs.Managers, id string) drivers.Task {
 func TestManagers(t *testing.T) {
 	c := newCluster(t, "node1", "node2", "node3")
 	first, second := c.at("node1"), c.at("node2")
-	if id, err := second.Find(t.Context(), "t1", object); id != "" || err != nil {
+	if id, err := second.Find(t.Context(), "t1", run); id != "" || err != nil {
 		t.Fatalf("a run that never was: %q, %v", id, err)
 	}
-	task, err := first.Start(t.Context(), call("t1"), spec("t1", "echo begun; while :; do sleep 1; done\n"), object)
+	task, err := first.Begin(t.Context(), call("t1"), spec("t1", "echo begun; while :; do sleep 1; done\n"), "db ph01")
 	if err != nil || task.State != drivers.TaskRunning || task.ID != "t1@node1" {
 		t.Fatalf("%+v, %v", task, err)
 	}
-	if id, err := second.Find(t.Context(), "t1", object); id != task.ID || err != nil {
+	if id, err := second.Find(t.Context(), "t1", run); id != task.ID || err != nil {
 		t.Fatalf("from another manager it is %q, %v", id, err)
 	}
 	until(t, "its output from another manager", func() bool {
-		look, err := second.Task(t.Context(), task.ID, object)
+		look, err := second.Task(t.Context(), task.ID)
 		return err == nil && look.Output == "begun\n"
 	})
 	c.silent["node1"] = true
-	if _, err := second.Find(t.Context(), "t1", object); drivers.KindOf(err) != drivers.KindUnreachable || !strings.Contains(err.Error(), "node1") {
+	if _, err := second.Find(t.Context(), "t1", run); drivers.KindOf(err) != drivers.KindUnreachable || !strings.Contains(err.Error(), "node1") {
 		t.Errorf("while its manager is silent: %v", err)
 	}
-	if _, err := second.Task(t.Context(), task.ID, object); drivers.KindOf(err) != drivers.KindUnreachable {
+	if _, err := second.Task(t.Context(), task.ID); drivers.KindOf(err) != drivers.KindUnreachable {
 		t.Errorf("while its manager is silent: %v", err)
 	}
 	c.silent["node1"], c.silent["node3"] = false, true
-	if id, err := second.Find(t.Context(), "t1", object); id != task.ID || err != nil {
+	if id, err := second.Find(t.Context(), "t1", run); id != task.ID || err != nil {
 		t.Errorf("while a third manager is silent it is %q, %v", id, err)
 	}
 	if err := second.Cancel(t.Context(), drivers.Call{Token: "c", Deadline: time.Now().Add(-time.Second)}, task.ID); drivers.KindOf(err) != drivers.KindExpired {
@@ -141,7 +141,7 @@ func TestManagers(t *testing.T) {
 		t.Errorf("it is %+v", last)
 	}
 	for _, id := range []string{"t1@node9", "t1", "t2@node1", "../t1@node1"} { // nobody's
-		if look, err := second.Task(t.Context(), id, object); err != nil || look.State != drivers.TaskUnknown {
+		if look, err := second.Task(t.Context(), id); err != nil || look.State != drivers.TaskUnknown {
 			t.Errorf("%s is %+v, %v", id, look, err)
 		}
 	}
@@ -150,7 +150,7 @@ func TestManagers(t *testing.T) {
 // A run whose supervisor was killed is lost, not absent.
 func TestLost(t *testing.T) {
 	c := newCluster(t, "node1", "node2")
-	task, err := c.at("node1").Start(t.Context(), call("t1"), spec("t1", "sleep 30\n"), object)
+	task, err := c.at("node1").Begin(t.Context(), call("t1"), spec("t1", "sleep 30\n"), "db ph01")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,11 +166,11 @@ func TestLost(t *testing.T) {
 		if err := os.WriteFile(watcher, []byte(now), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if look, err := c.at("node2").Task(t.Context(), task.ID, object); err != nil || look.State != drivers.TaskUnknown {
+		if look, err := c.at("node2").Task(t.Context(), task.ID); err != nil || look.State != drivers.TaskUnknown {
 			t.Errorf("%s: it is %+v, %v", what, look, err)
 		}
 		for _, n := range c.names {
-			if id, err := c.at(n).Find(t.Context(), "t1", object); drivers.KindOf(err) != drivers.KindUnknown {
+			if id, err := c.at(n).Find(t.Context(), "t1", run); drivers.KindOf(err) != drivers.KindUnknown {
 				t.Errorf("%s: %s finds %q, %v", what, n, id, err)
 			}
 		}
@@ -187,13 +187,13 @@ func TestOneTokenBeginsOneRun(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if _, err := m.Start(t.Context(), call("t1"), spec("t1", "echo x >>"+runs.Quote(ran)+"\n"), object); err != nil {
+			if _, err := m.Begin(t.Context(), call("t1"), spec("t1", "echo x >>"+runs.Quote(ran)+"\n"), "db ph01"); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	if _, err := m.Start(t.Context(), call("t1"), spec("t1", "echo x >>"+runs.Quote(ran)+"\n"), object); err != nil {
+	if _, err := m.Begin(t.Context(), call("t1"), spec("t1", "echo x >>"+runs.Quote(ran)+"\n"), "db ph01"); err != nil {
 		t.Fatal(err)
 	}
 	ended(t, m, "t1@node1")

@@ -93,7 +93,7 @@ func (d *Driver) Start(ctx context.Context, call drivers.Call, run drivers.Run) 
 		return drivers.Task{}, err
 	}
 	if call.Expired(time.Now()) {
-		return drivers.Task{}, d.errorf(drivers.KindExpired, "start", object, "the call's deadline %s has passed", call.Deadline.Format(time.RFC3339))
+		return drivers.Task{}, d.errorf(drivers.KindExpired, "start", object, "%w", call.Late())
 	}
 	folder, files := d.at(address), runs.IdentityFiles(run)
 	program := `"$run"/` + runs.Body
@@ -115,11 +115,7 @@ func (d *Driver) Start(ctx context.Context, call drivers.Call, run drivers.Run) 
 	}
 	command += "cd || exit 126\nexec " + program + "\n"
 	files = append(files, runs.File{Name: "command", Content: command})
-	limit := run.Timeout
-	if limit <= 0 {
-		limit = drivers.DefaultRunTimeout
-	}
-	if err := folder.Start(ctx, call, runs.Spec{Token: call.Token, Files: files, Limit: limit}); err != nil {
+	if err := folder.Start(ctx, call, runs.Spec{Token: call.Token, Files: files, Limit: run.Limit()}); err != nil {
 		return drivers.Task{}, err
 	}
 	return d.task(ctx, call.Token, address, object)
