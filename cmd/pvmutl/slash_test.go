@@ -109,7 +109,7 @@ func TestNotUTF8(t *testing.T) {
 func TestFilesAreNoOptions(t *testing.T) {
 	root := newRoot((&console{}).app())
 	for _, line := range []string{
-		"snapshot save /y", "snapshot restore --yes /backup/x", "apply -f /etc/x.yaml --dry-run", "apply --filename /etc/x", "placement solve /data/c.vbp --objective powersave",
+		"snapshot save /y", "snapshot restore --yes /backup/x", "apply -f /etc/x.yaml --dry-run", "apply --filename /etc/x", "placement solve /data/c.vbp --objective powersave", "trap test /captures/x.pcap --port 162",
 		"--ca /ca.pem -o json get machine", "vmdelete web --reason /d", "poweron web -- /d", "__complete snapshot save /b",
 	} {
 		args := strings.Fields(line)

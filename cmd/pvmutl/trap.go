@@ -41,7 +41,9 @@ a capture in pcap or pcapng format, of which all UDP packets that look like SNMP
 are taken; --port takes those to one port only. Informs of SNMPv3 are bound to
 the manager that they were sent to, and can't be tested.`,
 		Example: "pvmutl trap test traps.pcap --port 162\npvmutl trap test 302602010104067075626c6963... --from 192.0.2.7",
-		Args:    positional("FILE|HEX"),
+		Args:    positional("FILE.pcap|HEX"),
+
+		Annotations: map[string]string{takesFiles: "yes"},
 	}
 	from := cmd.Flags().String("from", "", "sender's `address` of bytes in hex")
 	port := cmd.Flags().Uint16("port", 0, "only packets of a capture to this `port`; 0: any")
