@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -44,9 +45,11 @@ func getCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get KIND [NAME] [--group GroupName]",
 		Short: "Show objects of the configuration database",
-		Long: `Show the objects of a kind, or one of them. Kinds: Category Group Model Host
-Machine Vlan LoadBalancer Subsystem Software Policy TrapRule Settings, in any
-spelling. The name of a model or host is group/name.
+		Long: `Show the objects of a kind, or one of them. Kinds, in any spelling:
+
+    ` + strings.Join(kindNames(), " ") + `
+
+The name of a model or host is group/name.
 
 -o yaml prints documents that "pvmutl apply" takes; -o json the full state.
 Passwords are never shown.`,
