@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -23,6 +24,9 @@ type jobsService struct {
 func (j jobsService) ListJobs(ctx context.Context, req *api.ListJobsRequest) (*api.ListJobsReply, error) {
 	if err := checkLimit(req.Limit); err != nil {
 		return nil, err
+	}
+	if req.State != "" && !slices.Contains(schema.JobStates, req.State) {
+		return nil, schema.Errorf(schema.KindInvalid, "state "+req.State, "a job has no such state").WithHint("the states are %s", strings.Join(schema.JobStates, ", "))
 	}
 	v := j.s.view(ctx)
 	match := func(job *schema.Job) bool {

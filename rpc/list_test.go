@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"yagura/fsm"
@@ -50,6 +51,13 @@ func TestListJobs(t *testing.T) {
 		if !slices.Equal(ids, test.want) {
 			t.Errorf("%v: got %q, want %q", test.req, ids, test.want)
 		}
+	}
+}
+
+func TestListJobsOfNoState(t *testing.T) {
+	_, err := start(t, 1).as(observer).Jobs.ListJobs(t.Context(), &api.ListJobsRequest{State: "runing"})
+	if schema.KindOf(err) != schema.KindInvalid || !strings.Contains(err.Error(), schema.JobCancelling) {
+		t.Errorf("%v, want all states named", err)
 	}
 }
 

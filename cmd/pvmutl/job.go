@@ -49,8 +49,9 @@ end with "pvmutl job wait".`,
 		},
 		&cobra.Command{
 			Use:   "resume JobID [WORD]",
-			Short: "Let a parked job go on",
-			Long: `Let a parked job go on. WORD answers what it asks, such as "off" for a server
+			Short: "Let a parked or failed job go on",
+			Long: `Let a job go on that is parked, or that failed in the middle: at the very step
+where it stopped. WORD answers what a parked job asks, such as "off" for a server
 that you have seen to be off; "pvmutl job show" says what it asks.`,
 			Example: "pvmutl job resume 00011 off",
 			Args:    positional("JobID", "WORD?"),
@@ -60,8 +61,11 @@ that you have seen to be off; "pvmutl job show" says what it asks.`,
 			}),
 		},
 		&cobra.Command{
-			Use:     "rollback JobID",
-			Short:   "Undo the steps of a parked job",
+			Use:   "rollback JobID",
+			Short: "Undo the steps of a parked or failed job",
+			Long: `Undo the steps of a job that is parked, or that failed in the middle, the newest
+first. What can't be undone stays, and "pvmutl job show" says so. Wait for its
+end with "pvmutl job wait".`,
 			Example: "pvmutl job rollback 00011",
 			Args:    positional("JobID"),
 			RunE: a.jobChange("its steps are being undone", func(ctx context.Context, c *client.Client, id string, _ []string) error {
@@ -144,7 +148,7 @@ func jobListCommand(a *app) *cobra.Command {
 		Use:   "list [--active] [--state STATE] [--limit N]",
 		Short: "List jobs, the newest last",
 		Long: `List jobs with their states, the newest last; ended ones are kept for a while.
-States: queued running cancelling succeeded failed cancelled parked.`,
+States: ` + strings.Join(schema.JobStates, " ") + `.`,
 		Example: "pvmutl job list --active\npvmutl job list --state parked -o json",
 		Args:    positional(),
 	}

@@ -95,6 +95,9 @@ const (
 	DefaultFlapSeconds        = 3600
 )
 
+// JobStates are all states of a job, in the order of its life.
+var JobStates = []string{JobQueued, JobRunning, JobCancelling, JobSucceeded, JobFailed, JobCancelled, JobParked}
+
 // JobEnded tells whether a job in this state is over for good. A parked job isn't.
 func JobEnded(state string) bool {
 	return state == JobSucceeded || state == JobFailed || state == JobCancelled
