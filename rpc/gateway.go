@@ -70,6 +70,7 @@ func newGateway(s *Server) (*gatewayServer, error) {
 		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
 		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithMetadata(origin),
+		runtime.WithDisablePathLengthFallback(), // else POST of a form would be answered as GET, whatever is in it
 		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
 			if e := ownError(err); e != nil {
 				e.Object = r.Method + " " + r.URL.Path

@@ -127,6 +127,9 @@ func TestGatewayErrors(t *testing.T) {
 	wantProblem(t, code, body, 401, schema.KindUnauthenticated)
 	code, _, body = c.web(0, "").do("GET", "/v1/users", "", "Yagura-Fwd-User", admin, "Grpc-Metadata-Yagura-Fwd-User", admin)
 	wantProblem(t, code, body, 401, schema.KindUnauthenticated)
+	// curl -d sends a form unless it is told otherwise: no reason to answer a POST as a GET.
+	code, _, body = w.do("POST", "/v1/users", `{"name":"bob","role":"operator"}`, "Content-Type", "application/x-www-form-urlencoded")
+	wantProblem(t, code, body, 405, schema.KindInvalid)
 	code, _, _ = w.do("POST", "/v1/arm", `{}`, "Origin", "https://elsewhere.example", "Sec-Fetch-Site", "cross-site")
 	if code != 403 {
 		t.Errorf("a request of another site's page got %d", code)
