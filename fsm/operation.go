@@ -91,7 +91,7 @@ var powerSequences = map[string]struct {
 func RequestPower(tx *Tx, op, group string, hosts []string) ([]string, error) {
 	p, ok := powerSequences[op]
 	if !ok {
-		return nil, schema.Errorf(schema.KindInvalid, "power operation "+op, "there is no such operation").
+		return nil, schema.Errorf(schema.KindInvalid, "power", "there is no operation %q", op).
 			WithHint("poweron, shutdown, poweroff, reboot, reset, suspend")
 	}
 	machines, err := hostMachines(tx, group, hosts)

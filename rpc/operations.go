@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"yagura/fsm"
+	"yagura/fsm/schema"
 	"yagura/rpc/api"
 )
 
@@ -64,6 +65,9 @@ func (o operationsService) MigrateVM(ctx context.Context, req *api.MigrateVMRequ
 }
 
 func (o operationsService) Evacuate(ctx context.Context, req *api.EvacuateRequest) (*api.JobsReply, error) {
+	if req.VmServer == "" {
+		return nil, schema.Errorf(schema.KindInvalid, "evacuate", "the VM server is missing")
+	}
 	return o.jobs(ctx, names{machines: []string{req.VmServer}}, func(tx *fsm.Tx) ([]string, error) {
 		return fsm.RequestEvacuate(tx, req.VmServer, req.Failover)
 	})
@@ -115,6 +119,9 @@ func (o operationsService) ChangePool(ctx context.Context, req *api.ChangePoolRe
 }
 
 func (o operationsService) DestroyVM(ctx context.Context, req *api.DestroyVMRequest) (*api.JobsReply, error) {
+	if req.Vm == "" {
+		return nil, schema.Errorf(schema.KindInvalid, "vmdestroy", "the VM is missing")
+	}
 	return o.jobs(ctx, names{machines: []string{req.Vm}}, func(tx *fsm.Tx) ([]string, error) {
 		return fsm.RequestDestroyVM(tx, req.Vm)
 	})

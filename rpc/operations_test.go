@@ -148,6 +148,20 @@ func TestReconfigurationsQueueJobs(t *testing.T) {
 
 // TestRepurpose holds that a machine that runs in one group and is in the pool of
 // another can be moved there, once there is a host setting, and by all spellings.
+// TestNothingNamed holds that an operation without its object is malformed.
+func TestNothingNamed(t *testing.T) {
+	cl := start(t, 1).as(operator)
+	for what, call := range map[string]func() error{
+		"evacuate":  func() error { _, err := cl.Operations.Evacuate(t.Context(), &api.EvacuateRequest{}); return err },
+		"vmdestroy": func() error { _, err := cl.Operations.DestroyVM(t.Context(), &api.DestroyVMRequest{}); return err },
+		"power":     func() error { _, err := cl.Operations.Power(t.Context(), &api.PowerRequest{Group: "web"}); return err },
+	} {
+		if err := call(); schema.KindOf(err) != schema.KindInvalid || !strings.HasPrefix(err.Error(), what+": ") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestRepurpose(t *testing.T) {
 	c := start(t, 1)
 	center(t, c)
