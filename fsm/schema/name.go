@@ -56,13 +56,17 @@ func checkText(object, field, s string, limit int) error {
 }
 
 // CheckName holds the rules that all names share: not empty, at most MaxName
-// bytes, no control characters, no separators, no space at the ends.
+// bytes, no control characters, none that turn the direction of text (a name
+// would look like another one), no separators, no space at the ends.
 func CheckName(object, field, name string) error {
 	if name == "" {
 		return Errorf(KindInvalid, object, "%s is empty", field)
 	}
 	if err := checkText(object, field, name, MaxName); err != nil {
 		return err
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }) {
+		return Errorf(KindInvalid, object, "%s %q has a character that turns the direction of text", field, name)
 	}
 	if strings.ContainsAny(name, separators) {
 		return Errorf(KindInvalid, object, "%s %q has a separator (/ \\ ¥) in it", field, name)

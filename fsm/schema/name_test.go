@@ -27,7 +27,7 @@ func TestNames(t *testing.T) {
 		good  []string
 		bad   []string
 	}{
-		"group": {CheckGroupName, []string{"web", "Web 1", "業務", long(64), "a.b-c_d"}, []string{"", long(65), "a;b", "a#b", "a/b", `a\b`, "a¥b", " a", "a ", "a\x00", "a\n", "\xff"}},
+		"group": {CheckGroupName, []string{"web", "Web 1", "業務", long(64), "a.b-c_d"}, []string{"", long(65), "a;b", "a#b", "a/b", `a\b`, "a¥b", " a", "a ", "a\x00", "a\n", "a\u202eb", "\xff"}},
 		"VM":    {CheckVMName, []string{"web01", "A_b-9", long(80)}, []string{"", long(81), "a b", "a.b", "é", "a/b"}},
 		"host":  {CheckHostName, []string{"web01", "web01.example.com", "a_b", "1"}, []string{"", ".a", "a.", "-a", "a b", "a/b", long(256)}},
 		"path":  {CheckPath, []string{"a", "a/b/c", "a b/c"}, []string{"", "/a", "a//b", "a/ b", strings.Repeat("a/", 600) + "a"}},
