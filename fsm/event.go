@@ -24,6 +24,7 @@ var Events = &Table[*schema.Event]{
 		{Name: ByTarget, Raw: eventByTarget},
 		{Name: ByInaccessible, Raw: eventByInaccessible},
 		{Name: ByOrigin, Raw: eventByOrigin},
+		{Name: ByRequest, Raw: eventByRequest},
 	},
 }
 
@@ -45,6 +46,11 @@ const (
 	// soon after it was repaired, and an event lost in an older one's count
 	// would be a rescue that never comes.
 	CoalesceWindow = 15 * time.Second
+	// RetransmitWindow is the time for which the retransmission of an inform is
+	// recognised, whichever managers it goes to: longer than senders try.
+	RetransmitWindow = 5 * time.Minute
+	// maxFingerprints bounds how many informs an event remembers that went into it.
+	maxFingerprints = 8
 	// coalesceLook bounds how many earlier events of one origin are compared.
 	coalesceLook = 64
 	// maxEventText bounds each text of an event, bytes.
@@ -61,7 +67,8 @@ type Settle func(tx *Tx, e *schema.Event)
 // sequence number is not above what is recorded of that node already are left
 // out. It returns the sequence number up to which all is recorded. Events come
 // in the order of their numbers; a gap is the node's own (an event that it
-// dropped and counted). What a manager sees by its own polls, or samples, comes in
+// dropped and counted). The retransmission of an inform that any manager has
+// recorded changes nothing. What a manager sees by its own polls, or samples, comes in
 // a stream of its own, its name with MonitorStream or SampleStream.
 func RecordEvents(tx *Tx, node string, events []*schema.Event) (uint64, error) {
 	return RecordSettled(tx, node, events, nil)
@@ -140,11 +147,14 @@ func (r *recorder) end() error {
 
 func (r *recorder) record(received *schema.Event) error {
 	tx := r.tx
+	if retransmitted(tx, received) {
+		return nil
+	}
 	e := &schema.Event{
 		Time: timestamppb.New(tx.Now()), Node: r.node, Sequence: received.Sequence, Notifier: clip(received.Notifier), Source: clip(received.Source),
 		EventId: clip(received.EventId), Target: received.Target, TargetHint: clip(received.TargetHint), Severity: received.Severity,
 		Text: clip(received.Text), Category: received.Category, Varbinds: clipMap(received.Varbinds), Received: received.Received,
-		From: received.From, State: schema.EventNew, Count: 1,
+		From: received.From, State: schema.EventNew, Count: 1, Requests: newest(received.Requests),
 	}
 	classify(e)
 	if e.Received == nil || e.Received.AsTime().After(tx.Now()) {
@@ -155,6 +165,7 @@ func (r *recorder) record(received *schema.Event) error {
 	origin := originOf(e)
 	if o := r.byOrigin[origin]; o != nil {
 		if o.counts(e) {
+			knowRequests(tx, e, o.row.Id)
 			return nil
 		}
 		if err := o.write(tx); err != nil {
@@ -166,13 +177,39 @@ func (r *recorder) record(received *schema.Event) error {
 			r.byOrigin = map[string]*recurrence{}
 		}
 		r.open, r.byOrigin[origin] = append(r.open, o), o
+		knowRequests(tx, e, o.row.Id)
 		return nil
 	}
 	e.Id = strconv.FormatUint(tx.nextEvent(), 10)
+	knowRequests(tx, e, e.Id)
 	if r.settle != nil {
 		r.settle(tx, e)
 	}
 	return Events.Put(tx, e)
+}
+
+// retransmitted tells whether an event comes of an inform that went into an
+// event already: its sender had no answer, because the manager that recorded it
+// died or was too slow. Its target may be another machine by now, such as the one
+// that has replaced the failed one, so nothing else is compared.
+func retransmitted(tx *Tx, e *schema.Event) bool {
+	for _, fingerprint := range e.Requests {
+		old, ok := tx.eventOfRequest(fingerprint)
+		if ok && e.Received.AsTime().Before(old.LastTime.AsTime().Add(RetransmitWindow)) {
+			return true
+		}
+	}
+	return false
+}
+
+// newest are as many of the fingerprints as an event remembers.
+func newest(requests []uint64) []uint64 { return requests[max(0, len(requests)-maxFingerprints):] }
+
+// knowRequests keeps for the verbs to come which event an inform went into.
+func knowRequests(tx *Tx, e *schema.Event, id string) {
+	for _, fingerprint := range e.Requests {
+		tx.events.request(fingerprint, numberKey(id))
+	}
 }
 
 // classify brings an event's id into its usual form, and gives it the category
@@ -249,6 +286,7 @@ func (o *recurrence) counts(e *schema.Event) bool {
 
 func (o *recurrence) add(e *schema.Event) {
 	o.row.Count++
+	o.row.Requests = newest(append(o.row.Requests, e.Requests...))
 	if e.Received.AsTime().After(o.row.LastTime.AsTime()) {
 		o.row.LastTime = e.Received
 	}

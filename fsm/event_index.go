@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"iter"
 	"slices"
 
@@ -15,7 +16,7 @@ import (
 // of the encoded row: most events are never looked at on most managers, and
 // decoding costs more than all the rest of writing one.
 type eventFields struct {
-	notifier, source, target, hint, category, state []byte
+	notifier, source, target, hint, category, state, requests []byte
 }
 
 // Numbers of the fields in event.proto.
@@ -26,6 +27,7 @@ const (
 	eventTargetHintField = 9
 	eventCategoryField   = 12
 	eventStateField      = 18
+	eventRequestsField   = 31 // packed, fingerprintLen bytes each
 )
 
 func fieldsOf(raw []byte) (f eventFields) {
@@ -60,6 +62,8 @@ func fieldsOf(raw []byte) (f eventFields) {
 			f.category = value
 		case eventStateField:
 			f.state = value
+		case eventRequestsField:
+			f.requests = value
 		}
 	}
 	return f
@@ -94,6 +98,22 @@ func eventByOrigin(raw []byte) [][]byte {
 	return nil
 }
 
+func eventByRequest(raw []byte) [][]byte {
+	var out [][]byte
+	for f := fieldsOf(raw); len(f.requests) >= fingerprintLen; f.requests = f.requests[fingerprintLen:] {
+		out = append(out, f.requests[:fingerprintLen])
+	}
+	return out
+}
+
+// fingerprintLen is the length of an inform's fingerprint in an encoded event, bytes.
+const fingerprintLen = 8
+
+// fingerprintKey is a fingerprint as the index has it.
+func fingerprintKey(request uint64) string {
+	return string(binary.LittleEndian.AppendUint64(make([]byte, 0, fingerprintLen), request))
+}
+
 // originOfRow is originOf of an encoded event; nil for our own event log.
 func originOfRow(raw []byte) []byte {
 	f := fieldsOf(raw)
@@ -120,8 +140,17 @@ func originOf(e *schema.Event) string {
 // next number is and which came of one origin is asked for each event, and a look
 // into the batch's transaction would make it copy what it has changed.
 type addedEvents struct {
-	last     uint64 // number of the last one, 0: none
-	byOrigin map[string][]string
+	last      uint64 // number of the last one, 0: none
+	byOrigin  map[string][]string
+	byRequest map[uint64]string // those and earlier ones that informs were counted into
+}
+
+// request says into which event an inform went.
+func (a *addedEvents) request(fingerprint uint64, key string) {
+	if a.byRequest == nil {
+		a.byRequest = map[uint64]string{}
+	}
+	a.byRequest[fingerprint] = key
 }
 
 func (a *addedEvents) add(rec *record) {
@@ -139,6 +168,9 @@ func (a *addedEvents) add(rec *record) {
 // take adds those of a verb that stands.
 func (a *addedEvents) take(of *addedEvents) {
 	a.last = max(a.last, of.last)
+	for fingerprint, key := range of.byRequest {
+		a.request(fingerprint, key)
+	}
 	if a.byOrigin == nil {
 		a.byOrigin = of.byOrigin
 		return
@@ -155,6 +187,16 @@ func (tx *Tx) nextEvent() uint64 {
 	}
 	last, ok := Events.Last(tx.b.base)
 	return nextNumber(last.GetId(), ok)
+}
+
+// eventOfRequest is the event that an inform went into, as far as it is known still.
+func (tx *Tx) eventOfRequest(fingerprint uint64) (*schema.Event, bool) {
+	for _, added := range []*addedEvents{&tx.events, &tx.b.events} {
+		if key, ok := added.byRequest[fingerprint]; ok {
+			return Events.Get(tx, key)
+		}
+	}
+	return Events.One(tx.b.base, ByRequest, fingerprintKey(fingerprint))
 }
 
 // eventsOf walks the events of one origin, the newest first, as the verb sees them.

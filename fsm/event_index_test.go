@@ -15,7 +15,7 @@ func TestEventIndexesOfEncodedRows(t *testing.T) {
 	fields := (&schema.Event{}).ProtoReflect().Descriptor().Fields()
 	for name, number := range map[string]int{
 		"notifier": eventNotifierField, "source": eventSourceField, "target": eventTargetField, "target_hint": eventTargetHintField,
-		"category": eventCategoryField, "state": eventStateField,
+		"category": eventCategoryField, "state": eventStateField, "requests": eventRequestsField,
 	} {
 		if f := fields.ByTextName(name); f == nil || int(f.Number()) != number {
 			t.Errorf("field %s hasn't the number %d", name, number)

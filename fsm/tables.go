@@ -74,6 +74,7 @@ const (
 	ByEvent    = "event"
 	ByID       = "id-given"
 	ByOrigin   = "origin"
+	ByRequest  = "request"
 
 	ByInaccessible = "inaccessible"
 	ByVLANID       = "VLAN id"

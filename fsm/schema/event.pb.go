@@ -54,10 +54,11 @@ type Event struct {
 	Actions       []*ActionRecord        `protobuf:"bytes,24,rep,name=actions,proto3" json:"actions,omitempty"` // each action and what became of it
 	Due           *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=due,proto3" json:"due,omitempty"`         // waiting: when the actions run unless a recovery comes
 	Group         string                 `protobuf:"bytes,26,opt,name=group,proto3" json:"group,omitempty"`
-	Operation     string                 `protobuf:"bytes,27,opt,name=operation,proto3" json:"operation,omitempty"` // PVM events: slug of the operation, such as move-machine
-	Phase         string                 `protobuf:"bytes,28,opt,name=phase,proto3" json:"phase,omitempty"`         // PVM events: started | completed | failed | cancelled | other
-	Job           string                 `protobuf:"bytes,29,opt,name=job,proto3" json:"job,omitempty"`             // PVM events: job it tells of
-	Again         int32                  `protobuf:"varint,30,opt,name=again,proto3" json:"again,omitempty"`        // how often it came again after a recovery within the coalescing window
+	Operation     string                 `protobuf:"bytes,27,opt,name=operation,proto3" json:"operation,omitempty"`        // PVM events: slug of the operation, such as move-machine
+	Phase         string                 `protobuf:"bytes,28,opt,name=phase,proto3" json:"phase,omitempty"`                // PVM events: started | completed | failed | cancelled | other
+	Job           string                 `protobuf:"bytes,29,opt,name=job,proto3" json:"job,omitempty"`                    // PVM events: job it tells of
+	Again         int32                  `protobuf:"varint,30,opt,name=again,proto3" json:"again,omitempty"`               // how often it came again after a recovery within the coalescing window
+	Requests      []uint64               `protobuf:"fixed64,31,rep,packed,name=requests,proto3" json:"requests,omitempty"` // fingerprints of the informs that it was made of, the newest ones: a retransmission has the same
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -300,6 +301,13 @@ func (x *Event) GetAgain() int32 {
 		return x.Again
 	}
 	return 0
+}
+
+func (x *Event) GetRequests() []uint64 {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
 }
 
 // ActionRecord is what became of one action of a rule.
@@ -825,7 +833,7 @@ var File_fsm_schema_event_proto protoreflect.FileDescriptor
 
 const file_fsm_schema_event_proto_rawDesc = "" +
 	"\n" +
-	"\x16fsm/schema/event.proto\x12\tyagura.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\a\n" +
+	"\x16fsm/schema/event.proto\x12\tyagura.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\a\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
@@ -858,7 +866,8 @@ const file_fsm_schema_event_proto_rawDesc = "" +
 	"\toperation\x18\x1b \x01(\tR\toperation\x12\x14\n" +
 	"\x05phase\x18\x1c \x01(\tR\x05phase\x12\x10\n" +
 	"\x03job\x18\x1d \x01(\tR\x03job\x12\x14\n" +
-	"\x05again\x18\x1e \x01(\x05R\x05again\x1a;\n" +
+	"\x05again\x18\x1e \x01(\x05R\x05again\x12\x1a\n" +
+	"\brequests\x18\x1f \x03(\x06R\brequests\x1a;\n" +
 	"\rVarbindsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"h\n" +

@@ -42,6 +42,7 @@ type Notification struct {
 	TrapOID   string // of v1 as RFC 2576, section 3.1, makes it
 	Community string // v1, v2c; or what a proxy put into the varbinds
 	User      string // v3
+	Uptime    string // sysUpTime as sent, hundredths of seconds; empty in v1
 	Agent     string // address of the agent: from the PDU, else the sender's
 	Varbinds  []Varbind
 
@@ -257,6 +258,7 @@ func notification(p *gosnmp.SnmpPacket, from netip.Addr) (*Notification, error) 
 		case oidTrapCommunity:
 			n.Community = value
 		case oidSysUpTime:
+			n.Uptime = value
 		default:
 			n.Varbinds = append(n.Varbinds, Varbind{oid, value})
 		}

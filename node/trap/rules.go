@@ -74,7 +74,7 @@ func (r *Rules) Map(kept *schema.Event) (e *schema.Event, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	e.Sequence, e.Received, e.From, e.Varbinds = kept.Sequence, kept.Received, kept.From, kept.Varbinds
+	e.Sequence, e.Received, e.From, e.Varbinds, e.Requests = kept.Sequence, kept.Received, kept.From, kept.Varbinds, kept.Requests
 	return e, true
 }
 

@@ -287,9 +287,9 @@ func (s *Sink) take(datagram []byte, from netip.AddrPort) (Reason, []byte) {
 	var in *inform
 	if n.Inform {
 		s.informed.Add(1)
-		in = &inform{key: informKey{from, n.RequestID, n.TrapOID}, at: now, answer: n.answer}
+		in = &inform{fingerprint: fingerprint(n, from), from: from, at: now, answer: n.answer}
 		s.mu.Lock()
-		old, again := s.window.see(in.key, now)
+		old, again := s.window.see(in.fingerprint, now)
 		if again {
 			old.answer = in.answer // a v3 answer carries the time
 		}
@@ -303,7 +303,11 @@ func (s *Sink) take(datagram []byte, from netip.AddrPort) (Reason, []byte) {
 			return "", nil
 		}
 	}
-	reason := s.enqueue(raw(n, from, now), in)
+	e := raw(n, from, now)
+	if in != nil {
+		e.Requests = []uint64{in.fingerprint}
+	}
+	reason := s.enqueue(e, in)
 	if in == nil || reason == "" { // else the inform comes again
 		s.forwarder.offer(datagram, n)
 	}
@@ -542,7 +546,7 @@ func (s *Sink) recorded(sequence uint64) {
 		if it.inform != nil {
 			s.informs--
 			it.inform.done = true
-			answers = append(answers, answer{it.inform.answer, it.inform.key.from})
+			answers = append(answers, answer{it.inform.answer, it.inform.from})
 		}
 		s.pending[n] = nil
 		n++
