@@ -40,6 +40,9 @@ const (
 )
 
 // Power switches a physical machine through its management controller (BMC).
+// A driver that knows the machine's system UUID compares it, by CheckSystem, with
+// the one that the controller reports, in the very conversation that reads or
+// changes the power, where the protocol tells it: KindWrongMachine when they differ.
 type Power interface {
 	// PowerState reads the power now. KindUnreachable when the BMC doesn't answer.
 	PowerState(ctx context.Context, machine string) (PowerState, error)

@@ -19,6 +19,9 @@ const (
 	KindBusy        Kind = "busy"        // not now, for a passing reason; nothing was done
 	KindUnsupported Kind = "unsupported" // this system has no such operation; nothing was done
 	KindExpired     Kind = "expired"     // the call's deadline had passed; nothing was done
+	// KindWrongMachine: who answers isn't the machine that is meant, by its system
+	// UUID. What it says tells nothing about that one; nothing was done.
+	KindWrongMachine Kind = "wrong-machine"
 )
 
 // Error is what drivers return: what happened, to which object, and what it means.

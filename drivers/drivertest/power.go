@@ -54,6 +54,38 @@ func RunPower(t *testing.T, world func(t *testing.T) PowerWorld) {
 	}
 }
 
+// PowerIdentityWorld is a set of machines whose controllers tell whose they are.
+type PowerIdentityWorld struct {
+	PowerWorld // its Open makes drivers that know the system UUIDs of the machines
+	// MixUp lets another machine's controller answer in the place of a machine's,
+	// as where the configuration has its address.
+	MixUp func(t *testing.T, machine string)
+}
+
+// RunPowerIdentity holds that a driver does nothing, and believes nothing, at the
+// controller of another machine than the one meant.
+func RunPowerIdentity(t *testing.T, world func(t *testing.T) PowerIdentityWorld) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	t.Cleanup(cancel)
+	w := world(t)
+	p := &power{T: t, ctx: ctx, w: w.PowerWorld, d: w.Open(t)}
+	p.becomes(w.On, drivers.PowerOn)
+	p.becomes(w.Off, drivers.PowerOff)
+	for _, machine := range []string{w.On, w.Off} {
+		w.MixUp(t, machine)
+		state, err := p.d.PowerState(ctx, machine)
+		p.fails(drivers.KindWrongMachine, "the power of "+machine, err)
+		if state != drivers.PowerUnknown {
+			p.Errorf("%s is taken for %s", machine, state)
+		}
+		for _, op := range append([]drivers.PowerOp{drivers.OpPowerOn}, allOps...) {
+			_, err := p.d.SetPower(ctx, call("1"), machine, op)
+			p.fails(drivers.KindWrongMachine, string(op)+" of "+machine, err)
+		}
+	}
+	p.effects(0, "", "")
+}
+
 // withoutController are the tests in place of those that need a management controller.
 var withoutController = map[string]func(*power){
 	"Converges":                testSoftOnOff,

@@ -29,6 +29,9 @@ type Machine struct {
 	Address  string // HOST or HOST:PORT
 	User     string // with the privilege level operator at least
 	Password string
+	// UUID is the machine's system UUID: power is neither read nor changed at a BMC
+	// that reports another one. Empty: not known.
+	UUID string
 	// Suite is the cipher suite (table 22-20): "17" (SHA-256 and AES), "3"
 	// (SHA-1 and AES), or empty: 17, and 3 when the BMC says that it doesn't
 	// have 17. No other is used.

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/bougou/go-ipmi/pkg/client"
 	"github.com/bougou/go-ipmi/pkg/types"
-	"github.com/google/uuid"
 
 	"yagura/drivers"
 )
@@ -18,7 +16,8 @@ import (
 // (an inventory, a GUID) stays empty, too.
 func (d *Driver) Hardware(ctx context.Context, machine string) (drivers.HardwareInfo, error) {
 	var info drivers.HardwareInfo
-	err := d.talk(ctx, "read-hardware", machine, func(ctx context.Context, c *client.Client) error {
+	err := d.talk(ctx, "read-hardware", machine, func(ctx context.Context, b bmc) error {
+		c := b.client
 		id, err := c.GetDeviceID(ctx)
 		if err != nil {
 			return err
@@ -80,20 +79,4 @@ func text(form types.TypeLength, raw []byte) string {
 		return ""
 	}
 	return strings.TrimSpace(strings.Trim(string(b), "\x00"))
-}
-
-// guid reads a system's GUID. The specification (table 22-16) wants its bytes
-// in the reverse order; most BMCs send them in that of SMBIOS, which is also
-// what the operating system shows; some as they are written. The first order
-// that gives a well-formed UUID counts. Placeholders give nothing.
-func guid(raw [16]byte) string {
-	if raw == [16]byte{} || raw == [16]byte([]byte(strings.Repeat("\xff", 16))) {
-		return ""
-	}
-	for _, mode := range []types.GUIDMode{types.GUIDModeSMBIOS, types.GUIDModeIPMI, types.GUIDModeRFC4122} {
-		if u, err := types.ParseGUID(raw[:], mode); err == nil && u.Variant() == uuid.RFC4122 && u.Version() >= 1 && u.Version() <= 8 {
-			return u.String()
-		}
-	}
-	return ""
 }

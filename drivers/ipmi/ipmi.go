@@ -36,8 +36,10 @@ func New(name string, machine func(name string) (Machine, bool), timeout time.Du
 // PowerState implements drivers.Power.
 func (d *Driver) PowerState(ctx context.Context, machine string) (drivers.PowerState, error) {
 	state := drivers.PowerUnknown
-	err := d.talk(ctx, "read-power", machine, func(ctx context.Context, c *client.Client) (err error) {
-		state, err = power(ctx, c)
+	err := d.talk(ctx, "read-power", machine, func(ctx context.Context, b bmc) (err error) {
+		if err = b.confirm(ctx); err == nil {
+			state, err = power(ctx, b.client)
+		}
 		return err
 	})
 	return state, err
@@ -84,8 +86,11 @@ func (d *Driver) SetPower(ctx context.Context, call drivers.Call, machine string
 		defer cancel()
 	}
 	out := drivers.Task{State: drivers.TaskRunning}
-	err := d.talk(ctx, string(op), machine, func(ctx context.Context, c *client.Client) error {
-		is, err := power(ctx, c)
+	err := d.talk(ctx, string(op), machine, func(ctx context.Context, b bmc) error {
+		if err := b.confirm(ctx); err != nil {
+			return err
+		}
+		is, err := power(ctx, b.client)
 		if err != nil {
 			return err
 		}
@@ -101,7 +106,7 @@ func (d *Driver) SetPower(ctx context.Context, call drivers.Call, machine string
 		if call.Expired(time.Now()) {
 			return d.expired(call, op, machine)
 		}
-		if _, err := c.ChassisControl(ctx, control); err != nil {
+		if _, err := b.client.ChassisControl(ctx, control); err != nil {
 			return &sent{err}
 		}
 		if wanted == "" {
@@ -109,7 +114,7 @@ func (d *Driver) SetPower(ctx context.Context, call drivers.Call, machine string
 			return nil
 		}
 		// The effect is on its way whatever this look says or fails to say.
-		if is, err := power(ctx, c); err == nil && is == wanted {
+		if is, err := power(ctx, b.client); err == nil && is == wanted {
 			out = drivers.Done("")
 		}
 		return nil

@@ -2,6 +2,7 @@ package ipmi
 
 import (
 	"context"
+	"maps"
 	"net"
 	"os/exec"
 	"strings"
@@ -14,7 +15,7 @@ import (
 
 // pair is a world of two machines, one on and one off.
 func pair(t *testing.T) map[string]*controller {
-	w := map[string]*controller{"ph01": startController(t, true), "ph02": startController(t, false)}
+	w := map[string]*controller{"ph01": startController(t, true), "ph02": startControllerAs(t, false, otherRaw)}
 	out, _ := exec.Command("ipmi_sim", "-v").CombinedOutput()
 	for _, line := range strings.Split(string(out), "\n") {
 		if strings.Contains(line, "version") {
@@ -30,29 +31,83 @@ func access(w map[string]*controller) func(string) (Machine, bool) {
 		if !ok {
 			return Machine{}, false
 		}
-		return Machine{Address: c.address, User: user, Password: password}, true
+		return Machine{Address: c.address, User: user, Password: password, UUID: map[string]string{"ph01": uuidOf, "ph02": otherUUID}[name]}, true
+	}
+}
+
+func powerWorld(w map[string]*controller) drivertest.PowerWorld {
+	all := maps.Clone(w)
+	return drivertest.PowerWorld{
+		Open: func(*testing.T) drivers.Power { return New("bmc", access(w), 2*time.Second) },
+		On:   "ph01", Off: "ph02",
+		Crash:   func(t *testing.T, machine string) { w[machine].mark(t, "crashed") },
+		Silence: func(t *testing.T, machine string) { w[machine].freeze(t) },
+		Effects: func(t *testing.T, op, machine string) int {
+			n := 0
+			for name, c := range all {
+				if machine == "" || name == machine {
+					n += c.effects(t, op)
+				}
+			}
+			return n
+		},
 	}
 }
 
 func TestPowerConformance(t *testing.T) {
-	drivertest.RunPower(t, func(t *testing.T) drivertest.PowerWorld {
-		w := pair(t)
-		return drivertest.PowerWorld{
-			Open: func(*testing.T) drivers.Power { return New("bmc", access(w), 2*time.Second) },
-			On:   "ph01", Off: "ph02",
-			Crash:   func(t *testing.T, machine string) { w[machine].mark(t, "crashed") },
-			Silence: func(t *testing.T, machine string) { w[machine].freeze(t) },
-			Effects: func(t *testing.T, op, machine string) int {
-				n := 0
-				for name, c := range w {
-					if machine == "" || name == machine {
-						n += c.effects(t, op)
-					}
-				}
-				return n
-			},
-		}
+	drivertest.RunPower(t, func(t *testing.T) drivertest.PowerWorld { return powerWorld(pair(t)) })
+	t.Run("Identity", func(t *testing.T) {
+		drivertest.RunPowerIdentity(t, func(t *testing.T) drivertest.PowerIdentityWorld {
+			w := pair(t)
+			right := maps.Clone(w)
+			return drivertest.PowerIdentityWorld{PowerWorld: powerWorld(w), MixUp: func(_ *testing.T, machine string) {
+				w[machine] = right[map[string]string{"ph01": "ph02", "ph02": "ph01"}[machine]]
+			}}
+		})
 	})
+}
+
+// TestIdentity holds what counts as the machine that is meant, in whichever order
+// the bytes of its GUID come.
+func TestIdentity(t *testing.T) {
+	const (
+		reversed = "32314d4fc0b454801035420044454c4c" // as the specification has it
+		written  = "4c4c4544004235108054b4c04f4d3132"
+		zero     = "00000000000000000000000000000000"
+		garbage  = "efcdab89674523a1efcdab89674523a1"
+	)
+	for _, tc := range []struct {
+		name, guid, known string
+		want              drivers.Kind // "": it goes on
+	}{
+		{"as SMBIOS has it", rawUUID, uuidOf, ""},
+		{"reversed", reversed, uuidOf, ""},
+		{"as it is written", written, uuidOf, ""},
+		{"the row has SMBIOS's order", rawUUID, "44454c4c-4200-1035-8054-b4c04f4d3132", ""},
+		{"zeros", zero, uuidOf, ""},
+		{"nothing well-formed", garbage, uuidOf, ""},
+		{"nothing known", otherRaw, "", ""},
+		{"another machine", otherRaw, uuidOf, drivers.KindWrongMachine},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := startControllerAs(t, true, tc.guid)
+			d := New("bmc", func(string) (Machine, bool) {
+				return Machine{Address: c.address, User: user, Password: password, UUID: tc.known}, true
+			}, 2*time.Second)
+			_, err := d.SetPower(context.Background(), drivers.Call{}, "ph01", drivers.OpPowerOff)
+			want := 0
+			if tc.want == "" {
+				if want = 1; err != nil {
+					t.Error(err)
+				}
+			} else if drivers.KindOf(err) != tc.want || !strings.Contains(err.Error(), c.address) || !strings.Contains(err.Error(), otherUUID) || !strings.Contains(err.Error(), tc.known) {
+				t.Errorf("%v, want %s", err, tc.want)
+			}
+			if n := c.effects(t, ""); n != want {
+				t.Errorf("%d effects, want %d", n, want)
+			}
+		})
+	}
 }
 
 func TestHardwareConformance(t *testing.T) {

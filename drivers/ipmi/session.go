@@ -24,7 +24,7 @@ const (
 const closeTimeout = time.Second
 
 // talk opens a session with a machine's BMC and hands it to fn.
-func (d *Driver) talk(ctx context.Context, op, machine string, fn func(context.Context, *client.Client) error) error {
+func (d *Driver) talk(ctx context.Context, op, machine string, fn func(context.Context, bmc) error) error {
 	fail := func(k drivers.Kind, err error) error {
 		return &drivers.Error{Kind: k, System: d.name, Op: op, Object: machine, Err: err}
 	}
@@ -56,7 +56,7 @@ func (d *Driver) talk(ctx context.Context, op, machine string, fn func(context.C
 
 // session opens a session with one cipher suite, hands it to fn and closes it.
 // Client.Connect isn't used: it hides why a BMC refuses, and starts a keep-alive.
-func (m Machine) session(ctx context.Context, host string, port int, id types.CipherSuiteID, fn func(context.Context, *client.Client) error) error {
+func (m Machine) session(ctx context.Context, host string, port int, id types.CipherSuiteID, fn func(context.Context, bmc) error) error {
 	c, err := client.NewClient(host, port, m.User, m.Password)
 	if err != nil {
 		return err
@@ -81,7 +81,13 @@ func (m Machine) session(ctx context.Context, host string, port int, id types.Ci
 	if _, err := c.SetSessionPrivilegeLevel(ctx, types.PrivilegeLevelOperator); err != nil {
 		return err
 	}
-	return fn(ctx, c)
+	return fn(ctx, bmc{c, m})
+}
+
+// bmc is an open session with a machine's BMC.
+type bmc struct {
+	client *client.Client
+	m      Machine
 }
 
 // handshake opens the session (sections 13.17 to 13.24).

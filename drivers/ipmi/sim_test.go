@@ -24,6 +24,12 @@ const (
 // rawUUID is uuidOf in the byte order of SMBIOS, as BMCs send it.
 const rawUUID = "44454c4c420010358054b4c04f4d3132"
 
+// Another machine's.
+const (
+	otherUUID = "4c4c4544-0042-3510-8054-b4c04f4d3133"
+	otherRaw  = "44454c4c420010358054b4c04f4d3133"
+)
+
 // control is OpenIPMI's chassis_control program: it keeps the power in a file,
 // writes each effect to the ledger, and acts out what the test wants.
 const control = `#!/bin/sh
@@ -68,6 +74,12 @@ func need(t *testing.T, program, pkg string) string {
 // startController starts a BMC whose machine is on or off, and waits until it answers.
 func startController(t *testing.T, on bool) *controller {
 	t.Helper()
+	return startControllerAs(t, on, rawUUID)
+}
+
+// startControllerAs is startController with the GUID of the machine.
+func startControllerAs(t *testing.T, on bool, guid string) *controller {
+	t.Helper()
 	program := need(t, "ipmi_sim", "openipmi")
 	dir, err := os.MkdirTemp("", "yg-ipmi")
 	if err != nil {
@@ -101,13 +113,13 @@ set_working_mc 0x20
   endlan
   chassis_control "%s %s 0x20"
   user 2 true "%s" "%s" admin 10 md5
-`, port, rawUUID, script, dir, user, password), 0o600)
+`, port, guid, script, dir, user, password), 0o600)
 	emu := write("sim.emu", fmt.Sprintf(`mc_setbmc 0x20
 mc_add 0x20 0 no-device-sdrs 0x23 9 0x12 0x9f 0x1291 0xf02
 mc_set_guid 0x20 %s
 mc_add_fru_data 0x20 0 %d file 0 "%s/fru"
 mc_enable 0x20
-`, rawUUID, len(inventory()), dir), 0o600)
+`, guid, len(inventory()), dir), 0o600)
 	state := filepath.Join(dir, "state")
 	if err := os.Mkdir(state, 0o700); err != nil {
 		t.Fatal(err)

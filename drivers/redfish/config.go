@@ -20,6 +20,9 @@ type Machine struct {
 	URL      string
 	User     string
 	Password string
+	// UUID is the machine's system UUID: power is neither read nor changed at a BMC
+	// whose system reports another one. Empty: not known.
+	UUID string
 	// System is the Id of the machine among the BMC's systems; empty: its only one.
 	System string
 	// CAFile, CAs, Thumbprint and Insecure say which certificate to trust: a PEM

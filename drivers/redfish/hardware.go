@@ -41,16 +41,16 @@ type described struct {
 // version, or else the BIOS's.
 func (d *Driver) Hardware(ctx context.Context, machine string) (drivers.HardwareInfo, error) {
 	var info drivers.HardwareInfo
-	err := d.talk(ctx, drivers.Call{}, "read-hardware", machine, func(c *gofish.APIClient, s *redfish.ComputerSystem) error {
+	err := d.talk(ctx, drivers.Call{}, "read-hardware", machine, func(b bmc, s *redfish.ComputerSystem) error {
 		var is described
-		if err := get(c, s.ODataID, &is); err != nil {
+		if err := get(b.client, s.ODataID, &is); err != nil {
 			return err
 		}
-		nics, err := nics(c, is.EthernetInterfaces)
+		nics, err := nics(b.client, is.EthernetInterfaces)
 		if err != nil {
 			return err
 		}
-		firmware, err := firmware(c, is)
+		firmware, err := firmware(b.client, is)
 		if err != nil {
 			return err
 		}

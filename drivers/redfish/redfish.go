@@ -41,7 +41,10 @@ func New(name string, machine func(name string) (Machine, bool), timeout time.Du
 // state that it comes from.
 func (d *Driver) PowerState(ctx context.Context, machine string) (drivers.PowerState, error) {
 	state := drivers.PowerUnknown
-	err := d.talk(ctx, drivers.Call{}, "read-power", machine, func(_ *gofish.APIClient, s *redfish.ComputerSystem) error {
+	err := d.talk(ctx, drivers.Call{}, "read-power", machine, func(b bmc, s *redfish.ComputerSystem) error {
+		if err := b.confirm(s); err != nil {
+			return err
+		}
 		state = powerState(s.PowerState)
 		return nil
 	})
@@ -81,7 +84,10 @@ func (d *Driver) SetPower(ctx context.Context, call drivers.Call, machine string
 		defer cancel()
 	}
 	out := drivers.Task{State: drivers.TaskRunning}
-	err := d.talk(ctx, call, string(op), machine, func(c *gofish.APIClient, s *redfish.ComputerSystem) error {
+	err := d.talk(ctx, call, string(op), machine, func(b bmc, s *redfish.ComputerSystem) error {
+		if err := b.confirm(s); err != nil {
+			return err
+		}
 		wanted := goals[op]
 		switch {
 		case wanted != "" && s.PowerState == wanted:
@@ -105,7 +111,7 @@ func (d *Driver) SetPower(ctx context.Context, call drivers.Call, machine string
 			return nil
 		}
 		// The effect is on its way whatever this look says or fails to say.
-		if now, err := redfish.GetComputerSystem(c, s.ODataID); err == nil && now.PowerState == wanted {
+		if now, err := redfish.GetComputerSystem(b.client, s.ODataID); err == nil && now.PowerState == wanted {
 			out = drivers.Done("")
 		}
 		return nil
@@ -144,8 +150,22 @@ func (d *Driver) expired(call drivers.Call, op drivers.PowerOp, machine string) 
 	}
 }
 
+// bmc is a conversation with a machine's BMC.
+type bmc struct {
+	client *gofish.APIClient
+	m      Machine
+}
+
+// confirm sees that the system is the one that the settings mean.
+func (b bmc) confirm(s *redfish.ComputerSystem) error {
+	if err := drivers.CheckSystem(b.m.URL, b.m.UUID, s.UUID); err != nil {
+		return &answer{drivers.KindWrongMachine, err.Error()}
+	}
+	return nil
+}
+
 // talk opens a conversation with a machine's BMC, reads its system and hands it to fn.
-func (d *Driver) talk(ctx context.Context, call drivers.Call, op, machine string, fn func(*gofish.APIClient, *redfish.ComputerSystem) error) error {
+func (d *Driver) talk(ctx context.Context, call drivers.Call, op, machine string, fn func(bmc, *redfish.ComputerSystem) error) error {
 	fail := func(k drivers.Kind, err error) error {
 		return &drivers.Error{Kind: k, System: d.name, Op: op, Object: machine, Err: err}
 	}
@@ -172,7 +192,7 @@ func (d *Driver) talk(ctx context.Context, call drivers.Call, op, machine string
 	if err == nil {
 		var s *redfish.ComputerSystem
 		if s, err = system(c, m.System); err == nil {
-			err = fn(c, s)
+			err = fn(bmc{c, m}, s)
 		}
 	}
 	if err == nil {

@@ -43,7 +43,7 @@ func simulated(t *testing.T) (*sim.Sim, func(name string) (Machine, bool)) {
 	user, password := s.BMCCredentials()
 	return s, func(name string) (Machine, bool) {
 		u := s.BMCURL(name)
-		return Machine{URL: u, User: user, Password: password, CAFile: ca}, u != ""
+		return Machine{URL: u, User: user, Password: password, CAFile: ca, UUID: sim.MachineUUID(name)}, u != ""
 	}
 }
 
@@ -56,28 +56,48 @@ func down(s *sim.Sim, bmcToo bool) func(t *testing.T, machine string) {
 	}
 }
 
+func powerWorld(s *sim.Sim, machine func(name string) (Machine, bool)) drivertest.PowerWorld {
+	return drivertest.PowerWorld{
+		Open: func(*testing.T) drivers.Power { return New("bmc", machine, time.Second) },
+		On:   "ph01", Off: "ph02", Crash: down(s, false), Silence: down(s, true),
+		Effects: func(t *testing.T, op, machine string) int {
+			entries, err := s.Ledger()
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, e := range entries {
+				if e.OK() && (op == "" || string(e.Op) == op) && (machine == "" || e.Object == machine) {
+					n++
+				}
+			}
+			return n
+		},
+	}
+}
+
 func TestPowerConformance(t *testing.T) {
-	drivertest.RunPower(t, func(t *testing.T) drivertest.PowerWorld {
-		s, machine := simulated(t)
-		return drivertest.PowerWorld{
-			Open: func(*testing.T) drivers.Power { return New("bmc", machine, time.Second) },
-			On:   "ph01", Off: "ph02", Crash: down(s, false), Silence: down(s, true),
-			Effects: func(t *testing.T, op, machine string) int {
-				entries, err := s.Ledger()
-				if err != nil {
-					t.Fatal(err)
-				}
-				n := 0
-				for _, e := range entries {
-					if e.OK() && (op == "" || string(e.Op) == op) && (machine == "" || e.Object == machine) {
-						n++
+	drivertest.RunPower(t, func(t *testing.T) drivertest.PowerWorld { return powerWorld(simulated(t)) })
+	t.Run("Identity", func(t *testing.T) {
+		drivertest.RunPowerIdentity(t, func(t *testing.T) drivertest.PowerIdentityWorld {
+			s, machine := simulated(t)
+			mixedUp := map[string]bool{}
+			return drivertest.PowerIdentityWorld{
+				PowerWorld: powerWorld(s, func(name string) (Machine, bool) {
+					m, ok := machine(name)
+					if mixedUp[name] {
+						m.URL = s.BMCURL(other[name])
 					}
-				}
-				return n
-			},
-		}
+					return m, ok
+				}),
+				MixUp: func(_ *testing.T, machine string) { mixedUp[machine] = true },
+			}
+		})
 	})
 }
+
+// other is the other machine of the simulated world.
+var other = map[string]string{"ph01": "ph02", "ph02": "ph01"}
 
 // controller is a BMC that answers what a test wants.
 type controller struct {
