@@ -74,9 +74,8 @@ type Monitor struct {
 	said    string           // why polls can't be made, as logged
 	refresh time.Duration
 
-	results chan result
-	slots   chan struct{}
-	outbox  *Outbox
+	pool   *Pool[result]
+	outbox *Outbox
 
 	targets, silent atomic.Int64
 	blind           atomic.Bool
@@ -104,8 +103,8 @@ type result struct {
 // New makes a monitor.
 func New(opt Options) *Monitor {
 	return &Monitor{
-		opt: opt, polls: map[string]*poll{}, waiting: map[string]*poll{}, refresh: refresh, results: make(chan result, maxProbes), slots: make(chan struct{}, maxProbes),
-		outbox: NewOutbox(opt.Deliver, opt.Log),
+		opt: opt, polls: map[string]*poll{}, waiting: map[string]*poll{}, refresh: refresh,
+		pool: NewPool[result](maxProbes), outbox: NewOutbox(opt.Deliver, opt.Log),
 	}
 }
 
@@ -121,6 +120,7 @@ func (m *Monitor) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { m.outbox.Run(ctx) })
+	defer m.pool.Wait()
 	var looked time.Time
 	tick := time.NewTimer(0)
 	defer tick.Stop()
@@ -128,7 +128,7 @@ func (m *Monitor) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case r := <-m.results:
+		case r := <-m.pool.Answers:
 			m.take(r)
 			continue
 		case <-tick.C:
@@ -138,7 +138,7 @@ func (m *Monitor) Run(ctx context.Context) {
 			looked = now
 			m.look(now)
 		}
-		m.ask(ctx, &wg, now)
+		m.ask(ctx, now)
 		tick.Reset(m.pause())
 	}
 }
@@ -179,31 +179,17 @@ func (m *Monitor) look(now time.Time) {
 }
 
 // ask sends the polls that are due, as far as there is room.
-func (m *Monitor) ask(ctx context.Context, wg *sync.WaitGroup, now time.Time) {
+func (m *Monitor) ask(ctx context.Context, now time.Time) {
 	for _, p := range m.polls {
 		if p.busy || now.Before(p.due) {
 			continue
 		}
-		select {
-		case m.slots <- struct{}{}:
-		default:
+		t := p.Target
+		if !m.pool.Go(ctx, min(t.Interval, maxWait), func(ctx context.Context) result { return result{t, now, m.opt.Probe.Probe(ctx, t)} }) {
 			return // the rest stays due
 		}
-		p.busy = true
-		// A tenth of jitter keeps machines from being polled in step.
-		p.due = now.Add(p.Interval - p.Interval/20 + rand.N(p.Interval/10+1))
+		p.busy, p.due = true, Next(now, p.Interval)
 		m.asked.Add(1)
-		t := p.Target
-		wg.Go(func() {
-			wait, cancel := context.WithTimeout(ctx, min(t.Interval, maxWait))
-			err := m.opt.Probe.Probe(wait, t)
-			cancel()
-			<-m.slots
-			select {
-			case m.results <- result{t, now, err}:
-			case <-ctx.Done():
-			}
-		})
 	}
 }
 

@@ -47,9 +47,8 @@ type Collector struct {
 	outbox *monitor.Outbox
 
 	// Run's own:
-	share   map[string]*watch
-	results chan result
-	slots   chan struct{}
+	share map[string]*watch
+	pool  *monitor.Pool[result]
 
 	mu       sync.Mutex // guards machines and all in it
 	machines map[string]*record
@@ -84,8 +83,8 @@ type record struct {
 // New makes a collector.
 func New(opt Options) *Collector {
 	c := &Collector{
-		opt: opt, outbox: monitor.NewOutbox(opt.Deliver, opt.Log), share: map[string]*watch{}, results: make(chan result, maxLooks),
-		slots: make(chan struct{}, maxLooks), machines: map[string]*record{}, bad: map[Reason]*atomic.Uint64{},
+		opt: opt, outbox: monitor.NewOutbox(opt.Deliver, opt.Log), share: map[string]*watch{}, pool: monitor.NewPool[result](maxLooks),
+		machines: map[string]*record{}, bad: map[Reason]*atomic.Uint64{},
 	}
 	for _, r := range Reasons() {
 		c.bad[r] = new(atomic.Uint64)
@@ -118,6 +117,7 @@ func (c *Collector) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { c.outbox.Run(ctx) })
+	defer c.pool.Wait()
 	var looked time.Time
 	clock := time.NewTicker(tick)
 	defer clock.Stop()
@@ -125,14 +125,14 @@ func (c *Collector) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case r := <-c.results:
+		case r := <-c.pool.Answers:
 			c.take(r)
 		case now := <-clock.C:
 			if now.Sub(looked) >= refresh {
 				looked = now
 				c.look(now)
 			}
-			c.ask(ctx, &wg, now)
+			c.ask(ctx, now)
 		}
 	}
 }
@@ -167,30 +167,20 @@ func (c *Collector) look(now time.Time) {
 }
 
 // ask looks at the machines that are due, as far as there is room.
-func (c *Collector) ask(ctx context.Context, wg *sync.WaitGroup, now time.Time) {
+func (c *Collector) ask(ctx context.Context, now time.Time) {
 	for _, w := range c.share {
 		if w.busy || now.Before(w.due) {
 			continue
 		}
-		select {
-		case c.slots <- struct{}{}:
-		default:
+		t, before := w.Target, w.before
+		asked := c.pool.Go(ctx, maxWait, func(ctx context.Context) result {
+			got := c.opt.Sampler.Sample(ctx, t, before)
+			return result{t, time.Now(), got}
+		})
+		if !asked {
 			return // the rest stays due
 		}
-		w.busy = true
-		// A tenth of jitter keeps machines from being asked in step.
-		w.due = now.Add(w.Interval - w.Interval/20 + rand.N(w.Interval/10+1))
-		t, before := w.Target, w.before
-		wg.Go(func() {
-			wait, cancel := context.WithTimeout(ctx, maxWait)
-			got := c.opt.Sampler.Sample(wait, t, before)
-			cancel()
-			<-c.slots
-			select {
-			case c.results <- result{t, time.Now(), got}:
-			case <-ctx.Done():
-			}
-		})
+		w.busy, w.due = true, monitor.Next(now, w.Interval)
 	}
 }
 
