@@ -10,13 +10,14 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/sshtest"
 )
 
 // server is an SSH server that takes one account and tells which commands it
 // was given; all of them succeed.
 func server(t *testing.T, user, password string) (access Machine, commands <-chan string) {
 	t.Helper()
-	hostKey, hostLine := keyPair(t)
+	hostKey, hostLine := sshtest.KeyPair(t)
 	signer, err := ssh.ParsePrivateKey([]byte(hostKey))
 	if err != nil {
 		t.Fatal(err)

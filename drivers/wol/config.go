@@ -6,7 +6,7 @@ import (
 	"net"
 	"time"
 
-	"golang.org/x/crypto/ssh"
+	"yagura/drivers/internal/sshto"
 )
 
 // DefaultTimeout bounds one call.
@@ -31,64 +31,21 @@ type Machine struct {
 
 // target is what of the settings has been understood.
 type target struct {
-	address string
-	client  ssh.ClientConfig
+	address string // HOST:PORT
+	ssh     *sshto.Dialer
 	sudo    bool
 }
 
 // target checks the settings of SSH.
 func (m Machine) target() (target, error) {
-	t := target{address: m.Address, sudo: m.User != "root"}
-	if _, _, err := net.SplitHostPort(m.Address); err != nil {
-		t.address = net.JoinHostPort(m.Address, "22")
-	}
 	switch {
 	case m.Address == "":
-		return t, errors.New("the address is missing; write HOST or HOST:PORT")
-	case m.User == "" || m.Password == "" && m.Key == "":
-		return t, errors.New("the user, or both key and password, are missing")
+		return target{}, errors.New("the address is missing; write HOST or HOST:PORT")
 	case m.HostKey == "":
-		return t, errors.New("the host key is missing")
+		return target{}, errors.New("the host key is missing")
 	}
-	host, _, _, _, err := ssh.ParseAuthorizedKey([]byte(m.HostKey))
-	if err != nil {
-		return t, errors.New("the host key can't be read; write it as in authorized_keys: ssh-ed25519 AAAA")
-	}
-	t.client = ssh.ClientConfig{User: m.User, HostKeyCallback: verify(host), HostKeyAlgorithms: algorithms(host.Type())}
-	if m.Key != "" {
-		key, err := ssh.ParsePrivateKey([]byte(m.Key))
-		if err != nil {
-			return t, errors.New("the private key can't be read; it must be PEM without a passphrase")
-		}
-		t.client.Auth = append(t.client.Auth, ssh.PublicKeys(key))
-	}
-	if m.Password != "" {
-		t.client.Auth = append(t.client.Auth, ssh.Password(m.Password))
-	}
-	return t, nil
-}
-
-// errHostKey means that somebody else answers.
-var errHostKey = errors.New("another host key than the machine's: this isn't the machine, or it was installed anew; set bmc.host_key after looking")
-
-// verify accepts one key.
-func verify(want ssh.PublicKey) ssh.HostKeyCallback {
-	fixed := ssh.FixedHostKey(want)
-	return func(name string, addr net.Addr, key ssh.PublicKey) error {
-		if fixed(name, addr, key) != nil {
-			return errHostKey
-		}
-		return nil
-	}
-}
-
-// algorithms are those by which a key of a type proves itself. Without them a
-// server may show another of its keys.
-func algorithms(keyType string) []string {
-	if keyType == ssh.KeyAlgoRSA {
-		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
-	}
-	return []string{keyType}
+	d, err := sshto.New(sshto.Config{User: m.User, Password: m.Password, Key: m.Key, HostKey: m.HostKey})
+	return target{sshto.HostPort(m.Address, "22"), d, m.User != "root"}, err
 }
 
 // packet makes the magic packet, and says where it goes: six bytes of ones and

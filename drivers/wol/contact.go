@@ -3,10 +3,8 @@ package wol
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -14,6 +12,9 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/command"
+	"yagura/drivers/internal/fault"
+	"yagura/drivers/internal/sshto"
 )
 
 // contact is what an attempt to reach a machine's SSH server came to.
@@ -25,8 +26,8 @@ const (
 	alive                   // the machine's own SSH server
 )
 
-// maxMessage bounds what of a machine's words goes into an error.
-const maxMessage = 200
+// maxSaid bounds what is kept of a command's words, in bytes.
+const maxSaid = 4096
 
 // reach connects to a machine. The client is nil unless the account was
 // accepted; the machine may be alive without.
@@ -34,68 +35,51 @@ func reach(ctx context.Context, t target, dial time.Duration) (contact, *ssh.Cli
 	conn, err := (&net.Dialer{Timeout: dial}).DialContext(ctx, "tcp", t.address)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return stirring, nil, &answer{drivers.KindUnreachable, "its network answers, its SSH server doesn't: connection refused"}
+		return stirring, nil, fault.Errorf(drivers.KindUnreachable, "its network answers, its SSH server doesn't: connection refused")
 	case err != nil:
-		return silent, nil, &answer{drivers.KindUnreachable, "its SSH server doesn't answer: " + brief(err.Error())}
+		return silent, nil, fault.Errorf(drivers.KindUnreachable, "its SSH server doesn't answer: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	if d, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(d)
-	}
-	proven := false
-	conf := t.client
-	check := conf.HostKeyCallback
-	conf.HostKeyCallback = func(name string, addr net.Addr, key ssh.PublicKey) error {
-		err := check(name, addr, key)
-		proven = err == nil
-		return err
-	}
-	c, channels, requests, err := ssh.NewClientConn(conn, t.address, &conf)
+	c, err := t.ssh.Handshake(ctx, conn, t.address)
 	switch {
 	case err == nil:
-		return alive, ssh.NewClient(c, channels, requests), nil
-	case errors.Is(err, errHostKey):
-		_ = conn.Close()
-		return stirring, nil, &answer{drivers.KindAuth, errHostKey.Error()}
+		return alive, c, nil
+	case errors.Is(err, sshto.ErrHostKey):
+		return stirring, nil, fault.Errorf(drivers.KindAuth, "another host key than the machine's: this isn't the machine, or it was installed anew; set bmc.host_key after looking")
+	case errors.Is(err, sshto.ErrAccount):
+		return alive, nil, fault.Errorf(drivers.KindAuth, "%s", command.Clip(err.Error()))
 	}
-	_ = conn.Close()
-	var lost net.Error
-	if !proven || errors.As(err, &lost) || ctx.Err() != nil {
-		// A host that hangs still takes connections, and so does one that starts.
-		return stirring, nil, &answer{drivers.KindUnreachable, "its SSH server doesn't talk: " + brief(err.Error())}
-	}
-	return alive, nil, &answer{drivers.KindAuth, "its SSH server refuses the account: " + brief(err.Error())}
+	// A host that hangs still takes connections, and so does one that starts.
+	return stirring, nil, fault.Errorf(drivers.KindUnreachable, "its SSH server doesn't talk: %s", command.Clip(err.Error()))
 }
 
-// command runs one command. asked tells whether it may have had an effect,
+// ask runs one command. asked tells whether it may have had an effect,
 // whatever the error says.
-func command(ctx context.Context, c *ssh.Client, line string) (asked bool, err error) {
+func ask(ctx context.Context, c *ssh.Client, line string) (asked bool, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	s, err := c.NewSession()
 	if err != nil {
-		return false, &answer{drivers.KindUnreachable, "no session: " + brief(err.Error())}
+		return false, fault.Errorf(drivers.KindUnreachable, "no session: %s", command.Clip(err.Error()))
 	}
 	defer func() { _ = s.Close() }()
 	var said bounded
 	s.Stdout, s.Stderr = &said, &said
 	lost := func(err error) error {
-		return &answer{drivers.KindUnknown, fmt.Sprintf("contact broke off after %q was sent: %s", line, brief(err.Error()))}
+		return fault.Errorf(drivers.KindUnknown, "contact broke off after %q was sent: %s", line, command.Clip(err.Error()))
 	}
 	switch err := s.Start(line); {
 	case err == nil:
 	case errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || ctx.Err() != nil:
 		return true, lost(err)
 	default:
-		return false, &answer{drivers.KindRefused, brief(err.Error())}
+		return false, fault.Errorf(drivers.KindRefused, "%s", command.Clip(err.Error()))
 	}
 	var exit *ssh.ExitError
 	switch err := s.Wait(); {
 	case err == nil:
 		return true, nil
 	case errors.As(err, &exit):
-		return false, &answer{drivers.KindFailed, fmt.Sprintf("%q ended with status %d; may its account run it? %s", line, exit.ExitStatus(), brief(said.String()))}
+		return false, fault.Errorf(drivers.KindFailed, "%q ended with status %d; may its account run it? %s", line, exit.ExitStatus(), command.Clip(said.String()))
 	default:
 		return true, lost(err)
 	}
@@ -110,7 +94,7 @@ type bounded struct {
 func (b *bounded) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if room := maxMessage - len(b.text); room > 0 {
+	if room := maxSaid - len(b.text); room > 0 {
 		b.text = append(b.text, p[:min(room, len(p))]...)
 	}
 	return len(p), nil
@@ -127,35 +111,19 @@ func (b *bounded) String() string {
 func wake(ctx context.Context, m Machine) error {
 	packet, to, err := m.packet()
 	if err != nil {
-		return &answer{drivers.KindRefused, err.Error()}
+		return fault.New(drivers.KindRefused, err)
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "udp", to)
 	if err != nil {
-		return &answer{drivers.KindUnreachable, "no way for the magic packet: " + brief(err.Error())}
+		return fault.Errorf(drivers.KindUnreachable, "no way for the magic packet: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
 	for i := range 3 {
 		if _, err := conn.Write(packet); err != nil && i == 0 {
-			return &answer{drivers.KindUnreachable, "the magic packet can't be sent: " + brief(err.Error())}
+			return fault.Errorf(drivers.KindUnreachable, "the magic packet can't be sent: %w", err)
 		}
 	}
 	return nil
-}
-
-// answer is a verdict of the driver's own.
-type answer struct {
-	kind drivers.Kind
-	why  string
-}
-
-func (e *answer) Error() string { return e.why }
-
-func brief(s string) string {
-	s = strings.TrimSpace(s)
-	if len(s) > maxMessage {
-		return s[:maxMessage] + "..."
-	}
-	return s
 }
 
 // dialTimeout bounds a connection attempt, so that a machine that is off is

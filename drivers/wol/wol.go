@@ -2,14 +2,13 @@ package wol
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // quiet is how long a machine that was shut down must have been silent to
@@ -71,7 +70,7 @@ func (d *Driver) PowerState(ctx context.Context, machine string) (drivers.PowerS
 	s := d.look(ctx, machine, t)
 	s.close()
 	if s.state == drivers.PowerUnknown {
-		return s.state, d.fail(op, machine, s.err)
+		return s.state, fault.At(d.name, op, machine, s.err)
 	}
 	return s.state, nil
 }
@@ -95,7 +94,7 @@ func (s sight) close() {
 func (d *Driver) look(ctx context.Context, machine string, t target) sight {
 	s := sight{state: drivers.PowerUnknown}
 	s.contact, s.client, s.err = reach(ctx, t, d.dial)
-	if s.contact != alive && (ctx.Err() != nil || kindOf(s.err) == drivers.KindAuth) {
+	if s.contact != alive && (ctx.Err() != nil || fault.KindOf(s.err) == drivers.KindAuth) {
 		return s // nothing was learnt, or somebody else answered
 	}
 	d.mu.Lock()
@@ -147,22 +146,17 @@ func (d *Driver) forget(machine string) {
 // a caller that isn't sure must not ask again.
 func (d *Driver) SetPower(ctx context.Context, call drivers.Call, machine string, op drivers.PowerOp) (drivers.Task, error) {
 	if call.Expired(time.Now()) {
-		return drivers.Task{}, d.expired(call, op, machine)
+		return drivers.Task{}, fault.At(d.name, string(op), machine, fault.Expired(call))
 	}
 	m, t, err := d.settings(string(op), machine)
 	if err != nil {
 		return drivers.Task{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	ctx, cancel := call.Within(ctx, d.timeout)
 	defer cancel()
-	if !call.Deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, call.Deadline)
-		defer cancel()
-	}
 	task, err := d.set(ctx, call, machine, op, m, t)
 	if err != nil {
-		return drivers.Task{}, d.fail(string(op), machine, err)
+		return drivers.Task{}, fault.At(d.name, string(op), machine, err)
 	}
 	return task, nil
 }
@@ -177,22 +171,22 @@ func (d *Driver) set(ctx context.Context, call drivers.Call, machine string, op 
 	case s.state == drivers.PowerOff && (op == drivers.OpShutdown || op == drivers.OpPowerOff):
 		return drivers.Done(""), nil
 	case s.state == drivers.PowerOff:
-		return drivers.Task{}, &answer{drivers.KindRefused, "the machine is off"}
+		return drivers.Task{}, fault.Errorf(drivers.KindRefused, "the machine is off")
 	case s.err != nil:
 		return drivers.Task{}, s.err
 	case line == "":
-		return drivers.Task{}, &answer{drivers.KindUnsupported, "a machine without a management controller can't be forced: shut it down, or switch it by hand"}
+		return drivers.Task{}, fault.Errorf(drivers.KindUnsupported, "a machine without a management controller can't be forced: shut it down, or switch it by hand")
 	case s.ending && op == drivers.OpShutdown:
 		return drivers.Task{State: drivers.TaskRunning}, nil
 	case s.client == nil:
-		return drivers.Task{}, &answer{drivers.KindBusy, "it is shutting down"}
+		return drivers.Task{}, fault.Errorf(drivers.KindBusy, "it is shutting down")
 	case call.Expired(time.Now()):
-		return drivers.Task{}, d.expired(call, op, machine)
+		return drivers.Task{}, fault.Expired(call)
 	}
 	if t.sudo {
 		line = "sudo -n " + line
 	}
-	asked, err := command(ctx, s.client, line)
+	asked, err := ask(ctx, s.client, line)
 	if asked && op == drivers.OpShutdown {
 		d.accepted(machine)
 	}
@@ -217,13 +211,13 @@ var commands = map[drivers.PowerOp]string{
 func (d *Driver) start(ctx context.Context, call drivers.Call, machine string, m Machine, s sight) (drivers.Task, error) {
 	switch {
 	case s.ending:
-		return drivers.Task{}, &answer{drivers.KindBusy, "it is shutting down, and can be woken only after that"}
+		return drivers.Task{}, fault.Errorf(drivers.KindBusy, "it is shutting down, and can be woken only after that")
 	case s.state == drivers.PowerOn:
 		return drivers.Done(""), nil
-	case ctx.Err() != nil || s.err != nil && kindOf(s.err) != drivers.KindUnreachable:
+	case ctx.Err() != nil || s.err != nil && fault.KindOf(s.err) != drivers.KindUnreachable:
 		return drivers.Task{}, s.err
 	case call.Expired(time.Now()):
-		return drivers.Task{}, d.expired(call, drivers.OpPowerOn, machine)
+		return drivers.Task{}, fault.Expired(call)
 	}
 	if err := wake(ctx, m); err != nil {
 		return drivers.Task{}, err
@@ -236,34 +230,11 @@ func (d *Driver) start(ctx context.Context, call drivers.Call, machine string, m
 func (d *Driver) settings(op, machine string) (Machine, target, error) {
 	m, ok := d.machine(machine)
 	if !ok {
-		return m, target{}, d.fail(op, machine, &answer{drivers.KindNotFound, "nothing is known of how to reach it"})
+		return m, target{}, fault.At(d.name, op, machine, fault.Errorf(drivers.KindNotFound, "nothing is known of how to reach it"))
 	}
 	t, err := m.target()
 	if err != nil {
-		return m, t, d.fail(op, machine, &answer{drivers.KindRefused, "its settings of bmc: " + err.Error()})
+		return m, t, fault.At(d.name, op, machine, fault.Errorf(drivers.KindRefused, "its settings of bmc: %w", err))
 	}
 	return m, t, nil
-}
-
-func kindOf(err error) drivers.Kind {
-	var own *answer
-	if errors.As(err, &own) {
-		return own.kind
-	}
-	return drivers.KindOf(err)
-}
-
-func (d *Driver) fail(op, machine string, err error) error {
-	var done *drivers.Error
-	if errors.As(err, &done) {
-		return done
-	}
-	return &drivers.Error{Kind: kindOf(err), System: d.name, Op: op, Object: machine, Err: err}
-}
-
-func (d *Driver) expired(call drivers.Call, op drivers.PowerOp, machine string) error {
-	return &drivers.Error{
-		Kind: drivers.KindExpired, System: d.name, Op: string(op), Object: machine,
-		Err: fmt.Errorf("the call's deadline %s has passed", call.Deadline.UTC().Format(time.RFC3339)),
-	}
 }

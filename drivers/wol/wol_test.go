@@ -10,6 +10,7 @@ import (
 
 	"yagura/drivers"
 	"yagura/drivers/drivertest"
+	"yagura/drivers/internal/sshtest"
 )
 
 func TestPowerConformance(t *testing.T) {
@@ -39,7 +40,7 @@ func TestPowerConformance(t *testing.T) {
 func TestErrorKinds(t *testing.T) {
 	ctx := context.Background()
 	m := startMachine(t, true)
-	otherKey, otherLine := keyPair(t)
+	otherKey, otherLine := sshtest.KeyPair(t)
 	refused := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	for _, tc := range []struct {
 		name  string

@@ -2,9 +2,6 @@ package wol
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -16,26 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
+	"yagura/drivers/internal/sshtest"
 )
-
-// keyPair makes a key: the private part in PEM and the public line.
-func keyPair(t *testing.T) (private, public string) {
-	t.Helper()
-	pub, priv, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(priv, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := ssh.NewPublicKey(pub)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(block)), strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
-}
 
 // shutdown stands for the operating system's: it writes down what it was asked
 // for, and the test's machine acts on it.
@@ -80,8 +59,8 @@ func startMachine(t *testing.T, on bool) *machine {
 			t.Fatal(err)
 		}
 	}
-	hostKey, hostLine := keyPair(t)
-	userKey, userLine := keyPair(t)
+	hostKey, hostLine := sshtest.KeyPair(t)
+	userKey, userLine := sshtest.KeyPair(t)
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -63,6 +63,21 @@ func known(lines string) (ssh.HostKeyCallback, error) {
 	}, nil
 }
 
+// only accepts the one key that an authorized_keys line tells.
+func only(line string) (ssh.HostKeyCallback, error) {
+	want, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err != nil {
+		return nil, errors.New("the host key can't be read; write it as in authorized_keys: ssh-ed25519 AAAA")
+	}
+	is := ssh.FixedHostKey(want)
+	return func(name string, remote net.Addr, key ssh.PublicKey) error {
+		if is(name, remote, key) != nil {
+			return &knownhosts.KeyError{Want: []knownhosts.KnownKey{{Key: want}}}
+		}
+		return nil
+	}, nil
+}
+
 // parse gives lines to the parser, which takes only files.
 func parse(lines string) (ssh.HostKeyCallback, error) {
 	dir, err := os.MkdirTemp("", "yagura-known")
@@ -91,9 +106,9 @@ func hostKeyText(err error) string {
 	var unlike *knownhosts.KeyError
 	if errors.As(err, &unlike) {
 		if len(unlike.Want) == 0 {
-			return "its host key isn't known: add it to option known_hosts, as ssh-keyscan shows it, once it is sure to be its own"
+			return "it isn't known: add it to option known_hosts, as ssh-keyscan shows it, once it is sure to be its own"
 		}
-		return "its host key isn't the known one: either it was installed anew (then change option known_hosts), or it is another machine"
+		return "it isn't the known one: either the machine was installed anew (then change option known_hosts), or it is another machine"
 	}
-	return "its host key isn't taken: " + err.Error()
+	return err.Error()
 }

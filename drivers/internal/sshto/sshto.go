@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -26,7 +27,9 @@ type Config struct {
 	User     string
 	Password string // never in an error
 	Key      string // private key in PEM; never in an error
-	// KnownHosts are lines of a known_hosts file (sshd(8)), @cert-authority among them.
+	// HostKey is the only key that a host may have, as an authorized_keys line.
+	HostKey string
+	// KnownHosts are lines of a known_hosts file (sshd(8)) instead, @cert-authority among them.
 	KnownHosts string
 	// KnownHostsFile is such a file instead, read at each connection.
 	KnownHostsFile string
@@ -65,6 +68,11 @@ func New(c Config) (*Dialer, error) {
 	switch {
 	case c.Insecure:
 		d.hostKey = ssh.InsecureIgnoreHostKey() // asked for: see Config
+	case c.HostKey != "":
+		var err error
+		if d.hostKey, err = only(c.HostKey); err != nil {
+			return nil, err
+		}
 	case c.KnownHostsFile != "" && c.KnownHosts != "":
 		return nil, errors.New("known_hosts and known_hosts_file exclude each other")
 	case c.KnownHostsFile != "":
@@ -113,29 +121,51 @@ func (d *Dialer) Dial(ctx context.Context, address string) (*ssh.Client, error) 
 	if err != nil {
 		return nil, d.errorf(drivers.KindUnreachable, address, "%w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	c, err := d.Handshake(ctx, conn, address)
+	switch {
+	case err == nil:
+		return c, nil
+	case errors.Is(err, ErrHostKey), errors.Is(err, ErrAccount):
+		return nil, d.errorf(drivers.KindAuth, address, "%w", err)
+	case ctx.Err() != nil:
+		return nil, d.errorf(drivers.KindUnreachable, address, "no SSH answer: %w", ctx.Err())
+	}
+	return nil, d.errorf(drivers.KindUnreachable, address, "%w", err)
+}
+
+// What a host that talks SSH may say, or be.
+var (
+	ErrHostKey = errors.New("its host key isn't taken")        // it may be another machine: it got no credentials
+	ErrAccount = errors.New("the key or password isn't taken") // it is the machine, and refuses the account
+)
+
+// Handshake makes an SSH connection of conn, which it closes when that fails or
+// ctx ends first. The error is ErrHostKey, ErrAccount, or another one when the
+// host didn't come to an answer.
+func (d *Dialer) Handshake(ctx context.Context, conn net.Conn, address string) (*ssh.Client, error) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	var hostKey error
+	var unknown error
+	proven := false
 	c, chans, reqs, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
 		User: d.c.User, Auth: d.auth, HostKeyAlgorithms: d.algorithms(address, conn.RemoteAddr()),
 		HostKeyCallback: func(name string, remote net.Addr, key ssh.PublicKey) error {
-			hostKey = d.hostKey(name, remote, key)
-			return hostKey
+			unknown = d.hostKey(name, remote, key)
+			proven = unknown == nil
+			return unknown
 		},
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		return ssh.NewClient(c, chans, reqs), nil
-	case hostKey != nil:
-		err = d.errorf(drivers.KindAuth, address, "%s", hostKeyText(hostKey))
-	case ctx.Err() != nil:
-		err = d.errorf(drivers.KindUnreachable, address, "no SSH answer: %w", ctx.Err())
-	case strings.Contains(err.Error(), "unable to authenticate"): // the package has no error of its own for it
-		err = d.errorf(drivers.KindAuth, address, "user %s: the key or password isn't taken", d.c.User)
-	default:
-		err = d.errorf(drivers.KindUnreachable, address, "%w", err)
 	}
-	conn.Close()
+	_ = conn.Close()
+	var broken net.Error
+	switch {
+	case unknown != nil:
+		return nil, fmt.Errorf("%w: %s", ErrHostKey, hostKeyText(unknown))
+	case proven && ctx.Err() == nil && !errors.As(err, &broken) && !errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("user %s: %w: %w", d.c.User, ErrAccount, err)
+	}
 	return nil, err
 }
 
