@@ -91,14 +91,14 @@ var powers = map[string]func(of func(machine string) (access, bool)) drivers.Pow
 		return redfish.New("redfish", func(name string) (redfish.Machine, bool) {
 			a, ok := of(name)
 			return redfish.Machine{
-				URL: a.url, User: a.user, Password: a.password, System: a.system, CAs: a.cas, Thumbprint: a.thumbprint, Insecure: a.insecure,
+				URL: a.url, User: a.user, Password: a.password, System: a.system, CAs: a.cas, Thumbprint: a.thumbprint, Insecure: a.insecure, UUID: a.uuid,
 			}, ok
 		}, 0)
 	},
 	"ipmi": func(of func(string) (access, bool)) drivers.Power {
 		return ipmi.New("ipmi", func(name string) (ipmi.Machine, bool) {
 			a, ok := of(name)
-			return ipmi.Machine{Address: a.url, User: a.user, Password: a.password, Suite: a.system}, ok
+			return ipmi.Machine{Address: a.url, User: a.user, Password: a.password, Suite: a.system, UUID: a.uuid}, ok
 		}, 0)
 	},
 	"wol": func(of func(string) (access, bool)) drivers.Power {
@@ -114,6 +114,7 @@ var powers = map[string]func(of func(machine string) (access, bool)) drivers.Pow
 // access is how to reach a system, with its password opened.
 type access struct {
 	name, url, user, password, system string
+	uuid                              string // of the machine; "" when it isn't known
 	key                               string // private key, PEM
 	ca                                string // PEM, as the row has it
 	cas                               *x509.CertPool
@@ -280,7 +281,7 @@ func (d *rowDrivers) bmc(machine string) (access, bool) {
 		return access{}, false
 	}
 	b := m.Bmc
-	a := access{name: machine, url: b.Address, user: b.User, system: b.System, ca: b.Ca, thumbprint: b.Thumbprint,
+	a := access{name: machine, url: b.Address, user: b.User, system: b.System, uuid: m.Uuid, ca: b.Ca, thumbprint: b.Thumbprint,
 		hostKey: b.HostKey, mac: b.Mac, broadcast: b.Broadcast}
 	if a.mac == "" && len(m.Nics) > 0 {
 		a.mac = m.Nics[0].Mac

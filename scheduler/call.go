@@ -71,7 +71,7 @@ func (r *runner) probes() bool { return r.act().Probe != nil && (!r.def.ReadOnly
 // parksOn tells whether a step with a text of its own parks on an error that
 // would fail another one: a person may know better.
 func (r *runner) parksOn(kind drivers.Kind) bool {
-	return r.parked() != nil && (kind == drivers.KindNotFound || kind == drivers.KindUnsupported || kind == drivers.KindAuth || kind == drivers.KindRefused)
+	return r.parked() != nil && (kind == drivers.KindNotFound || kind == drivers.KindUnsupported || kind == drivers.KindAuth || kind == drivers.KindRefused || kind == drivers.KindWrongMachine)
 }
 
 // parked is the step's own text for a person, about its effect or its undoing; nil for none.

@@ -88,6 +88,83 @@ func TestSilenceOfAWoLServerIsNoProof(t *testing.T) {
 	}
 }
 
+// mixedUp lets the controller of a machine be another one's, until it is taken back.
+func mixedUp(r *schedulertest.Rig, machine string) (back func()) {
+	right := r.World.Machine(machine).UUID
+	r.World.ChangeHardware(machine, func(p *fake.Physical) { p.UUID = fake.UUIDOf("another") })
+	return func() { r.World.ChangeHardware(machine, func(p *fake.Physical) { p.UUID = right }) }
+}
+
+// The controller of another machine is neither made to switch that one off nor
+// believed about the dead one, whose ports are in no VLAN any more: the
+// replacement parks, and nothing moves until the row is right.
+func TestReplacementAtAnotherMachinesController(t *testing.T) {
+	for name, op := range map[string]drivers.PowerOp{"that is on": drivers.OpPowerOn, "that is off": drivers.OpPowerOff} {
+		t.Run(name, func(t *testing.T) {
+			r := schedulertest.New(t)
+			failed("ph01")(r)
+			back := mixedUp(r, "ph01")
+			if _, err := r.World.Power().SetPower(t.Context(), drivers.Call{}, "ph01", op); err != nil {
+				t.Fatal(err)
+			}
+			r.World.ResetLedger()
+			r.Start()
+			id := r.Queue(replace("db01"))[0]
+			j := r.Wait(id)
+			if j.State != schema.JobParked {
+				t.Fatalf("it is %s: %s\n%s", j.State, j.Error, r.Dump())
+			}
+			for _, want := range []string{
+				"at bmc-ph01 is another machine's", "reports the system UUID " + fake.UUIDOf("another"), "known is " + fake.UUIDOf("ph01"),
+				"pvmutl job resume " + id + " retry", "pvmutl job resume " + id + " off",
+			} {
+				if !strings.Contains(j.Parked, want) {
+					t.Errorf("no %q in %q", want, j.Parked)
+				}
+			}
+			for _, op := range ops(r) {
+				if strings.HasPrefix(op, fake.HostPrefix) || op == fake.OpDisconnect || op == fake.OpConnect {
+					t.Errorf("effect %s", op)
+				}
+			}
+			if r.Machine("ph01").Host != "db01" {
+				t.Error("its host setting has moved")
+			}
+			back()
+			r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.ResumeJob(tx, id, fsm.WordRetry) })
+			r.MustSucceed(id)
+			if proof := step(t, r, id, "shutdown-machine").Output["proof"]; proof != "its management controller reads off" {
+				t.Errorf("the proof is %q", proof)
+			}
+		})
+	}
+}
+
+// The same for a VM server: its VMs don't start elsewhere.
+func TestFailoverAtAnotherMachinesController(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.HostIsolated("esx02") // its VMs run on
+	mixedUp(r, "esx02")
+	r.Start()
+	id := r.Queue(evacuate("esx02", true))[0]
+	if j := r.Wait(id); j.State != schema.JobParked || !strings.Contains(j.Parked, "known is "+fake.UUIDOf("esx02")) || r.World.Count("host-power-off", "") != 0 || r.World.Count(fake.OpRegister, "") != 0 {
+		t.Fatalf("it is %s: %s\n%s", j.State, j.Parked, r.Dump())
+	}
+}
+
+// A shutdown that an operator asks for fails there, and changes nothing.
+func TestShutdownAtAnotherMachinesController(t *testing.T) {
+	r := schedulertest.New(t)
+	mixedUp(r, "ph01")
+	r.Start()
+	for _, op := range []string{"shutdown", "poweroff"} {
+		id := r.Queue(power(op, "shop/db", "db01"))[0]
+		if j := r.Wait(id); j.State != schema.JobFailed || !strings.Contains(j.Error, "known is "+fake.UUIDOf("ph01")) || len(ops(r)) != 0 {
+			t.Fatalf("it is %s: %s\n%s", j.State, j.Error, r.Dump())
+		}
+	}
+}
+
 // A substitute that Wake-on-LAN switches isn't proven off either when the job
 // is taken back: the old machine gets nothing before a person has looked.
 func TestRollbackFromAWoLMachine(t *testing.T) {

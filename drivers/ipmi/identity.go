@@ -34,7 +34,7 @@ func (b bmc) confirm(ctx context.Context) error {
 // check compares a GUID, in whichever order its bytes came, with the machine's UUID.
 func (m Machine) check(raw [16]byte) error {
 	for _, order := range orders {
-		if u, err := types.ParseGUID(raw[:], order); err == nil && drivers.CheckSystem(m.Address, m.UUID, u.String()) == nil {
+		if u, err := types.ParseGUID(raw[:], order); err == nil && drivers.SameSystem(m.UUID, u.String()) {
 			return nil
 		}
 	}

@@ -134,6 +134,7 @@ func firstError(errs ...error) error {
 // clients are one manager's connections to the world, and to other worlds.
 type clients struct {
 	w       *fake.World
+	rows    *fsm.Store
 	others  map[string]*fake.World
 	unknown string // balancer's subsystem that is gone
 }
@@ -150,7 +151,13 @@ func (c clients) Hypervisor(_ context.Context, subsystem string) (drivers.Hyperv
 	return c.w.Hypervisor(), nil
 }
 
-func (c clients) Power(context.Context, string) (drivers.Power, error) { return c.w.Power(), nil }
+func (c clients) Power(context.Context, string) (drivers.Power, error) {
+	rows := c.rows.View()
+	return c.w.PowerOf(func(machine string) string {
+		m, _ := fsm.Machines.Get(rows, machine)
+		return m.GetUuid()
+	}), nil
+}
 
 func (c clients) Hardware(context.Context, string) (drivers.Hardware, error) {
 	return c.w.Hardware(), nil
@@ -201,7 +208,7 @@ func (r *Rig) Start() *Running {
 	ctx, run.cancel = context.WithCancel(context.Background())
 	term := r.Cluster.NewTerm()
 	s := scheduler.New(scheduler.Config{
-		Store: r.Cluster.Store(), Drivers: clients{r.World, r.Others, r.Unknown}, Notifiers: r.Notifiers, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow, Meter: r.Meter,
+		Store: r.Cluster.Store(), Drivers: clients{r.World, r.Cluster.Store(), r.Others, r.Unknown}, Notifiers: r.Notifiers, Node: run.Node, Clock: r.Clock, NoFollow: !r.Follow, Meter: r.Meter,
 		Log: slog.New(slog.NewTextHandler(testWriter{r.T}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	r.exchange(run)

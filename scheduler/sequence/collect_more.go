@@ -282,7 +282,7 @@ func readMachine(ctx context.Context, e *Env, name string) machineRead {
 	if err == nil {
 		out.power, err = p.PowerState(ctx, name)
 	}
-	if err != nil {
+	if err != nil && drivers.KindOf(err) != drivers.KindWrongMachine { // of a stranger the hardware tells who it is
 		out.err = err
 		return out
 	}

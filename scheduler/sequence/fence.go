@@ -159,7 +159,7 @@ var fenceVMServer = &Step{
 		} else if a != "" {
 			where = fmt.Sprintf("BMC at %s: %v", a, cause)
 		}
-		return fmt.Sprintf("%s can't be proven off: %s; switch it off by hand, then: pvmutl job resume %s off (or retry, to ask again)", e.Step.Target, where, e.Job.Id),
+		return fmt.Sprintf("%s can't be proven off: %s; %s", e.Step.Target, where, howOff(e, cause)),
 			[]string{fsm.WordOff, fsm.WordRetry, fsm.WordFailed}
 	},
 	Timeout: time.Minute,

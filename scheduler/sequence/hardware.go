@@ -68,7 +68,7 @@ func contradicts(problem string) string {
 func contradiction(r fsm.Reader, m *schema.Machine, info drivers.HardwareInfo) string {
 	var out []string
 	id := schema.NormalUUID(info.UUID)
-	if id != "" && m.Uuid != "" && id != m.Uuid {
+	if !drivers.SameSystem(id, m.Uuid) {
 		out = append(out, fmt.Sprintf("it reports the UUID %s, known is %s", id, m.Uuid))
 	}
 	if other, ok := fsm.Machines.One(r, fsm.ByUUID, id); id != "" && ok && other.Name != m.Name {

@@ -235,8 +235,17 @@ var fenceMachine = &Step{
 
 // parkedOn asks a person about a machine that may be on.
 func parkedOn(e *Env, cause error) (string, []string) {
-	return fmt.Sprintf("%s can't be proven off, and its volumes and addresses stay with it until it is: %v; switch it off by hand, then: pvmutl job resume %s off (or retry, to ask again)",
-		e.Step.Target, cause, e.Job.Id), []string{fsm.WordOff, fsm.WordRetry, fsm.WordFailed}
+	return fmt.Sprintf("%s can't be proven off, and its volumes and addresses stay with it until it is: %v; %s", e.Step.Target, cause, howOff(e, cause)),
+		[]string{fsm.WordOff, fsm.WordRetry, fsm.WordFailed}
+}
+
+// howOff tells a person how a job goes on that needs the step's machine proven off.
+func howOff(e *Env, cause error) string {
+	id := e.Job.Id
+	if drivers.KindOf(cause) == drivers.KindWrongMachine {
+		return fmt.Sprintf("do that with pvmutl apply, then: pvmutl job resume %s retry; or see that %s itself is off, then: pvmutl job resume %s off", id, e.Step.Target, id)
+	}
+	return fmt.Sprintf("switch it off by hand, then: pvmutl job resume %s off; or, to ask again: pvmutl job resume %s retry", id, id)
 }
 
 const proofIsolated = "isolated: "
