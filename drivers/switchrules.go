@@ -3,18 +3,7 @@ package drivers
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
-
-// NoSuchPort is the cause of the error (KindNotFound) about a port that isn't
-// among those that a switch has.
-func NoSuchPort(has []string) error {
-	const most = 60
-	if more := len(has) - most; more > 0 {
-		has = append(slices.Clone(has[:most]), fmt.Sprintf("and %d more", more))
-	}
-	return fmt.Errorf("the switch has no such port; it has %s", strings.Join(has, ", "))
-}
 
 // The rules below are the same for every switch: drivers ask them before they
 // send anything. Their errors are refusals (KindRefused).

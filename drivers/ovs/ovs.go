@@ -8,11 +8,15 @@ import (
 
 	"yagura/drivers"
 	"yagura/drivers/internal/fault"
+	"yagura/drivers/internal/netswitch"
 )
 
 // Driver puts ports of one bridge into VLANs. Its methods may be called from
 // any goroutine.
-type Driver struct{ *settings }
+type Driver struct {
+	*settings
+	netswitch.Reader
+}
 
 var _ drivers.Switch = (*Driver)(nil)
 
@@ -22,57 +26,27 @@ func Open(c Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{s}, nil
+	d := &Driver{settings: s}
+	d.Reader = netswitch.Reader{System: s.name, Look: d.look}
+	return d, nil
 }
 
 // Close implements drivers.Switch. There is no session between calls.
 func (d *Driver) Close(context.Context) error { return nil }
 
-// VLANs implements drivers.Switch: VLANs that have a name or a port.
-func (d *Driver) VLANs(ctx context.Context) ([]drivers.VLAN, error) {
-	st, err := d.look(ctx, "read-vlans", d.name)
-	if err != nil {
-		return nil, err
-	}
-	return st.vlans(), nil
-}
-
-// Ports implements drivers.Switch.
-func (d *Driver) Ports(ctx context.Context) ([]drivers.Port, error) {
-	st, err := d.look(ctx, "read-ports", d.name)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]drivers.Port, len(st.ports))
-	for i, p := range st.ports {
-		out[i] = st.view(p)
-	}
-	return out, nil
-}
-
-// Port implements drivers.Switch.
-func (d *Driver) Port(ctx context.Context, name string) (drivers.Port, error) {
-	const op = "read-port"
-	st, err := d.look(ctx, op, name)
-	if err != nil {
-		return drivers.Port{}, err
-	}
-	p, err := st.port(name)
-	if err != nil {
-		return drivers.Port{}, fault.At(d.name, op, name, err)
-	}
-	return st.view(p), nil
-}
-
 // look reads the bridge as it is in force.
-func (d *Driver) look(ctx context.Context, op, object string) (st *state, err error) {
-	err = d.talk(ctx, op, object, func(c *conn) error {
-		if st, err = c.read(d.settings); err != nil || st.has >= st.want {
-			return err
+func (d *Driver) look(ctx context.Context) (v netswitch.View, err error) {
+	err = d.talk(ctx, func(c *conn) error {
+		st, err := c.read(d.settings)
+		if err == nil && st.has < st.want {
+			err = c.applied(st.want, d.settle)
 		}
-		return c.applied(st.want, d.settle)
+		if err == nil {
+			v = st.whole()
+		}
+		return err
 	})
-	return st, err
+	return v, err
 }
 
 // AddToVLAN implements drivers.Switch. A port as ovs-vsctl add-port makes it,
@@ -99,7 +73,7 @@ func (d *Driver) change(ctx context.Context, call drivers.Call, op, port string,
 	ctx, cancel := call.Context(ctx)
 	defer cancel()
 	comment := fmt.Sprintf("yagura: %s %s %s", op, object, call.Token)
-	err := d.talk(ctx, op, object, func(c *conn) error {
+	err := d.talk(ctx, func(c *conn) error {
 		for range tries {
 			err := d.attempt(c, call, port, g, comment)
 			if !errors.Is(err, errOvertaken) {
@@ -109,7 +83,7 @@ func (d *Driver) change(ctx context.Context, call drivers.Call, op, port string,
 		return fault.Errorf(drivers.KindBusy, "%d times: %w", tries, errOvertaken)
 	})
 	if err != nil {
-		return drivers.Task{}, err
+		return drivers.Task{}, fault.At(d.name, op, object, err)
 	}
 	return drivers.Done(""), nil
 }
@@ -168,14 +142,14 @@ func (d *Driver) attempt(c *conn, call drivers.Call, name string, g goal, commen
 	return nil
 }
 
-// talk holds a conversation and puts its error into the words of package drivers.
-func (d *Driver) talk(ctx context.Context, op, object string, f func(*conn) error) error {
+// talk holds a conversation.
+func (d *Driver) talk(ctx context.Context, f func(*conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, maxTalk)
 	defer cancel()
 	c, err := d.open(ctx)
-	if err == nil {
-		defer c.close()
-		err = f(c)
+	if err != nil {
+		return err
 	}
-	return fault.At(d.name, op, object, err)
+	defer c.close()
+	return f(c)
 }

@@ -8,6 +8,7 @@ import (
 
 	"yagura/drivers"
 	"yagura/drivers/internal/fault"
+	"yagura/drivers/internal/netswitch"
 )
 
 // Values of Port.vlan_mode.
@@ -140,14 +141,7 @@ func (st *state) findBridge(o outcome, name string) ([]uuid, error) {
 
 // port finds a port by name.
 func (st *state) port(name string) (*port, error) {
-	var all []string
-	for _, p := range st.ports {
-		if p.name == name {
-			return p, nil
-		}
-		all = append(all, p.name)
-	}
-	return nil, fault.New(drivers.KindNotFound, drivers.NoSuchPort(all))
+	return netswitch.Find(st.ports, name, func(p *port) string { return p.name })
 }
 
 // ids are the VLANs that have a name or a port, ascending.
@@ -191,4 +185,13 @@ func (st *state) view(p *port) drivers.Port {
 		}
 	}
 	return out
+}
+
+// whole is all that the switch shows.
+func (st *state) whole() netswitch.View {
+	v := netswitch.View{VLANs: st.vlans()}
+	for _, p := range st.ports {
+		v.Ports = append(v.Ports, st.view(p))
+	}
+	return v
 }

@@ -8,12 +8,14 @@ import (
 
 	"yagura/drivers"
 	"yagura/drivers/internal/fault"
+	"yagura/drivers/internal/netswitch"
 )
 
 // Driver puts ports of one switch into VLANs. Its methods may be called from
 // any goroutine.
 type Driver struct {
 	*settings
+	netswitch.Reader
 	// turn is held by the call that changes the switch: a PortList is written
 	// as a whole, so two at once would undo each other.
 	turn chan struct{}
@@ -27,55 +29,24 @@ func Open(c Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{settings: s, turn: make(chan struct{}, 1)}, nil
+	d := &Driver{settings: s, turn: make(chan struct{}, 1)}
+	d.Reader = netswitch.Reader{System: s.name, Look: d.look}
+	return d, nil
 }
 
 // Close implements drivers.Switch. There is no session between calls.
 func (d *Driver) Close(context.Context) error { return nil }
 
-// VLANs implements drivers.Switch.
-func (d *Driver) VLANs(ctx context.Context) ([]drivers.VLAN, error) {
-	st, err := d.look(ctx, "read-vlans", d.name)
-	if err != nil {
-		return nil, err
-	}
-	return st.vlans(), nil
-}
-
-// Ports implements drivers.Switch.
-func (d *Driver) Ports(ctx context.Context) ([]drivers.Port, error) {
-	st, err := d.look(ctx, "read-ports", d.name)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]drivers.Port, len(st.ports))
-	for i, p := range st.ports {
-		out[i] = st.view(p)
-	}
-	return out, nil
-}
-
-// Port implements drivers.Switch.
-func (d *Driver) Port(ctx context.Context, name string) (drivers.Port, error) {
-	const op = "read-port"
-	st, err := d.look(ctx, op, name)
-	if err != nil {
-		return drivers.Port{}, err
-	}
-	p, err := st.port(name)
-	if err != nil {
-		return drivers.Port{}, fault.At(d.name, op, name, err)
-	}
-	return st.view(p), nil
-}
-
 // look reads the switch.
-func (d *Driver) look(ctx context.Context, op, object string) (st *state, err error) {
-	err = d.talk(ctx, op, object, func(c *session) error {
-		st, err = c.read(d.unused)
+func (d *Driver) look(ctx context.Context) (v netswitch.View, err error) {
+	err = d.talk(ctx, func(c *session) error {
+		st, err := c.read(d.unused)
+		if err == nil {
+			v = st.whole()
+		}
 		return err
 	})
-	return st, err
+	return v, err
 }
 
 // AddToVLAN implements drivers.Switch.
@@ -107,7 +78,7 @@ func (d *Driver) change(ctx context.Context, call drivers.Call, op, port string,
 	case <-ctx.Done():
 		return drivers.Task{}, fault.At(d.name, op, object, fault.New(drivers.KindUnreachable, ctx.Err()))
 	}
-	err := d.talk(ctx, op, object, func(c *session) error {
+	err := d.talk(ctx, func(c *session) error {
 		for range tries {
 			err := d.attempt(c, call, port, g)
 			if !errors.Is(err, errOvertaken) {
@@ -117,7 +88,7 @@ func (d *Driver) change(ctx context.Context, call drivers.Call, op, port string,
 		return fault.Errorf(drivers.KindBusy, "%d times: %w", tries, errOvertaken)
 	})
 	if err != nil {
-		return drivers.Task{}, err
+		return drivers.Task{}, fault.At(d.name, op, object, err)
 	}
 	return drivers.Done(""), nil
 }
@@ -181,14 +152,14 @@ func (d *Driver) readBack(c *session, port string, g goal, sent error) error {
 	}
 }
 
-// talk holds a conversation and puts its error into the words of package drivers.
-func (d *Driver) talk(ctx context.Context, op, object string, f func(*session) error) error {
+// talk holds a conversation.
+func (d *Driver) talk(ctx context.Context, f func(*session) error) error {
 	ctx, cancel := context.WithTimeout(ctx, maxTalk)
 	defer cancel()
 	c, err := d.open(ctx)
-	if err == nil {
-		defer c.close()
-		err = f(c)
+	if err != nil {
+		return err
 	}
-	return fault.At(d.name, op, object, err)
+	defer c.close()
+	return f(c)
 }

@@ -9,6 +9,7 @@ import (
 
 	"yagura/drivers"
 	"yagura/drivers/internal/fault"
+	"yagura/drivers/internal/netswitch"
 )
 
 // Objects that are read and set.
@@ -195,14 +196,7 @@ func text(v gosnmp.SnmpPDU) string {
 
 // port finds a port by name.
 func (st *state) port(name string) (*basePort, error) {
-	var all []string
-	for _, p := range st.ports {
-		if p.name == name {
-			return p, nil
-		}
-		all = append(all, p.name)
-	}
-	return nil, fault.New(drivers.KindNotFound, drivers.NoSuchPort(all))
+	return netswitch.Find(st.ports, name, func(p *basePort) string { return p.name })
 }
 
 // ids are the VLANs that the switch has, ascending.
@@ -245,4 +239,13 @@ func (st *state) vlans() []drivers.VLAN {
 		out = append(out, drivers.VLAN{Name: st.rows[id].name, ID: id})
 	}
 	return out
+}
+
+// whole is all that the switch shows.
+func (st *state) whole() netswitch.View {
+	v := netswitch.View{VLANs: st.vlans()}
+	for _, p := range st.ports {
+		v.Ports = append(v.Ports, st.view(p))
+	}
+	return v
 }
