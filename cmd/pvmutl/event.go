@@ -100,7 +100,7 @@ func eventShowCommand(a *app) *cobra.Command {
 // action, then what the notification carried.
 func writeEvent(w io.Writer, e *schema.Event) error {
 	head := proto.CloneOf(e)
-	head.Actions, head.Varbinds = nil, nil
+	head.Actions, head.Varbinds, head.Requests = nil, nil, nil // fingerprints tell people nothing
 	if err := writeDetails(w, head.ProtoReflect()); err != nil {
 		return err
 	}
