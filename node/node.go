@@ -144,6 +144,7 @@ func Start(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, fmt.Errorf("raft: %w", err)
 	}
 	begun(func() { _ = n.raft.Shutdown().Error() })
+	n.transport.answerFor(n.raft)
 	n.store.SetProposer(n)
 	n.peers = rpc.NewPeers(n.peerTLS(), n.cfg.Dial)
 	begun(n.peers.Close)

@@ -28,21 +28,15 @@ const (
 	maxHandshakes    = 64 // inbound connections that may be shaking hands at once
 )
 
-// transport is Raft's network transport without the fast path for heartbeats,
-// and with a way to speak to the own Raft.
-//
-// hashicorp/raft hands heartbeats to a function that it registers with the
-// transport, which runs beside Raft's main loop and changes term and role there:
-// a leader can lose its term between two steps of the main loop and then write
-// entries under a term that it doesn't lead (its issue 695; v1.8.0 has it). A
-// transport that registers nothing sends heartbeats through the main loop like
-// all other calls, so there is one writer of term and role again. DESIGN.md
-// tells what that costs.
+// transport is Raft's network transport with a path of its own for heartbeats
+// (heartbeat.go), and with a way to speak to the own Raft.
 type transport struct {
 	*raft.NetworkTransport
-	calls chan raft.RPC
-	stop  chan struct{}
-	done  chan struct{}
+	calls    chan raft.RPC // to Raft's main loop
+	contacts chan raft.RPC // a heartbeat that was answered and that Raft is still to hear of
+	standing atomic.Pointer[standing]
+	stop     chan struct{}
+	done     chan struct{}
 	// voteAsked is when another manager last asked for a vote, in nanoseconds.
 	// Raft shows a candidacy only after it has written it to disk.
 	voteAsked atomic.Int64
@@ -54,8 +48,9 @@ func newTransport(s *streamLayer, log *slog.Logger) *transport {
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream: s, MaxPool: raftConnPool, Timeout: raftIOTimeout, Logger: raftLogger{log}.hc(),
 		}),
-		calls: make(chan raft.RPC), stop: make(chan struct{}), done: make(chan struct{}),
+		calls: make(chan raft.RPC), contacts: make(chan raft.RPC, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	t.NetworkTransport.SetHeartbeatHandler(t.heartbeat)
 	go t.forward()
 	return t
 }
@@ -64,16 +59,18 @@ func newTransport(s *streamLayer, log *slog.Logger) *transport {
 func (t *transport) forward() {
 	defer close(t.done)
 	for {
+		var c raft.RPC
 		select {
-		case c := <-t.NetworkTransport.Consumer():
+		case c = <-t.NetworkTransport.Consumer():
 			if _, ok := c.Command.(*raft.RequestVoteRequest); ok {
 				t.voteAsked.Store(time.Now().UnixNano())
 			}
-			select {
-			case t.calls <- c:
-			case <-t.stop:
-				return
-			}
+		case c = <-t.contacts:
+		case <-t.stop:
+			return
+		}
+		select {
+		case t.calls <- c:
 		case <-t.stop:
 			return
 		}
@@ -83,7 +80,8 @@ func (t *transport) forward() {
 // Consumer implements raft.Transport.
 func (t *transport) Consumer() <-chan raft.RPC { return t.calls }
 
-// SetHeartbeatHandler drops the handler on purpose.
+// SetHeartbeatHandler drops Raft's handler on purpose: it isn't safe beside the
+// main loop.
 func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
 // Close implements raft.WithClose.

@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,11 +30,12 @@ func main() {
 	busy := flag.Int("busy", 120, "length of the full load that must see no election, seconds")
 	machines := flag.Int("machines", 10000, "machines of the memory and read figures")
 	dir := flag.String("dir", "", "directory for data (default: a temporary one)")
+	only := flag.String("parts", "", "parts to run, separated by commas: writes, kills, hangs, transfers, elections, memory (default: all)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	b := &bench{bin: *bin, d: time.Duration(*seconds) * time.Second, trials: *trials, hangs: *hangs, busy: time.Duration(*busy) * time.Second, machines: *machines}
-	if err := b.run(ctx, *dir); err != nil {
+	if err := b.run(ctx, *dir, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-cluster:", err)
 		os.Exit(1)
 	}
@@ -47,7 +50,11 @@ type bench struct {
 	etcd          *peer.Etcd
 }
 
-func (b *bench) run(ctx context.Context, dir string) (err error) {
+func (b *bench) run(ctx context.Context, dir, only string) (err error) {
+	parts, err := b.parts(only)
+	if err != nil {
+		return err
+	}
 	if dir == "" {
 		dir, err = os.MkdirTemp("", "yagura-bench-")
 		if err != nil {
@@ -68,15 +75,38 @@ func (b *bench) run(ctx context.Context, dir string) (err error) {
 	}
 	defer b.etcd.Stop()
 
-	for _, part := range []func(context.Context) error{b.writes, b.kills, b.pauses, b.transfers, b.fullLoad, b.memory} {
-		if err := part(ctx); err != nil {
-			return err
+	for _, p := range parts {
+		if err := p.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
 	return nil
+}
+
+// part is one figure or a few that belong together.
+type part struct {
+	name string
+	run  func(context.Context) error
+}
+
+// parts gives the parts of a list of names, all for an empty one.
+func (b *bench) parts(names string) ([]part, error) {
+	all := []part{{"writes", b.writes}, {"kills", b.kills}, {"hangs", b.pauses}, {"transfers", b.transfers}, {"elections", b.fullLoad}, {"memory", b.memory}}
+	if names == "" {
+		return all, nil
+	}
+	var chosen []part
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(all, func(p part) bool { return p.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-parts: there is no part %q", name)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
 }
 
 // toLeader is a client of the manager that leads.
