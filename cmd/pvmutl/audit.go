@@ -66,11 +66,8 @@ they come, until Ctrl-C or the end of --timeout.`,
 
 // followAudit prints the changes listed, and those that come after them.
 func (a *app) followAudit(ctx context.Context, c *client.Client, req *api.ListAuditRequest, listed []*schema.Audit) error {
-	if a.options.timeoutSet {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, a.options.timeout)
-		defer cancel()
-	}
+	ctx, cancel := a.withTimeout(ctx)
+	defer cancel()
 	if req.After == "" {
 		req.After = "0" // nothing was there
 	}
@@ -81,9 +78,5 @@ func (a *app) followAudit(ctx context.Context, c *client.Client, req *api.ListAu
 		}
 		req.After = r.Id
 	}
-	err := c.WatchAudit(ctx, req, show)
-	if ctx.Err() != nil {
-		return nil // Ctrl-C and --timeout are the ways to end it
-	}
-	return err
+	return ended(ctx, c.WatchAudit(ctx, req, show))
 }

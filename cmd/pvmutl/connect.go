@@ -117,6 +117,23 @@ func withPort(server string) string {
 	return net.JoinHostPort(strings.Trim(server, "[]"), api.DefaultPort)
 }
 
+// withTimeout ends ctx after --timeout, if that was given.
+func (a *app) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !a.options.timeoutSet {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, a.options.timeout)
+}
+
+// ended is what became of following something: Ctrl-C and --timeout are the ways
+// to end it, and no errors.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
 // dial makes a client of the options. It connects at the first call.
 func (a *app) dial() (*client.Client, error) {
 	o := a.options

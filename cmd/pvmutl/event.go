@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -23,22 +24,13 @@ var eventView = view[*schema.Event]{
 		{"NODE", (*schema.Event).GetNode},
 		{"NOTIFIER", (*schema.Event).GetNotifier},
 		{"EVENT", func(e *schema.Event) string { return eventName(e.Source, e.EventId) }},
-		{"TARGET", func(e *schema.Event) string { return firstOf(e.Target, e.TargetHint) }},
-		{"CATEGORY", func(e *schema.Event) string { return firstOf(e.Category, e.Operation) }},
-		{"DECISION", func(e *schema.Event) string { return firstOf(e.Decision, e.State) }},
+		{"TARGET", func(e *schema.Event) string { return cmp.Or(e.Target, e.TargetHint) }},
+		{"CATEGORY", func(e *schema.Event) string { return cmp.Or(e.Category, e.Operation) }},
+		{"DECISION", func(e *schema.Event) string { return cmp.Or(e.Decision, e.State) }},
 		{"JOBS", func(e *schema.Event) string { return strings.Join(e.Jobs, ",") }},
-		{"REASON", func(e *schema.Event) string { return firstOf(e.Reason, e.Text) }},
+		{"REASON", func(e *schema.Event) string { return cmp.Or(e.Reason, e.Text) }},
 	},
 	json: rowJSON[*schema.Event],
-}
-
-func firstOf(words ...string) string {
-	for _, w := range words {
-		if w != "" {
-			return w
-		}
-	}
-	return ""
 }
 
 // eventSelection are the options that select events.
@@ -144,11 +136,8 @@ object a line. With --timeout it ends after that time.`,
 }
 
 func (a *app) watchEvents(ctx context.Context, c *client.Client, req *api.ListEventsRequest) error {
-	if a.options.timeoutSet {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, a.options.timeout)
-		defer cancel()
-	}
+	ctx, cancel := a.withTimeout(ctx)
+	defer cancel()
 	if req.After == "" { // from now on
 		reply, err := c.Events.ListEvents(ctx, &api.ListEventsRequest{Limit: 1})
 		if err != nil {
@@ -159,9 +148,5 @@ func (a *app) watchEvents(ctx context.Context, c *client.Client, req *api.ListEv
 			req.After = reply.Events[n-1].Id
 		}
 	}
-	err := c.WatchEvents(ctx, req, func(e *schema.Event) error { return printLine(a, eventView, e) })
-	if ctx.Err() != nil {
-		return nil // Ctrl-C and --timeout are the ways to end it
-	}
-	return err
+	return ended(ctx, c.WatchEvents(ctx, req, func(e *schema.Event) error { return printLine(a, eventView, e) }))
 }

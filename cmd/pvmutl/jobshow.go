@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"yagura/fsm/schema"
 	"yagura/rpc/api"
@@ -106,6 +108,9 @@ func stepNews(s *schema.Step) []string {
 	if s.Skipped != "" {
 		words = append(words, s.Skipped)
 	}
+	if s.Output["part"] == "force" && s.State == schema.StepStarted {
+		words = append(words, "it hasn't shut down within "+s.Args["grace"]+", and is being forced off")
+	}
 	if proof := s.Output["proof"]; proof != "" && s.State == schema.StepDone { // of a machine that is off
 		words = append(words, proof)
 	}
@@ -121,15 +126,17 @@ func stepNews(s *schema.Step) []string {
 // writeJob writes a job for people.
 func writeJob(w io.Writer, info *api.JobInfo) error {
 	job := info.GetJob()
-	err := writePairs(w, [][2]string{
+	pairs := [][2]string{
 		{"job", job.GetId()},
 		{"sequence", job.GetSequence()},
 		{"targets", strings.Join(job.GetTargets(), ", ")},
 		{"group", job.GetGroup()},
 		{"state", fmt.Sprintf("%s, %d %%", job.GetState(), job.GetProgress())},
-		{"waits for", firstOf(job.GetWaiting(), cancelWaits(info))},
+		{"waits for", waitsFor(info)},
 		{"parked", job.GetParked()},
-		{"answers", strings.Join(job.GetResumeWords(), ", ")},
+	}
+	pairs = append(pairs, answers(job)...)
+	pairs = append(pairs, [][2]string{
 		{"error", job.GetError()},
 		{"next", nextFromHere(info)},
 		{resultTitle(job), job.GetResult()},
@@ -143,8 +150,8 @@ func writeJob(w io.Writer, info *api.JobInfo) error {
 		{"started by job", job.GetParent()},
 		{"resumed with", job.GetResumeWord()},
 		{"parameters", parameters(job)},
-	})
-	if err != nil {
+	}...)
+	if err := writePairs(w, pairs); err != nil {
 		return err
 	}
 	if len(info.Steps) > 0 {
@@ -165,10 +172,35 @@ func writeJob(w io.Writer, info *api.JobInfo) error {
 
 // nextFromHere is nextStep for one who is looking at the job's steps already.
 func nextFromHere(info *api.JobInfo) string {
-	if info.GetJob().GetState() == schema.JobCancelled {
+	switch info.GetJob().GetState() {
+	case schema.JobCancelled, schema.JobParked: // its answers are told
 		return ""
 	}
 	return strings.TrimSuffix(nextStep(info), "; its steps: pvmutl job show "+info.GetJob().GetId())
+}
+
+// resumeWords say what the words mean that a parked job may go on with.
+var resumeWords = map[string]string{
+	"retry":  "look again, and try again",
+	"done":   "somebody has looked, and it is done",
+	"off":    "somebody has looked, and the machine is off",
+	"again":  "carry it out once more, though it may have been carried out",
+	"failed": "it isn't done and won't be: the step has failed",
+}
+
+// answers are the commands with which a parked job goes on, and what each means.
+func answers(job *schema.Job) [][2]string {
+	if job.GetState() != schema.JobParked {
+		return nil
+	}
+	var out [][2]string
+	for _, word := range job.GetResumeWords() {
+		out = append(out, [2]string{"answer", fmt.Sprintf("pvmutl job resume %s %s%s", job.Id, word, because(resumeWords[word], ": "))})
+	}
+	if !job.GetUndoing() {
+		out = append(out, [2]string{"or", fmt.Sprintf("pvmutl job rollback %s: take back what was done", job.Id)})
+	}
+	return out
 }
 
 // resultTitle tells what a job has come to from what it had when it was seen.
@@ -177,6 +209,28 @@ func resultTitle(job *schema.Job) string {
 		return "result"
 	}
 	return "so far"
+}
+
+// waitsFor says what a job waits for, "" when it doesn't or that isn't known.
+func waitsFor(info *api.JobInfo) string {
+	return cmp.Or(info.GetJob().GetWaiting(), cancelWaits(info), shutdownWaits(info))
+}
+
+// shutdownWaits says until when a machine that was asked to shut down has time
+// for it, and what happens then.
+func shutdownWaits(info *api.JobInfo) string {
+	if info.GetJob().GetState() != schema.JobRunning {
+		return ""
+	}
+	for _, s := range info.GetSteps() {
+		grace, err := time.ParseDuration(s.Args["grace"])
+		if err != nil || s.State != schema.StepStarted || s.Started == nil || s.Output["part"] != "" {
+			continue
+		}
+		until := timestamppb.New(s.Started.AsTime().Add(grace))
+		return fmt.Sprintf("%s to shut down, until %s; then %s", s.Target, localTime(until), s.Args["after_grace"])
+	}
+	return ""
 }
 
 // cancelWaits says what a job that is to be taken back waits for: a step that
@@ -244,7 +298,7 @@ func (f *follower) show(info *api.JobInfo) {
 		}
 	}
 	job := info.GetJob()
-	state := jobTitle(job) + " " + job.GetState() + because(firstOf(job.GetParked(), job.GetError(), because(job.GetWaiting(), "waits for ")), ": ")
+	state := jobTitle(job) + " " + job.GetState() + because(cmp.Or(job.GetParked(), job.GetError(), because(waitsFor(info), "waits for ")), ": ")
 	if state != f.state {
 		f.state = state
 		fmt.Fprintln(f.w, clean(state))

@@ -52,46 +52,48 @@ func TestPromisedFields(t *testing.T) {
 func fill(m protoreflect.Message, depth int) {
 	for i := range m.Descriptor().Fields().Len() {
 		fd := m.Descriptor().Fields().Get(i)
-		text := protoreflect.ValueOfString("text \"ü\" \\ \n " + string(fd.Name()))
 		switch {
 		case fd.IsMap():
-			m.Mutable(fd).Map().Set(protoreflect.ValueOfString("b\"c").MapKey(), mapValue(fd, text))
-			m.Mutable(fd).Map().Set(protoreflect.ValueOfString("a").MapKey(), mapValue(fd, text))
+			for _, key := range []string{"b\"c", "a"} {
+				m.Mutable(fd).Map().Set(protoreflect.ValueOfString(key).MapKey(), scalar(fd.MapValue()))
+			}
 		case fd.IsList() && fd.Message() != nil:
 			if depth > 0 {
 				fill(m.Mutable(fd).List().AppendMutable().Message(), depth-1)
 			}
 		case fd.IsList():
-			m.Mutable(fd).List().Append(text)
+			m.Mutable(fd).List().Append(scalar(fd))
 		case fd.Message() != nil && fd.Message().FullName() == "google.protobuf.Timestamp":
 			m.Set(fd, protoreflect.ValueOfMessage(at(1).ProtoReflect()))
 		case fd.Message() != nil:
 			if depth > 0 {
 				fill(m.Mutable(fd).Message(), depth-1)
 			}
-		case fd.Kind() == protoreflect.StringKind:
-			m.Set(fd, text)
-		case fd.Kind() == protoreflect.BytesKind:
-			m.Set(fd, protoreflect.ValueOfBytes([]byte("SECRET")))
-		case fd.Kind() == protoreflect.BoolKind:
-			m.Set(fd, protoreflect.ValueOfBool(true))
-		case fd.Kind() == protoreflect.Int32Kind:
-			m.Set(fd, protoreflect.ValueOfInt32(-7))
-		case fd.Kind() == protoreflect.Int64Kind:
-			m.Set(fd, protoreflect.ValueOfInt64(1<<40))
-		case fd.Kind() == protoreflect.Uint32Kind:
-			m.Set(fd, protoreflect.ValueOfUint32(7))
-		case fd.Kind() == protoreflect.Uint64Kind:
-			m.Set(fd, protoreflect.ValueOfUint64(1<<40))
+		default:
+			m.Set(fd, scalar(fd))
 		}
 	}
 }
 
-func mapValue(fd protoreflect.FieldDescriptor, text protoreflect.Value) protoreflect.Value {
-	if fd.MapValue().Kind() == protoreflect.Uint64Kind {
-		return protoreflect.ValueOfUint64(5)
+// scalar is a value that a field, or an element of it, may have.
+func scalar(fd protoreflect.FieldDescriptor) protoreflect.Value {
+	switch fd.Kind() {
+	case protoreflect.StringKind:
+		return protoreflect.ValueOfString("text \"ü\" \\ \n " + string(fd.Name()))
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes([]byte("SECRET"))
+	case protoreflect.BoolKind:
+		return protoreflect.ValueOfBool(true)
+	case protoreflect.Int32Kind:
+		return protoreflect.ValueOfInt32(-7)
+	case protoreflect.Int64Kind:
+		return protoreflect.ValueOfInt64(1 << 40)
+	case protoreflect.Uint32Kind:
+		return protoreflect.ValueOfUint32(7)
+	case protoreflect.Uint64Kind:
+		return protoreflect.ValueOfUint64(1 << 40)
 	}
-	return text
+	return fd.Default()
 }
 
 // TestJSONAgreesWithProtojson compares our encoder with protobuf's own, which

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -74,7 +75,7 @@ var kinds = []kind{
 	{"LoadBalancer", "LoadBalancers", func() proto.Message { return new(schema.LoadBalancer) }, []column[proto.Message]{
 		col("NAME", (*schema.LoadBalancer).GetName),
 		col("SUBSYSTEM", (*schema.LoadBalancer).GetSubsystem),
-		col("POOL", func(r *schema.LoadBalancer) string { return firstOf(r.Pool, r.Name) }),
+		col("POOL", func(r *schema.LoadBalancer) string { return cmp.Or(r.Pool, r.Name) }),
 		col("PORT", func(r *schema.LoadBalancer) string { return number(r.Port) }),
 		col("DRAIN", func(r *schema.LoadBalancer) string { return number(r.DrainSeconds) + "s" }),
 		col("DESCRIPTION", (*schema.LoadBalancer).GetDescription),
@@ -84,7 +85,7 @@ var kinds = []kind{
 		col("KIND", (*schema.Subsystem).GetKind),
 		col("ADDRESS", (*schema.Subsystem).GetAddress),
 		col("COLLECTED", func(r *schema.Subsystem) string { return localTime(r.Collected) }),
-		col("ERROR", func(r *schema.Subsystem) string { return firstOf(r.Error, r.GetEvents().GetError()) }),
+		col("ERROR", func(r *schema.Subsystem) string { return cmp.Or(r.Error, r.GetEvents().GetError()) }),
 	}},
 	{"Software", "Software", func() proto.Message { return new(schema.Software) }, []column[proto.Message]{
 		col("NAME", (*schema.Software).GetName),

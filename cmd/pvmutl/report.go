@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -80,7 +81,7 @@ func machineLine(info *api.JobInfo, machine string) reportLine {
 		case schema.StepSkipped:
 			skipped = s.Skipped
 		case schema.StepFailed:
-			l.state, l.result = schema.JobFailed, firstOf(s.Error, "step "+s.Name+" failed")
+			l.state, l.result = schema.JobFailed, cmp.Or(s.Error, "step "+s.Name+" failed")
 			return l
 		case schema.StepPending:
 			l.result = "step " + s.Name + " wasn't reached"
@@ -91,7 +92,7 @@ func machineLine(info *api.JobInfo, machine string) reportLine {
 		}
 	}
 	if len(software) > 0 || skipped != "" {
-		l.state, l.result = schema.JobSucceeded, firstOf(strings.Join(software, ", "), skipped)
+		l.state, l.result = schema.JobSucceeded, cmp.Or(strings.Join(software, ", "), skipped)
 	}
 	return l
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -188,7 +189,7 @@ func writeTrapTest(w io.Writer, r *api.TestTrapReply) error {
 		return err
 	}
 	fmt.Fprintf(w, "event %s, notifier %s, severity %s%s\n", clean(eventName(e.Source, e.EventId)), clean(e.Notifier), e.Severity, clean(because(e.Category, ", category ")))
-	fmt.Fprintf(w, "  target: %s\n", clean(firstOf(e.Target, "none is known as "+e.TargetHint)))
+	fmt.Fprintf(w, "  target: %s\n", clean(cmp.Or(e.Target, "none is known as "+e.TargetHint)))
 	fmt.Fprintf(w, "  text: %s\n", cell(e.Text))
 	writePolicyDecision(w, "", r.Decision)
 	if r.Then != nil {

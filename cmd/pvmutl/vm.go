@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,7 @@ pvmutl vmadd shop/web spare01 --existing`,
 	slash(cmd, "netinfo", "netinfo")
 	slash(cmd, "existing", "a")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		if *server == "" && firstOf(*datastore, *vmfs) != "" {
+		if *server == "" && cmp.Or(*datastore, *vmfs) != "" {
 			return usagef(cmd, "/DATASTORE needs /VMS")
 		}
 		return nil
@@ -45,7 +46,7 @@ pvmutl vmadd shop/web spare01 --existing`,
 	a.jobStarter(cmd, func(ctx context.Context, c *client.Client, args []string) (*api.JobsReply, error) {
 		return c.Operations.AddVM(ctx, &api.AddVMRequest{
 			Group: args[0], Vm: args[1],
-			VmServer: *server, Datastore: firstOf(*datastore, *vmfs), Netinfo: *netinfo, Existing: *existing,
+			VmServer: *server, Datastore: cmp.Or(*datastore, *vmfs), Netinfo: *netinfo, Existing: *existing,
 		})
 	})
 	a.dryRun(cmd, func(args []string) *api.PlacementRequest {

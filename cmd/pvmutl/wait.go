@@ -68,11 +68,8 @@ func (a *app) finish(ctx context.Context, c *client.Client, ids []string) error 
 		return err
 	}
 	parent := ctx
-	if a.options.timeoutSet {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, a.options.timeout)
-		defer cancel()
-	}
+	ctx, cancel := a.withTimeout(ctx)
+	defer cancel()
 	infos, errs := a.watchJobs(ctx, c, ids)
 	if err := a.printEnded(infos); err != nil {
 		return err
@@ -138,10 +135,16 @@ func nextStep(info *api.JobInfo) string {
 	job := info.GetJob()
 	switch job.GetState() {
 	case schema.JobParked:
-		if strings.Contains(job.Parked, "pvmutl job resume") { // it says how to answer
-			return fmt.Sprintf(`or undo it with "pvmutl job rollback %s"`, job.Id)
+		answer, undo := fmt.Sprintf(`answer with "pvmutl job resume %s%s"`, job.Id, because(strings.Join(job.ResumeWords, "|"), " ")), fmt.Sprintf(`or undo it with "pvmutl job rollback %s"`, job.Id)
+		switch told := strings.Contains(job.Parked, "pvmutl job resume"); {
+		case told && job.Undoing:
+			return "what they mean: pvmutl job show " + job.Id
+		case told:
+			return undo
+		case job.Undoing:
+			return answer
 		}
-		return fmt.Sprintf(`answer with "pvmutl job resume %s%s", or undo it with "pvmutl job rollback %s"`, job.Id, because(strings.Join(job.ResumeWords, "|"), " "), job.Id)
+		return answer + ", " + undo
 	case schema.JobCancelled:
 		return "look at its machines before going on: pvmutl job show " + job.Id
 	case schema.JobFailed:
