@@ -2,6 +2,7 @@ package placement
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -160,7 +161,7 @@ func (ps *parser) model(name string, attrs []token) *Error {
 			if !ok {
 				return invalid("", "target %q is not of the form 40..70", a.name)
 			}
-			return firstOf(lo.int(&m.TargetLow), hi.int(&m.TargetHigh))
+			return cmp.Or(lo.int(&m.TargetLow), hi.int(&m.TargetHigh))
 		}
 		return unknown(a)
 	})

@@ -1,6 +1,9 @@
 package placement
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Validate checks the form of the problem: names are unique and known,
 // quantities are in range, rules don't contradict themselves. The error tells
@@ -28,15 +31,6 @@ type validator struct {
 func quantity(object, what string, n, least int64) *Error {
 	if n < least || n > MaxQuantity {
 		return invalid(object, "%s %d is out of range %d to %d", what, n, least, MaxQuantity)
-	}
-	return nil
-}
-
-func firstOf(errs ...*Error) *Error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -74,32 +68,33 @@ func (v *validator) settings() *Error {
 }
 
 func (v *validator) modelList() *Error {
-	for _, m := range v.p.Models {
-		object := fmt.Sprintf("model %q", m.Name)
-		switch {
-		case m.Name == "":
-			return invalid(object, "has no name")
-		case v.models[m.Name]:
-			return invalid(object, "named twice")
-		case m.Low < 0 || m.Low > m.TargetLow || m.TargetLow > m.TargetHigh || m.TargetHigh > m.High:
-			return invalid(object, "boundaries must rise: low %d, target %d..%d, high %d", m.Low, m.TargetLow, m.TargetHigh, m.High)
+	for i, m := range v.p.Models {
+		if err := named("model", i, m.Name, v.models); err != nil {
+			return err
 		}
-		v.models[m.Name] = true
+		if m.Low < 0 || m.Low > m.TargetLow || m.TargetLow > m.TargetHigh || m.TargetHigh > m.High {
+			return invalid(fmt.Sprintf("model %q", m.Name), "boundaries must rise: low %d, target %d..%d, high %d", m.Low, m.TargetLow, m.TargetHigh, m.High)
+		}
 	}
+	return nil
+}
+
+// named notes the name of the i-th object of a kind, which has to have one of its own.
+func named(kind string, i int, name string, seen map[string]bool) *Error {
+	switch {
+	case name == "":
+		return invalid(kind, "number %d has no name", i+1)
+	case seen[name]:
+		return invalid(fmt.Sprintf("%s %q", kind, name), "named twice")
+	}
+	seen[name] = true
 	return nil
 }
 
 func (v *validator) serverList() *Error {
 	for i := range v.p.Servers {
 		s := &v.p.Servers[i]
-		if s.Name == "" {
-			return invalid("server", "number %d has no name", i+1)
-		}
-		if v.servers[s.Name] {
-			return invalid(fmt.Sprintf("server %q", s.Name), "named twice")
-		}
-		v.servers[s.Name] = true
-		if err := v.server(s); err != nil {
+		if err := cmp.Or(named("server", i, s.Name, v.servers), v.server(s)); err != nil {
 			return err
 		}
 	}
@@ -122,12 +117,12 @@ func (v *validator) server(s *Server) *Error {
 	if s.StartTime < 0 || s.SinceChange < 0 {
 		return invalid(object, "has a negative time")
 	}
-	if err := firstOf(quantity(object, "capacity", s.Capacity, 1), quantity(object, "start cost", s.StartCost, 0)); err != nil {
+	if err := cmp.Or(quantity(object, "capacity", s.Capacity, 1), quantity(object, "start cost", s.StartCost, 0)); err != nil {
 		return err
 	}
 	for d, l := range s.Limits {
 		name := v.p.Dimensions[d].Name
-		if err := firstOf(quantity(object, name+" limit", l.Limit, 1), quantity(object, name+" own use", l.Own, 0), quantity(object, name+" size", l.Size, 0)); err != nil {
+		if err := cmp.Or(quantity(object, name+" limit", l.Limit, 1), quantity(object, name+" own use", l.Own, 0), quantity(object, name+" size", l.Size, 0)); err != nil {
 			return err
 		}
 	}
@@ -137,14 +132,7 @@ func (v *validator) server(s *Server) *Error {
 func (v *validator) vmList() *Error {
 	for i := range v.p.VMs {
 		m := &v.p.VMs[i]
-		if m.Name == "" {
-			return invalid("vm", "number %d has no name", i+1)
-		}
-		if v.vms[m.Name] {
-			return invalid(fmt.Sprintf("vm %q", m.Name), "named twice")
-		}
-		v.vms[m.Name] = true
-		if err := v.vm(m); err != nil {
+		if err := cmp.Or(named("vm", i, m.Name, v.vms), v.vm(m)); err != nil {
 			return err
 		}
 	}
@@ -175,7 +163,7 @@ func (v *validator) vm(m *VM) *Error {
 			return invalid(object, "is tied to model %q, which is unknown", name)
 		}
 	}
-	if err := firstOf(quantity(object, "cost", m.Cost, 0), quantity(object, "move cost", m.MoveCost, 0)); err != nil {
+	if err := cmp.Or(quantity(object, "cost", m.Cost, 0), quantity(object, "move cost", m.MoveCost, 0)); err != nil {
 		return err
 	}
 	for d, n := range m.Demand {
@@ -192,14 +180,7 @@ func (v *validator) ruleList() *Error {
 	for i := range v.p.Rules {
 		r := &v.p.Rules[i]
 		object := fmt.Sprintf("rule %q", r.Name)
-		if r.Name == "" {
-			return invalid("rule", "number %d has no name", i+1)
-		}
-		if seen[r.Name] {
-			return invalid(object, "named twice")
-		}
-		seen[r.Name] = true
-		if err := v.rule(object, r); err != nil {
+		if err := cmp.Or(named("rule", i, r.Name, seen), v.rule(object, r)); err != nil {
 			return err
 		}
 		if r.Kind == RulePin {

@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -158,7 +159,7 @@ func (w *world) arrive(mv Move) *Error {
 		}
 		return w.room(m, mv.To)
 	}
-	if err := firstOf(w.source(m, mv), w.static(m, s, mv.Kind)); err != nil {
+	if err := cmp.Or(w.source(m, mv), w.static(m, s, mv.Kind)); err != nil {
 		return err
 	}
 	if mv.From != "" {
