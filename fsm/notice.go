@@ -31,6 +31,9 @@ const (
 	MaxWaiting = 10000
 	// MaxBundle is how many notices one message holds at most.
 	MaxBundle = 2000
+	// bundlePatience is how many times bundle_seconds a bundle's first notice waits
+	// at most, while others go on coming.
+	bundlePatience = 4
 	// maxRun is how many are sent one by one over one connection.
 	maxRun = 500
 	// maxNotices is how many are kept, those sent included.
@@ -81,9 +84,6 @@ func addNotice(tx *Tx, receiver string, e *schema.Event, severity string) (*sche
 		Id: strconv.FormatUint(nextNumber(last.GetId(), ok), 10), Receiver: receiver, Event: e.Id, Severity: severity,
 		Created: timestamppb.New(tx.Now()), State: schema.NoticeWaiting,
 	}
-	if r.Waiting == 0 {
-		r.Next = timestamppb.New(tx.Now().Add(time.Duration(r.BundleSeconds) * time.Second))
-	}
 	if r.Waiting >= MaxWaiting {
 		way := firstToGo(tx, r, severity)
 		if way == nil {
@@ -98,9 +98,14 @@ func addNotice(tx *Tx, receiver string, e *schema.Event, severity string) (*sche
 			}
 		}
 	}
+	first := r.Waiting == 0
 	r.Waiting++
 	if err := Notices.Put(tx, n); err != nil {
 		return nil, err
+	}
+	// What is due stays due, and a message that is on its way has its own time.
+	if first || r.Sending == nil && r.Next.AsTime().After(tx.Now()) {
+		nextMessage(tx, r)
 	}
 	return n, Receivers.Put(tx, r)
 }
@@ -203,13 +208,27 @@ func EndSending(tx *Tx, receiver, remark string) error {
 	return Receivers.Put(tx, r)
 }
 
-// nextMessage sets when the next message is due: the bundle's time after the
-// oldest notice that waits.
+// nextMessage sets when the next message is due: once no notice has come for the
+// bundle's time, so that a storm and what is done about it are one message. The
+// first notice doesn't wait for ever, and a message that is full for nothing.
 func nextMessage(tx *Tx, r *schema.Receiver) {
 	r.Next = nil
-	if n, ok := Notices.One(tx, ByReceiver, r.Name); ok {
-		r.Next = timestamppb.New(n.Created.AsTime().Add(time.Duration(r.BundleSeconds) * time.Second))
+	oldest, ok := Notices.One(tx, ByReceiver, r.Name)
+	if !ok {
+		return
 	}
+	due, bundle := oldest.Created.AsTime(), time.Duration(r.BundleSeconds)*time.Second
+	if r.Waiting < MaxBundle {
+		latest := due.Add(bundlePatience * bundle)
+		for newest := range Notices.ByBackward(tx, ByReceiver, r.Name) {
+			due = newest.Created.AsTime().Add(bundle)
+			break
+		}
+		if due.After(latest) {
+			due = latest
+		}
+	}
+	r.Next = timestamppb.New(due)
 }
 
 // FailSending notes that an attempt has failed: why, which addresses have the
@@ -222,6 +241,7 @@ func FailSending(tx *Tx, receiver, why string, done []string, next, giveUp time.
 	}
 	r.Error, r.LastFailure, r.Next = clip(why), timestamppb.New(tx.Now()), timestamppb.New(next)
 	r.Sending.Attempts++
+	r.Failures++
 	for _, a := range done {
 		if !slices.Contains(r.Sending.Done, a) {
 			r.Sending.Done = append(r.Sending.Done, a)

@@ -131,7 +131,7 @@ func TestMessageIsFixedBeforeItIsSent(t *testing.T) {
 	c.Do(logged("web", "info"))
 	c.Do(logged("web", "info"))
 	v := c.Store().View()
-	if wait := receiverRow(t, v, "m").Next.AsTime().Sub(notices(v, "m", schema.NoticeWaiting)[0].Created.AsTime()); wait != schema.DefaultBundleSeconds*time.Second {
+	if wait := receiverRow(t, v, "m").Next.AsTime().Sub(notices(v, "m", schema.NoticeWaiting)[1].Created.AsTime()); wait != schema.DefaultBundleSeconds*time.Second {
 		t.Errorf("the bundle waits for %s", wait)
 	}
 	begin()
@@ -146,7 +146,7 @@ func TestMessageIsFixedBeforeItIsSent(t *testing.T) {
 	c.Do(func(tx *fsm.Tx) error {
 		return fsm.FailSending(tx, "m", "no", []string{"ops@example.com"}, now.Add(time.Hour), now.Add(-time.Hour))
 	})
-	if row = receiverRow(t, c.Store().View(), "m"); row.Sending.Attempts != 1 || !slices.Equal(row.Sending.Done, []string{"ops@example.com"}) || row.Error != "no" || row.Waiting != 3 {
+	if row = receiverRow(t, c.Store().View(), "m"); row.Sending.Attempts != 1 || row.Failures != 1 || !slices.Equal(row.Sending.Done, []string{"ops@example.com"}) || row.Error != "no" || row.Waiting != 3 {
 		t.Errorf("%v", row)
 	}
 	// The same document again changes nothing; a corrected one makes the next attempt due now.
@@ -161,8 +161,53 @@ func TestMessageIsFixedBeforeItIsSent(t *testing.T) {
 	v = c.Store().View()
 	row = receiverRow(t, v, "m")
 	sent := notices(v, "m", schema.NoticeSent)
-	if len(sent) != 2 || sent[0].Attempts != 2 || sent[1].Message != fsm.MessageID(v, "1") || row.Waiting != 1 || row.Sent != 2 || row.Error != "" || row.Next == nil {
+	if len(sent) != 2 || sent[0].Attempts != 2 || sent[1].Message != fsm.MessageID(v, "1") || row.Waiting != 1 || row.Sent != 2 || row.Failures != 1 || row.Error != "" || row.Next == nil {
 		t.Errorf("%v\n%v", sent, row)
+	}
+}
+
+// TestBundleWaitsUntilNothingComes: a message is due when nothing has come for
+// the bundle's time, at the latest four times that after its first notice, and at
+// once when it is full.
+func TestBundleWaitsUntilNothingComes(t *testing.T) {
+	now := time.Now()
+	begun := now
+	c := fsmtest.NewAt(t, func() time.Time { return now })
+	c.Do(func(tx *fsm.Tx) error { return fsm.Bootstrap(tx, fsm.BootstrapSpec{Admin: "admin", AdminHash: []byte("hash"), Cluster: "c1"}) })
+	apply(t, c, doc("Receiver", "m", `{`+mailSpec+`,'min_severity':'info'}`))
+	due := func() time.Duration {
+		return receiverRow(t, c.Store().View(), "m").Next.AsTime().Sub(begun).Round(time.Second)
+	}
+	for _, step := range []struct{ at, due time.Duration }{{0, 30}, {10, 40}, {10, 40}, {39, 69}, {60, 90}, {89, 119}, {100, 120}, {119, 120}, {121, 120}} {
+		now = begun.Add(step.at * time.Second)
+		c.Do(logged("", "info"))
+		if got := due(); got != step.due*time.Second {
+			t.Errorf("after an entry at %d s the message is due at %s, want %d s", step.at, got, step.due)
+		}
+	}
+	// What comes while a message is on its way has its own time, from its first entry on.
+	c.Do(func(tx *fsm.Tx) error { _, err := fsm.BeginSending(tx, "m"); return err })
+	for _, at := range []time.Duration{125, 130} {
+		now = begun.Add(at * time.Second)
+		c.Do(logged("", "info"))
+	}
+	if got := due(); got != 120*time.Second {
+		t.Errorf("the message on its way is due at %s", got)
+	}
+	c.Do(func(tx *fsm.Tx) error { return fsm.EndSending(tx, "m", "") })
+	if got := due(); got != 160*time.Second {
+		t.Errorf("the next message is due at %s", got)
+	}
+	c.Do(func(tx *fsm.Tx) error {
+		for range fsm.MaxBundle - 2 {
+			if err := fsm.LogEvent(tx, &schema.Event{EventId: "2021", Severity: "info"}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if got := due(); got != 125*time.Second {
+		t.Errorf("a full message is due at %s", got)
 	}
 }
 

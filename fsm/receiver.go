@@ -110,7 +110,7 @@ var receiverKind = &docKind{
 		"kind", "description", "disabled", "address", "to", "from", "tls", "ca", "user", "password", "language", "min_severity", "groups", "categories", "bundle_seconds", "version",
 	},
 	refused: map[string]string{
-		"name": isKey, "password_set": isOutput, "waiting": isRuntime("sending"), "sent": isRuntime("sending"), "lost": isRuntime("sending"),
+		"name": isKey, "password_set": isOutput, "waiting": isRuntime("sending"), "sent": isRuntime("sending"), "lost": isRuntime("sending"), "failures": isRuntime("sending"),
 		"last_success": isRuntime("sending"), "last_failure": isRuntime("sending"), "error": isRuntime("sending"), "next": isRuntime("sending"), "sending": isRuntime("sending"),
 	},
 	normal: func(tx *Tx, a *applying, spec map[string]any) error { return normalReceiver(tx, a, spec) },

@@ -27,7 +27,7 @@ func (n *Node) schedule(ctx context.Context, term uint64) error {
 	}
 	defer d.Close()
 	return scheduler.New(scheduler.Config{
-		Store: n.store, Drivers: d, Notifiers: notifiers{n.store, n.ident.CAPEM, n.id}, Node: n.id, Log: n.log, Meter: &n.meter, Loads: n.takeLoads,
+		Store: n.store, Drivers: d, Notifiers: notifiers{n.store, n.ident.CAPEM, n.id}, Node: n.id, Log: n.log, Meter: &n.meter, Loads: n.takeLoads, Counts: &n.counts,
 	}).Run(ctx, term)
 }
 

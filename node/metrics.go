@@ -16,8 +16,9 @@ var (
 	descApply  = prometheus.NewDesc("yagura_raft_applied_index", "Highest log index applied to the database.", nil, nil)
 	descReady  = prometheus.NewDesc("yagura_ready", "1 when the manager is caught up and knows a leader.", nil, nil)
 	descAlive  = prometheus.NewDesc("yagura_gossip_alive", "Managers that gossip holds for alive.", nil, nil)
-	descTraps  = prometheus.NewDesc("yagura_traps_received_total", "SNMP datagrams received.", nil, nil)
+	descTraps  = prometheus.NewDesc("yagura_traps_received_total", "SNMP datagrams received, those included that the kernel dropped.", nil, nil)
 	descDup    = prometheus.NewDesc("yagura_traps_duplicate_total", "Retransmitted informs.", nil, nil)
+	descTaken  = prometheus.NewDesc("yagura_traps_recorded_total", "SNMP notifications that the leader has recorded.", nil, nil)
 	descWait   = prometheus.NewDesc("yagura_traps_waiting", "Events that the leader hasn't recorded yet.", nil, nil)
 	descPolled = prometheus.NewDesc("yagura_monitor_targets", "Machines that this manager polls.", nil, nil)
 	descSilent = prometheus.NewDesc("yagura_monitor_silent", "Machines among them that missed their polls.", nil, nil)
@@ -32,7 +33,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descLeader, descTerm, descCommit, descApply, descReady, descAlive, descTraps, descDup, descWait, descDrop,
+	for _, d := range []*prometheus.Desc{descLeader, descTerm, descCommit, descApply, descReady, descAlive, descTraps, descDup, descTaken, descWait, descDrop,
 		descPolled, descSilent, descBlind, descPolls, descUnable, descPassed, descQueue, descMissed} {
 		ch <- d
 	}
@@ -42,13 +43,7 @@ func (m nodeMetrics) Describe(ch chan<- *prometheus.Desc) {
 func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	n := m.n
 	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
-	flag := func(d *prometheus.Desc, b bool) {
-		if b {
-			gauge(d, 1)
-		} else {
-			gauge(d, 0)
-		}
-	}
+	flag := func(d *prometheus.Desc, b bool) { gauge(d, oneIf(b)) }
 	ready, _ := n.Ready()
 	flag(descLeader, n.raft.State() == raft.Leader)
 	flag(descReady, ready)
@@ -70,6 +65,7 @@ func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	count(descTraps, n.traps.Received())
 	count(descDup, n.traps.Duplicates())
+	count(descTaken, n.traps.Recorded())
 	gauge(descWait, float64(n.traps.Waiting()))
 	for reason, v := range n.traps.Dropped() {
 		count(descDrop, v, reason)
@@ -85,10 +81,18 @@ func (m nodeMetrics) Collect(ch chan<- prometheus.Metric) {
 
 // registerMetrics adds this manager's metrics to those of the API.
 func (n *Node) registerMetrics() error {
-	for _, c := range []prometheus.Collector{nodeMetrics{n}, sampleMetrics{n}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+	for _, c := range []prometheus.Collector{nodeMetrics{n}, eventMetrics{n}, sampleMetrics{n}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := n.metrics.Register(c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// oneIf is how a metric shows what is so or not.
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }

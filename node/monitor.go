@@ -75,10 +75,14 @@ func (n *Node) recordEvents(ctx context.Context, stream string, events []*schema
 	switch {
 	case l.Self:
 		var seq uint64
+		var out policy.Outcome
 		_, err := n.store.Update(ctx, n.internal("record events", 0), func(tx *fsm.Tx) (err error) {
-			seq, err = policy.RecordEvents(tx, stream, events)
+			seq, out, err = policy.RecordEvents(tx, stream, events)
 			return err
 		})
+		if err == nil {
+			n.counts.Add(out)
+		}
 		return seq, err
 	case l.Address == "" || l.ID == n.id:
 		return 0, n.errNotLeader()

@@ -17,6 +17,7 @@ import (
 
 	"yagura/fsm"
 	"yagura/fsm/planning"
+	"yagura/fsm/policy"
 	"yagura/node/monitor"
 	"yagura/node/performance"
 	"yagura/node/tlsutil"
@@ -48,6 +49,7 @@ type Node struct {
 	rulesChanged <-chan struct{}
 	peers        *rpc.Peers
 	metrics      *prometheus.Registry
+	counts       policy.Counts // what became of events while this manager led
 	started      time.Time
 
 	// term is the term in which this manager leads and has passed its
@@ -195,7 +197,7 @@ func (n *Node) serveAPI(ctx context.Context) (err error) {
 		return err
 	}
 	n.server, err = rpc.NewServer(rpc.Config{
-		Store: n.store, Meter: &n.meter, Cluster: n, Entries: n.entries(), TestTrap: n.testTrap, Log: n.log, Metrics: n.metrics, Peers: n.peers,
+		Store: n.store, Meter: &n.meter, Cluster: n, Entries: n.entries(), TestTrap: n.testTrap, Log: n.log, Metrics: n.metrics, Peers: n.peers, Counts: &n.counts,
 		TLS: &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{n.ident.Certificate}, ClientCAs: n.ident.Pool},
 	})
 	if err != nil {

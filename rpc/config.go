@@ -11,6 +11,7 @@ import (
 
 	"yagura/fsm"
 	"yagura/fsm/planning"
+	"yagura/fsm/policy"
 	"yagura/fsm/schema"
 	"yagura/rpc/api"
 )
@@ -39,6 +40,9 @@ type Config struct {
 	Log *slog.Logger // nil: slog.Default
 	// Metrics is what /metrics shows; the server adds its own. nil: a new registry.
 	Metrics *prometheus.Registry
+
+	// Counts is told what became of the events of other managers; nil: nobody is.
+	Counts *policy.Counts
 
 	// TokenLifetime is how long a login lasts. 0: DefaultTokenLifetime.
 	TokenLifetime time.Duration

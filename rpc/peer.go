@@ -29,11 +29,15 @@ func (p peerService) RecordEvents(ctx context.Context, req *api.RecordEventsRequ
 	why := p.s.why(c)
 	why.Internal = true
 	reply := &api.RecordEventsReply{}
+	var out policy.Outcome
 	res, err := p.s.cfg.Store.Update(ctx, why, func(tx *fsm.Tx) (err error) {
-		reply.Sequence, err = policy.RecordEvents(tx, req.Node, req.Events)
+		reply.Sequence, out, err = policy.RecordEvents(tx, req.Node, req.Events)
 		return err
 	})
 	c.index = res.Index
+	if err == nil {
+		p.s.cfg.Counts.Add(out)
+	}
 	return reply, err
 }
 

@@ -160,7 +160,7 @@ func checkEvent(t *testing.T, r *schedulertest.Rig, target string, sequence uint
 	t.Helper()
 	before := r.Machine(target).HardwareStatus
 	r.Cluster.Do(func(tx *fsm.Tx) error {
-		_, err := policy.RecordEvents(tx, "node1", []*schema.Event{{
+		_, _, err := policy.RecordEvents(tx, "node1", []*schema.Event{{
 			Sequence: sequence, Notifier: e.notifier, Source: e.source, EventId: e.id, TargetHint: target, Received: timestamppb.New(time.Now()),
 		}})
 		return err

@@ -82,15 +82,18 @@ func (t *leadership) undecided(v *fsm.View) (ids []string, due time.Time) {
 // decide decides on events, together in one batch; when that can't be written
 // each by itself, so that one event's trouble holds up none of the others.
 func (t *leadership) decide(ctx context.Context, ids []string) bool {
+	var out policy.Outcome
 	err := t.update(ctx, "DecideEvents", func(tx *fsm.Tx) error {
+		out = policy.Outcome{}
 		for _, id := range ids {
-			if err := t.decideOne(tx, id); err != nil {
+			if err := t.decideOne(tx, id, &out); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err == nil {
+		t.Counts.Add(out)
 		return true
 	}
 	if lost(err) || ctx.Err() != nil {
@@ -98,25 +101,33 @@ func (t *leadership) decide(ctx context.Context, ids []string) bool {
 	}
 	ok := true
 	for _, id := range ids {
-		err := t.update(ctx, "DecideEvent", func(tx *fsm.Tx) error { return t.decideOne(tx, id) })
+		err := t.update(ctx, "DecideEvent", func(tx *fsm.Tx) error {
+			out = policy.Outcome{}
+			return t.decideOne(tx, id, &out)
+		})
 		if err != nil && !lost(err) {
 			t.log.Error("an event can't be carried out", "event", id, "err", err)
 			err = t.update(ctx, "GiveUpEvent", func(tx *fsm.Tx) error {
+				out = policy.Outcome{}
 				e, ok := fsm.Events.Edit(tx, fsm.NumberKey(id))
 				if !ok {
 					return nil
 				}
 				e.State, e.Decision, e.Reason = schema.EventHandled, schema.DecisionIgnored, "what it leads to couldn't be carried out: "+err.Error()
+				out.Decided(e.Decision, "")
 				return fsm.Events.Put(tx, e)
 			})
+		}
+		if err == nil {
+			t.Counts.Add(out)
 		}
 		ok = ok && err == nil
 	}
 	return ok
 }
 
-// decideOne decides on an event and carries the decision out.
-func (t *leadership) decideOne(tx *fsm.Tx, id string) error {
+// decideOne decides on an event, carries the decision out and counts it in out.
+func (t *leadership) decideOne(tx *fsm.Tx, id string, out *policy.Outcome) error {
 	e, ok := fsm.Events.Edit(tx, fsm.NumberKey(id))
 	if !ok || e.State == schema.EventHandled {
 		return nil
@@ -126,15 +137,16 @@ func (t *leadership) decideOne(tx *fsm.Tx, id string) error {
 	if due && e.Due.AsTime().After(now) {
 		return nil
 	}
-	if err := endWaiting(tx, e); err != nil {
+	if err := endWaiting(tx, e, out); err != nil {
 		return err
 	}
-	if err := t.watchStorm(tx, e); err != nil {
+	if err := t.watchStorm(tx, e, out); err != nil {
 		return err
 	}
 	f := policy.Gather(tx, e, now, due)
 	d := policy.Decide(f)
 	d.Note(&f)
+	out.Decided(d.Decision, d.Brake)
 	if d.Wait > 0 {
 		e.State, e.Due = schema.EventWaiting, timestamppb.New(now.Add(d.Wait))
 		return fsm.Events.Put(tx, e)
@@ -157,7 +169,7 @@ func (t *leadership) decideOne(tx *fsm.Tx, id string) error {
 // endWaiting ends the waiting of faults that event e recovers, and withdraws
 // the jobs that these have led to and that have not begun: nobody wants to have a
 // machine replaced that is well again.
-func endWaiting(tx *fsm.Tx, e *schema.Event) error {
+func endWaiting(tx *fsm.Tx, e *schema.Event, out *policy.Outcome) error {
 	if e.State != schema.EventNew || e.Target == "" {
 		return nil
 	}
@@ -174,8 +186,9 @@ func endWaiting(tx *fsm.Tx, e *schema.Event) error {
 		if err := fsm.Events.Put(tx, row); err != nil {
 			return err
 		}
+		out.Decided(row.Decision, "")
 	}
-	_, err := withdrawAll(tx, schema.DecisionRecovered, "the recovery", why, func(fault *schema.Event) bool {
+	_, err := withdrawAll(tx, out, schema.DecisionRecovered, "the recovery", why, func(fault *schema.Event) bool {
 		return fault.State == schema.EventHandled && recovers(tx, fault, e)
 	})
 	return err

@@ -13,6 +13,7 @@ import (
 	"yagura/drivers"
 	"yagura/fsm"
 	"yagura/fsm/planning"
+	"yagura/fsm/policy"
 	"yagura/fsm/schema"
 	"yagura/scheduler/sequence"
 )
@@ -35,6 +36,8 @@ type Config struct {
 	Meter *planning.Meter
 	// Loads is given each reading of a subsystem's loads; it must be quick. nil: nobody else wants them.
 	Loads func(subsystem string, l *drivers.Loads)
+	// Counts is told what becomes of events; nil: nobody is.
+	Counts *policy.Counts
 	// NoFollow leaves the subsystems alone between jobs, and their loads. For tests that count calls.
 	NoFollow bool
 }

@@ -17,7 +17,7 @@ const opStorm = "storm"
 
 // watchStorm takes an event into account that says that a machine doesn't
 // answer: it may begin a storm, or belong to the one that lasts.
-func (t *leadership) watchStorm(tx *fsm.Tx, e *schema.Event) error {
+func (t *leadership) watchStorm(tx *fsm.Tx, e *schema.Event, out *policy.Outcome) error {
 	if !policy.Inaccessible(e) {
 		return nil
 	}
@@ -33,7 +33,7 @@ func (t *leadership) watchStorm(tx *fsm.Tx, e *schema.Event) error {
 	if err := fsm.SettingsTable.Put(tx, s); err != nil || !begun {
 		return err
 	}
-	held, err := withdrawAll(tx, schema.DecisionBraked, "the storm brake", "the brake holds: "+policy.DescribeStorm(s), func(e *schema.Event) bool { return policy.InStorm(s, e) })
+	held, err := withdrawAll(tx, out, schema.DecisionBraked, "the storm brake", "the brake holds: "+policy.DescribeStorm(s), func(e *schema.Event) bool { return policy.InStorm(s, e) })
 	if err != nil {
 		return err
 	}

@@ -9,10 +9,10 @@ import (
 )
 
 // withdrawAll cancels the jobs of events which have not begun, for those events
-// that are chosen, and says so in the events, which get the decision. A job that
+// that are chosen, and says so in the events, which get the decision, counted in out. A job that
 // has begun goes on: it has fenced its machine or will before it touches anything
 // else, and half of it is worse than all or nothing. It returns how many there were.
-func withdrawAll(tx *fsm.Tx, decision, by, why string, chosen func(e *schema.Event) bool) (int, error) {
+func withdrawAll(tx *fsm.Tx, out *policy.Outcome, decision, by, why string, chosen func(e *schema.Event) bool) (int, error) {
 	var jobs []*schema.Job
 	for j := range fsm.Jobs.By(tx, fsm.ByState, schema.JobQueued) {
 		if j.Event == "" || j.Started != nil || j.Cancel {
@@ -23,14 +23,14 @@ func withdrawAll(tx *fsm.Tx, decision, by, why string, chosen func(e *schema.Eve
 		}
 	}
 	for _, j := range jobs {
-		if err := withdraw(tx, j, decision, by, why); err != nil {
+		if err := withdraw(tx, out, j, decision, by, why); err != nil {
 			return 0, err
 		}
 	}
 	return len(jobs), nil
 }
 
-func withdraw(tx *fsm.Tx, j *schema.Job, decision, by, why string) error {
+func withdraw(tx *fsm.Tx, out *policy.Outcome, j *schema.Job, decision, by, why string) error {
 	row, err := fsm.EditJob(tx, j.Id)
 	if err != nil {
 		return err
@@ -41,6 +41,13 @@ func withdraw(tx *fsm.Tx, j *schema.Job, decision, by, why string) error {
 		return err
 	}
 	e, _ := fsm.Events.Edit(tx, fsm.NumberKey(j.Event))
+	if e.Decision != decision {
+		var brake policy.Brake
+		if decision == schema.DecisionBraked {
+			brake = policy.BrakeStorm // no other one withdraws
+		}
+		out.Decided(decision, brake)
+	}
 	e.Decision = decision
 	e.Reason += fmt.Sprintf(" Job %s was withdrawn before it began: %s.", j.Id, why)
 	for _, a := range e.Actions {

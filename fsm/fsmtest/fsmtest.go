@@ -36,13 +36,19 @@ type Cluster struct {
 // New makes a cluster that leads in term 1, with a random cluster key.
 func New(t testing.TB) *Cluster {
 	t.Helper()
+	return NewAt(t, time.Now)
+}
+
+// NewAt is New with a clock of the test's own, which is read while a verb runs.
+func NewAt(t testing.TB, now func() time.Time) *Cluster {
+	t.Helper()
 	sealer, err := seal.New(seal.NewKey())
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &Cluster{t: t, term: 1, leading: true}
 	for range Replicas {
-		c.stores = append(c.stores, fsm.NewStore(fsm.Options{Sealer: sealer}))
+		c.stores = append(c.stores, fsm.NewStore(fsm.Options{Sealer: sealer, Now: now}))
 	}
 	c.stores[0].SetProposer(c)
 	t.Cleanup(func() {

@@ -39,28 +39,28 @@ func or(n, standard int32) int {
 // seconds is a time in seconds, or the standard one when it is 0.
 func seconds(n, standard int32) time.Duration { return time.Duration(or(n, standard)) * time.Second }
 
-// braked says why automation may not start a job, or "".
-func (f *Facts) braked(j *schema.Job) string {
+// braked says which brake keeps automation from starting a job, and why; "" when none does.
+func (f *Facts) braked(j *schema.Job) (Brake, string) {
 	l := f.Limits
 	running := append(append([]*schema.Job{}, f.Running...), f.jobs...)
 	all, group := counts(running, f.group(), func(*schema.Job) bool { return true })
 	switch {
 	case f.Storm != "":
-		return f.Storm
+		return BrakeStorm, f.Storm
 	case f.Rule.FlapCount > 0 && f.Flaps >= int(f.Rule.FlapCount):
-		return fmt.Sprintf("flapping: the fault has come %d times within %s, %d are taken for flapping", f.Flaps, flapTime(f.Rule), f.Rule.FlapCount)
+		return BrakeFlap, fmt.Sprintf("flapping: the fault has come %d times within %s, %d are taken for flapping", f.Flaps, flapTime(f.Rule), f.Rule.FlapCount)
 	case l.Jobs > 0 && all >= l.Jobs:
-		return fmt.Sprintf("%d jobs that automation has started aren't over, %d are allowed (brake_jobs)", all, l.Jobs)
+		return BrakeJobs, fmt.Sprintf("%d jobs that automation has started aren't over, %d are allowed (brake_jobs)", all, l.Jobs)
 	case l.GroupJobs > 0 && group >= l.GroupJobs:
-		return fmt.Sprintf("%d jobs that automation has started for group %s aren't over, %d are allowed (brake_jobs_per_group)", group, f.group(), l.GroupJobs)
+		return BrakeGroupJobs, fmt.Sprintf("%d jobs that automation has started for group %s aren't over, %d are allowed (brake_jobs_per_group)", group, f.group(), l.GroupJobs)
 	}
 	if j.Sequence == fsm.SeqTakeOverMachine {
-		if why := f.brakedReplacement(running); why != "" {
-			return why
+		if brake, why := f.brakedReplacement(running); brake != "" {
+			return brake, why
 		}
 	}
 	if !takesAway(j) || l.MinHealthy == 0 {
-		return ""
+		return "", ""
 	}
 	left := -f.unnamed()
 	for _, m := range f.normal() {
@@ -69,23 +69,23 @@ func (f *Facts) braked(j *schema.Job) string {
 		}
 	}
 	if left < l.MinHealthy {
-		return fmt.Sprintf("%d machines of group %s would run normally, %d are to (min_healthy)", max(left, 0), f.group(), l.MinHealthy)
+		return BrakeMinHealthy, fmt.Sprintf("%d machines of group %s would run normally, %d are to (min_healthy)", max(left, 0), f.group(), l.MinHealthy)
 	}
-	return ""
+	return "", ""
 }
 
-// brakedReplacement says why no further machine may be replaced, or "".
-func (f *Facts) brakedReplacement(running []*schema.Job) string {
+// brakedReplacement says which brake keeps a further machine from being replaced, and why.
+func (f *Facts) brakedReplacement(running []*schema.Job) (Brake, string) {
 	all, group := counts(running, f.group(), func(j *schema.Job) bool { return j.Sequence == fsm.SeqTakeOverMachine })
 	switch {
 	case f.Held != "":
-		return f.Held
+		return BrakeHold, f.Held
 	case group >= f.Limits.GroupReplacements:
-		return fmt.Sprintf("%d automatic replacements in group %s aren't over, %d are allowed at once (max_replacements)", group, f.group(), f.Limits.GroupReplacements)
+		return BrakeGroupReplacements, fmt.Sprintf("%d automatic replacements in group %s aren't over, %d are allowed at once (max_replacements)", group, f.group(), f.Limits.GroupReplacements)
 	case all >= f.Limits.Replacements:
-		return fmt.Sprintf("%d automatic replacements aren't over, %d are allowed at once (brake_replacements)", all, f.Limits.Replacements)
+		return BrakeReplacements, fmt.Sprintf("%d automatic replacements aren't over, %d are allowed at once (brake_replacements)", all, f.Limits.Replacements)
 	}
-	return ""
+	return "", ""
 }
 
 // counts counts jobs: all, and those of a group.

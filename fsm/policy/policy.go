@@ -5,6 +5,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type Decision struct {
 	Reason   string // in a sentence
 	Policy   string
 	Rule     string
+	Brake    Brake         // DecisionBraked: the first one that holds
 	Wait     time.Duration // DecisionSuppressed: how long
 	Actions  []Action
 }
@@ -131,10 +133,10 @@ func (d *Decision) act(f *Facts, by string) {
 			f.status = a.Status
 		}
 		if a.Job != nil {
-			if brake := f.braked(a.Job); brake != "" {
-				d.Decision = schema.DecisionBraked
-				d.Reason += fmt.Sprintf(" The brake holds %s: %s; look what is wrong, then %s.", slug, brake, byHand(a.Job))
-				a = Action{Slug: slug, Result: ResultNotCarried, Detail: "the brake holds: " + brake}
+			if brake, why := f.braked(a.Job); brake != "" {
+				d.Decision, d.Brake = schema.DecisionBraked, cmp.Or(d.Brake, brake)
+				d.Reason += fmt.Sprintf(" The brake holds %s: %s; look what is wrong, then %s.", slug, why, byHand(a.Job))
+				a = Action{Slug: slug, Result: ResultNotCarried, Detail: "the brake holds: " + why}
 			} else {
 				f.jobs = append(f.jobs, a.Job)
 			}
@@ -142,7 +144,7 @@ func (d *Decision) act(f *Facts, by string) {
 		d.Actions = append(d.Actions, a)
 	}
 	if f.Storm != "" && d.Decision == schema.DecisionActed && slices.ContainsFunc(f.Rule.Actions, acts) {
-		d.Decision = schema.DecisionBraked // whatever else speaks against it
+		d.Decision, d.Brake = schema.DecisionBraked, BrakeStorm // whatever else speaks against it
 		d.Reason += " It is part of a " + f.Storm + "."
 	}
 	// The jobs of one event start in the rule's order, see After: those of

@@ -29,7 +29,7 @@ func BenchmarkRecordEvents(b *testing.B) {
 			}
 		}
 		c.Do(func(tx *fsm.Tx) error {
-			_, err := policy.RecordEvents(tx, "node1", events)
+			_, _, err := policy.RecordEvents(tx, "node1", events)
 			return err
 		})
 	}

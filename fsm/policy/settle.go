@@ -8,23 +8,38 @@ import (
 // RecordEvents records events like fsm.RecordEvents, and decides in the same
 // batch on those that lead to nothing: an event about a machine that nobody
 // knows, or one that no policy has a rule for. That are most events of most
-// sites; each is one write then. All others are the scheduler's.
-func RecordEvents(tx *fsm.Tx, node string, events []*schema.Event) (uint64, error) {
-	return fsm.RecordSettled(tx, node, events, settle)
+// sites; each is one write then. All others are the scheduler's. The outcome says
+// what became of the events once the batch is committed.
+func RecordEvents(tx *fsm.Tx, node string, events []*schema.Event) (sequence uint64, out Outcome, err error) {
+	had, _ := fsm.Intakes.Get(tx, node)
+	for _, e := range events {
+		if e.Sequence > had.GetSequence() {
+			out.Repeated++ // those that become rows are taken off below
+		}
+	}
+	sequence, err = fsm.RecordSettled(tx, node, events, func(tx *fsm.Tx, e *schema.Event) {
+		out.New++
+		out.Repeated--
+		if settle(tx, e) {
+			out.Decided(e.Decision, "")
+		}
+	})
+	return sequence, out, err
 }
 
-// settle is the policy's part of RecordEvents.
-func settle(tx *fsm.Tx, e *schema.Event) {
+// settle decides on an event, if it leads to nothing.
+func settle(tx *fsm.Tx, e *schema.Event) bool {
 	if e.Target != "" && (Inaccessible(e) || !quiet(tx)) {
-		return
+		return false
 	}
 	f := Gather(tx, e, tx.Now(), false)
 	if f.Rule != nil {
-		return
+		return false
 	}
 	d := Decide(f)
 	d.Note(&f)
 	e.State = schema.EventHandled
+	return true
 }
 
 // quiet tells whether no fault is there that an event could end: none waits

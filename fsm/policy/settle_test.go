@@ -30,7 +30,7 @@ func TestRecordedAndDecidedAtOnce(t *testing.T) {
 		t.Helper()
 		w.Do(func(tx *fsm.Tx) error {
 			sequence++
-			_, err := policy.RecordEvents(tx, "node1", []*schema.Event{{
+			_, _, err := policy.RecordEvents(tx, "node1", []*schema.Event{{
 				Sequence: sequence, Notifier: schema.NotifierESMPRO, Source: "ESMDSVNT", EventId: id, TargetHint: target, Received: timestamppb.New(tx.Now()),
 			}})
 			return err
@@ -113,7 +113,7 @@ func TestManyEventsOfACallCountAsEachAlone(t *testing.T) {
 		c := fsmtest.New(t)
 		for left := events; len(left) > 0; left = left[min(size, len(left)):] {
 			c.Do(func(tx *fsm.Tx) error {
-				_, err := policy.RecordEvents(tx, "node1", left[:min(size, len(left))])
+				_, _, err := policy.RecordEvents(tx, "node1", left[:min(size, len(left))])
 				return err
 			})
 		}

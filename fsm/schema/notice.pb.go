@@ -47,7 +47,7 @@ type Receiver struct {
 	MinSeverity   string   `protobuf:"bytes,14,opt,name=min_severity,json=minSeverity,proto3" json:"min_severity,omitempty"`        // info | warning | error: entries below it are left out
 	Groups        []string `protobuf:"bytes,15,rep,name=groups,proto3" json:"groups,omitempty"`                                     // only entries about these groups; with categories: or below those
 	Categories    []string `protobuf:"bytes,16,rep,name=categories,proto3" json:"categories,omitempty"`                             // only entries about groups below these categories
-	BundleSeconds int32    `protobuf:"varint,17,opt,name=bundle_seconds,json=bundleSeconds,proto3" json:"bundle_seconds,omitempty"` // mail, webhook: entries within so long become one message; 0: each its own
+	BundleSeconds int32    `protobuf:"varint,17,opt,name=bundle_seconds,json=bundleSeconds,proto3" json:"bundle_seconds,omitempty"` // mail, webhook: entries become one message until none has come for so long, or the first has waited four times that; 0: each its own
 	Version       string   `protobuf:"bytes,18,opt,name=version,proto3" json:"version,omitempty"`                                   // snmp: v1 | v2c | as-received, v3 as v2c
 	// What becomes of it, set by the sender.
 	Waiting       int64                  `protobuf:"varint,20,opt,name=waiting,proto3" json:"waiting,omitempty"` // notices not sent yet
@@ -55,9 +55,10 @@ type Receiver struct {
 	Lost          int64                  `protobuf:"varint,22,opt,name=lost,proto3" json:"lost,omitempty"`       // notices given up
 	LastSuccess   *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=last_success,json=lastSuccess,proto3" json:"last_success,omitempty"`
 	LastFailure   *timestamppb.Timestamp `protobuf:"bytes,24,opt,name=last_failure,json=lastFailure,proto3" json:"last_failure,omitempty"`
-	Error         string                 `protobuf:"bytes,25,opt,name=error,proto3" json:"error,omitempty"`     // of the last attempt; empty when it went well
-	Next          *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=next,proto3" json:"next,omitempty"`       // when the next message is due
-	Sending       *Sending               `protobuf:"bytes,27,opt,name=sending,proto3" json:"sending,omitempty"` // the message on its way
+	Error         string                 `protobuf:"bytes,25,opt,name=error,proto3" json:"error,omitempty"`        // of the last attempt; empty when it went well
+	Next          *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=next,proto3" json:"next,omitempty"`          // when the next message is due
+	Sending       *Sending               `protobuf:"bytes,27,opt,name=sending,proto3" json:"sending,omitempty"`    // the message on its way
+	Failures      int64                  `protobuf:"varint,28,opt,name=failures,proto3" json:"failures,omitempty"` // attempts to send a message that have failed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -274,6 +275,13 @@ func (x *Receiver) GetSending() *Sending {
 	return nil
 }
 
+func (x *Receiver) GetFailures() int64 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
 // Sending is a message on its way: what it holds is fixed before it is sent, so
 // that whoever sends it again sends the same under the same id.
 type Sending struct {
@@ -465,7 +473,7 @@ var File_fsm_schema_notice_proto protoreflect.FileDescriptor
 
 const file_fsm_schema_notice_proto_rawDesc = "" +
 	"\n" +
-	"\x17fsm/schema/notice.proto\x12\tyagura.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x06\n" +
+	"\x17fsm/schema/notice.proto\x12\tyagura.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x06\n" +
 	"\bReceiver\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12 \n" +
@@ -495,7 +503,8 @@ const file_fsm_schema_notice_proto_rawDesc = "" +
 	"\flast_failure\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\vlastFailure\x12\x14\n" +
 	"\x05error\x18\x19 \x01(\tR\x05error\x12.\n" +
 	"\x04next\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x12,\n" +
-	"\asending\x18\x1b \x01(\v2\x12.yagura.v1.SendingR\asending\"c\n" +
+	"\asending\x18\x1b \x01(\v2\x12.yagura.v1.SendingR\asending\x12\x1a\n" +
+	"\bfailures\x18\x1c \x01(\x03R\bfailures\"c\n" +
 	"\aSending\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\tR\x05first\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\tR\x04last\x12\x1a\n" +

@@ -83,6 +83,7 @@ type Sink struct {
 	received   atomic.Uint64
 	informed   atomic.Uint64 // informs among them
 	duplicates atomic.Uint64
+	taken      atomic.Uint64 // events that the leader has recorded
 	drops      map[Reason]*atomic.Uint64
 
 	cancel context.CancelFunc
@@ -171,6 +172,10 @@ func (s *Sink) Received() uint64 { return s.received.Load() + s.socket.overflown
 
 // Duplicates is how many retransmissions of informs came in.
 func (s *Sink) Duplicates() uint64 { return s.duplicates.Load() }
+
+// Recorded is how many notifications the leader has recorded, those of the spool
+// of the last run included.
+func (s *Sink) Recorded() uint64 { return s.taken.Load() }
 
 // Waiting is how many events wait to be recorded.
 func (s *Sink) Waiting() int {
@@ -515,6 +520,11 @@ func (s *Sink) deliver(ctx context.Context, batch []*item) error {
 		}
 		if seq < events[len(events)-1].Sequence {
 			last = seq // it took a part
+		}
+		for _, e := range events {
+			if e.Sequence <= last {
+				s.taken.Add(1)
+			}
 		}
 	}
 	s.drops[Ignored].Add(ignored)
