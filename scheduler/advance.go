@@ -345,9 +345,15 @@ func kindOf(err error) schema.Kind {
 	return schema.KindInternal
 }
 
-// save writes the job with its progress.
+// save writes the job with its progress: how many of its steps have ended. While
+// it is taken back, how many of them are still to be: it falls, to 0 in the end.
 func (js *jobState) save() error {
 	j := js.job
+	if j.Undoing {
+		j.Progress = min(j.Progress, int32(100*len(toUndo(js.steps))/max(1, len(js.steps))))
+		j.Manager, j.Term = js.t.Node, js.t.number
+		return fsm.Jobs.Put(js.tx, j)
+	}
 	total, done := 0, 0
 	for _, s := range js.steps {
 		if s.State == schema.StepSkipped {
@@ -377,6 +383,7 @@ func (js *jobState) endJob(state string, cause error) error {
 		j.Progress, j.Error, j.ErrorKind = 100, "", ""
 	case schema.JobCancelled:
 		phase = sequence.PhaseCancelled
+		j.Progress = 0 // nothing of it is left
 	default:
 		phase = sequence.PhaseFailed
 	}

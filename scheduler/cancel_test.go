@@ -323,3 +323,50 @@ func TestCancelledMoveSaysWhatStays(t *testing.T) {
 		t.Errorf("web01: %v", m)
 	}
 }
+
+// The progress of a job that is taken back falls from where it stopped, and is 0
+// when nothing of it is left.
+func TestProgressOfARollback(t *testing.T) {
+	r := schedulertest.New(t)
+	r.World.Inject(fake.Fault{Op: fake.OpVLANAdd, Object: "p3 110", Mode: fake.FailTask, Times: 1})
+	r.Start()
+	id := r.Queue(replace("db01"))[0]
+	j := r.Wait(id)
+	if j.State != schema.JobFailed || j.Progress < 50 || j.Progress >= 100 {
+		t.Fatalf("it is %s at %d %%", j.State, j.Progress)
+	}
+	last := j.Progress
+	r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.RollbackJob(tx, id) })
+	seen := map[int32]bool{}
+	r.Until("the rollback", func(*fsm.View) bool {
+		j = r.Job(id)
+		if j.Progress > last {
+			t.Errorf("it rose from %d to %d %%", last, j.Progress)
+		}
+		last = j.Progress
+		seen[last] = true
+		return j.State == schema.JobCancelled
+	})
+	if last != 0 || len(seen) < 3 {
+		t.Errorf("it ended at %d %%, by way of %v", last, seen)
+	}
+}
+
+// So it is with one that is cancelled on its way.
+func TestProgressOfACancelledJob(t *testing.T) {
+	r := schedulertest.New(t)
+	busyNode(r)
+	r.Start()
+	id := r.Queue(replace("db01"))[0]
+	r.Until("its first step", func(v *fsm.View) bool { return stepState(v, id, "lb-remove") == schema.StepStarted })
+	r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.CancelJob(tx, id) })
+	r.Until("the end", func(*fsm.View) bool {
+		if p := r.Job(id).Progress; p > 10 {
+			t.Errorf("it shows %d %%", p)
+		}
+		return r.Job(id).State == schema.JobCancelled
+	})
+	if p := r.Job(id).Progress; p != 0 {
+		t.Errorf("it ended at %d %%", p)
+	}
+}

@@ -2,6 +2,7 @@ package scheduler_test
 
 import (
 	"testing"
+	"time"
 
 	"yagura/drivers"
 	"yagura/fsm"
@@ -40,4 +41,43 @@ func TestPowerOperations(t *testing.T) {
 			t.Errorf("after %s: the ledger has %v", c.op, r.World.Ledger())
 		}
 	}
+}
+
+// The step that asks a machine to shut down tells how long that has and what
+// comes then, and so it comes.
+func TestGraceOfAShutdown(t *testing.T) {
+	for name, c := range map[string]struct {
+		request func(*fsm.Tx) ([]string, error)
+		grace   string
+	}{
+		"shutdown":    {power("shutdown", "shop/db", "db01"), "3m0s"},
+		"replacement": {replaceByPolicy("ph01", "db01"), "15s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := schedulertest.New(t)
+			r.World.NoOS("ph01")
+			r.Start()
+			begun := r.Clock.Now()
+			id := r.Queue(c.request)[0]
+			r.MustSucceed(id)
+			took := r.Clock.Now().Sub(begun)
+			st := step(t, r, id, "shutdown-machine")
+			if st.Args["grace"] != c.grace || st.Args["after_grace"] != "it is forced off" {
+				t.Errorf("it tells %v", st.Args)
+			}
+			grace, _ := time.ParseDuration(st.Args["grace"])
+			if took < grace || took > grace+time.Minute || r.World.Count("host-power-off", "ph01") != 1 {
+				t.Errorf("it took %s\n%s", took, r.Dump())
+			}
+		})
+	}
+	t.Run("forced", func(t *testing.T) {
+		r := schedulertest.New(t)
+		r.Start()
+		id := r.Queue(power("poweroff", "shop/db", "db01"))[0]
+		r.MustSucceed(id)
+		if st := step(t, r, id, "shutdown-machine"); st.Args["grace"] != "" {
+			t.Errorf("it tells %v", st.Args)
+		}
+	})
 }

@@ -22,10 +22,11 @@ func (c *conductor) undo(ctx context.Context) bool {
 		if ctx.Err() != nil || job == nil || job.State != schema.JobCancelling {
 			return true
 		}
-		st := lastToUndo(steps)
-		if st == nil || undoFailed(steps) != nil {
+		left := toUndo(steps)
+		if len(left) == 0 || undoFailed(steps) != nil {
 			return c.endUndo(ctx)
 		}
+		st := left[len(left)-1]
 		def, err := sequence.StepOf(st)
 		if err != nil || def.Undo == nil {
 			if !c.undoRows(ctx, st.Number) {
@@ -91,15 +92,15 @@ func needsUndo(st *schema.Step, def *sequence.Step) bool {
 	return st.State == schema.StepDone || st.State == schema.StepFailed && st.Attempt > 0 && st.Output[outNothing] != "true"
 }
 
-// lastToUndo is the last step that must still be taken back.
-func lastToUndo(steps []*schema.Step) *schema.Step {
-	for i := len(steps) - 1; i >= 0; i-- {
-		def, err := sequence.StepOf(steps[i])
-		if err == nil && needsUndo(steps[i], def) && !schema.StepEnded(steps[i].UndoState) {
-			return steps[i]
+// toUndo are the steps that must still be taken back, in their order.
+func toUndo(steps []*schema.Step) []*schema.Step {
+	var out []*schema.Step
+	for _, st := range steps {
+		if def, err := sequence.StepOf(st); err == nil && needsUndo(st, def) && !schema.StepEnded(st.UndoState) {
+			out = append(out, st)
 		}
 	}
-	return nil
+	return out
 }
 
 // undoFailed is the step that couldn't be taken back; nil when there is none.

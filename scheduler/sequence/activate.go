@@ -41,7 +41,7 @@ func planActivate(r fsm.Reader, j *schema.Job) (*Plan, error) {
 	if c.Machine.Kind == schema.MachineVM {
 		return p, p.activateVM(r, s, c)
 	}
-	return p, p.activate(r, s, c, false)
+	return p, p.activate(r, j, s, c, false)
 }
 
 // chosen is what a selection has made of a machine.
@@ -54,10 +54,10 @@ func chosen(r fsm.Reader, c fsm.Choice) (side, error) {
 }
 
 // activate adds the steps for a physical machine or VM server [1.11.1, 1.11.2].
-func (p *Plan) activate(r fsm.Reader, s side, c fsm.Choice, master bool) error {
+func (p *Plan) activate(r fsm.Reader, j *schema.Job, s side, c fsm.Choice, master bool) error {
 	p.assign(s, c.Why, master)
 	if !master {
-		p.stopFirst(s)
+		p.stopFirst(j, s)
 	}
 	return p.putIn(r, s, !master, s.m.Name+" runs in "+s.g.Name+" as "+s.h.Name)
 }
@@ -88,7 +88,7 @@ func planMasterMachine(r fsm.Reader, j *schema.Job) (*Plan, error) {
 	}
 	p := &Plan{Group: s.g.Name}
 	p.lock(s)
-	return p, p.activate(r, s, c, true)
+	return p, p.activate(r, j, s, c, true)
 }
 
 // bindHost makes a machine run under its host setting in the books. What has to

@@ -20,7 +20,28 @@ const (
 	graceReplaced = 15 * time.Second
 
 	partForce = "force"
+
+	argGrace     = "grace"       // how long a machine has to shut down, from the step's start, in Go's notation
+	argThenGrace = "after_grace" // what happens then
 )
+
+// stop adds the stop of a machine. Of a physical one that is asked to shut down
+// it tells how long it has for that, and what comes then.
+func (p *Plan) stop(j *schema.Job, m *schema.Machine, args map[string]string) *schema.Step {
+	fence, wol := args[argVariant] == variantFence, m.GetBmc().GetKind() == schema.BMCWoL
+	switch {
+	case m.Kind != schema.MachinePhysical || args[argForce] == "true" && !(fence && wol):
+		return p.add(nameShutdown, m.Name, args)
+	case !wol:
+		args[argThenGrace] = "it is forced off"
+	case fence:
+		args[argThenGrace] = "the job asks a person, unless its ports and volumes are cut off"
+	default:
+		args[argThenGrace] = "the step fails, since nothing can force it off"
+	}
+	args[argGrace] = grace(j).String()
+	return p.add(nameShutdown, m.Name, args)
+}
 
 // bmcPower reads the power of the step's machine at its management controller.
 func bmcPower(ctx context.Context, e *Env) (drivers.PowerState, error) {
@@ -101,9 +122,9 @@ var stopPhysical = &Act{
 		case state == drivers.PowerOff:
 			e.set(OutProof, "its management controller reads off")
 			return Finding{State: FoundDone}, nil
-		case rule && e.running() >= grace(e) && !e.Job.Cancel:
-			return Finding{}, unproven(e, "it still answers "+grace(e).String()+" after it was asked to shut down")
-		case (e.arg(argForce) != "true" || rule) && e.part() == "" && e.running() >= grace(e):
+		case rule && e.running() >= grace(e.Job) && !e.Job.Cancel:
+			return Finding{}, unproven(e, "it still answers "+grace(e.Job).String()+" after it was asked to shut down")
+		case (e.arg(argForce) != "true" || rule) && e.part() == "" && e.running() >= grace(e.Job):
 			if e.Job.Cancel { // it hasn't listened, and nobody wants it off any more
 				return Finding{State: FoundRunning, Free: true}, nil
 			}
@@ -113,8 +134,9 @@ var stopPhysical = &Act{
 	},
 }
 
-func grace(e *Env) time.Duration {
-	if e.Job.Params[fsm.ParamReplace] != "" {
+// grace is how long the machines of a job have to shut down.
+func grace(j *schema.Job) time.Duration {
+	if j.Params[fsm.ParamReplace] != "" {
 		return graceReplaced
 	}
 	return graceShutdown

@@ -100,6 +100,8 @@ func planPower(r fsm.Reader, j *schema.Job, names ...string) (*Plan, error) {
 		args := machineArgs(m, argForce, j.Params[fsm.ParamForce])
 		if m.Kind == schema.MachinePhysical && name == nameShutdown {
 			args[argVariant] = variantPhysical
+			p.stop(j, m, args)
+			continue
 		}
 		p.add(name, m.Name, args)
 	}

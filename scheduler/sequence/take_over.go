@@ -48,7 +48,7 @@ func planTakeOver(r fsm.Reader, j *schema.Job) (*Plan, error) {
 	}
 	p.add(nameSwap, sub.Name, to.before(argOld, old.Name, argOldModel, from.model, argWhy, why, "old_"+argMaster, from.before()[argMaster], "old_"+argPools, strings.Join(old.PoolGroups, ","))).
 		Description = sub.Name + " becomes " + from.key() + " in the place of " + old.Name
-	p.stopFirst(to)
+	p.stopFirst(j, to)
 	return p, p.putIn(r, to, true, sub.Name+" runs as "+from.key()+" in the place of "+old.Name)
 }
 
@@ -91,16 +91,16 @@ func (p *Plan) takeOut(r fsm.Reader, j *schema.Job, s side) error {
 	if s.m.Kind == schema.MachinePhysical {
 		args[argVariant] = variantFence
 	}
-	p.add(nameShutdown, s.m.Name, args)
+	p.stop(j, s.m, args)
 	return p.store(nameDisconnect, s)
 }
 
 // stopFirst adds the stop of a machine that waited without being off: it must
 // start with what it gets, and not go on with what it had. One whose power
 // nobody knows is taken for off, as a waiting machine should be.
-func (p *Plan) stopFirst(s side) {
+func (p *Plan) stopFirst(j *schema.Job, s side) {
 	if s.m.Kind == schema.MachinePhysical && s.m.Power == schema.PowerOn {
-		p.add(nameShutdown, s.m.Name, s.args(argVariant, variantPhysical)).Description = "it waited without being off"
+		p.stop(j, s.m, s.args(argVariant, variantPhysical)).Description = "it waited without being off"
 	}
 }
 
