@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -137,10 +138,8 @@ func jobRemark(i *api.JobInfo) string {
 		return job.GetParked()
 	case job.GetError() != "":
 		return job.GetError()
-	case job.GetWaiting() != "":
-		return "waits for " + job.GetWaiting()
 	}
-	return job.GetReason()
+	return cmp.Or(because(waitsFor(i), "waits for "), job.GetReason())
 }
 
 func jobListCommand(a *app) *cobra.Command {

@@ -195,10 +195,10 @@ func answers(job *schema.Job) [][2]string {
 	}
 	var out [][2]string
 	for _, word := range job.GetResumeWords() {
-		out = append(out, [2]string{"answer", fmt.Sprintf("pvmutl job resume %s %s%s", job.Id, word, because(resumeWords[word], ": "))})
+		out = append(out, [2]string{"answer", fmt.Sprintf("pvmutl job resume %s %s%s", job.Id, word, because(resumeWords[word], "  # "))})
 	}
 	if !job.GetUndoing() {
-		out = append(out, [2]string{"or", fmt.Sprintf("pvmutl job rollback %s: take back what was done", job.Id)})
+		out = append(out, [2]string{"or", fmt.Sprintf("pvmutl job rollback %s  # take back what was done", job.Id)})
 	}
 	return out
 }

@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"yagura/fsm"
 	"yagura/fsm/schema"
 	"yagura/rpc/api"
 )
@@ -78,6 +82,61 @@ func TestJobShowTellsWhy(t *testing.T) {
 	for _, want := range []string{"waits for  step 4, start-machine ph03 to end; then what was done is taken back\n", "so far     ph03 runs"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+// A machine that was asked to shut down: until when it has time, and what then.
+func TestJobShowTellsUntilWhen(t *testing.T) {
+	started := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
+	st := &schema.Step{
+		Number: 5, Name: "shutdown-machine", Target: "ph01", State: schema.StepStarted, Started: timestamppb.New(started),
+		Args: map[string]string{"grace": "15s", "after_grace": "it is forced off"},
+	}
+	info := &api.JobInfo{Job: &schema.Job{Id: "00007", State: schema.JobRunning, Progress: 33}, Steps: []*schema.Step{st}}
+	const want = "waits for ph01 to shut down, until 2026-11-23 12:00:15; then it is forced off"
+	var b strings.Builder
+	if err := writeJob(&b, info); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), strings.Replace(want, "for ", "for  ", 1)) || jobRemark(info) != want || !strings.HasSuffix(progressLine(info), want) {
+		t.Errorf("%s\n%s\n%s", b.String(), jobRemark(info), progressLine(info))
+	}
+	st.Output = map[string]string{"part": "force"}
+	if got := waitsFor(info); got != "" {
+		t.Errorf("forced off, it waits for %q", got)
+	}
+	if got, want := stepRemark(st), "it hasn't shut down within 15s, and is being forced off"; got != want {
+		t.Errorf("remark %q, want %q", got, want)
+	}
+	st.State, st.Output = schema.StepDone, nil
+	if got := waitsFor(info); got != "" {
+		t.Errorf("off, it waits for %q", got)
+	}
+}
+
+// A parked job shows each command that it may go on with, and what it means.
+func TestJobShowTellsTheAnswers(t *testing.T) {
+	job := &schema.Job{Id: "00008", State: schema.JobParked, Parked: "ph01 can't be proven off", ResumeWords: []string{fsm.WordOff, fsm.WordRetry, fsm.WordFailed}}
+	for _, undoing := range []bool{false, true} {
+		job.Undoing = undoing
+		var b strings.Builder
+		if err := writeJob(&b, &api.JobInfo{Job: job}); err != nil {
+			t.Fatal(err)
+		}
+		want := `parked  ph01 can't be proven off
+answer  pvmutl job resume 00008 off  # somebody has looked, and the machine is off
+answer  pvmutl job resume 00008 retry  # look again, and try again
+answer  pvmutl job resume 00008 failed  # it isn't done and won't be: the step has failed
+`
+		rollback := "or      pvmutl job rollback 00008  # take back what was done\n"
+		if !strings.Contains(b.String(), want) || strings.Contains(b.String(), rollback) == undoing {
+			t.Errorf("undoing %t:\n%s", undoing, b.String())
+		}
+	}
+	for _, word := range []string{fsm.WordRetry, fsm.WordDone, fsm.WordFailed, fsm.WordOff, fsm.WordAgain} {
+		if resumeWords[word] == "" {
+			t.Errorf("nothing says what %q means", word)
 		}
 	}
 }

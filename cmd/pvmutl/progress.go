@@ -78,8 +78,8 @@ func (p *progress) clear() {
 func progressLine(info *api.JobInfo) string {
 	job := info.GetJob()
 	line := fmt.Sprintf("%s %s %d %%", jobTitle(job), job.GetState(), job.GetProgress())
-	if job.GetWaiting() != "" {
-		return line + ", waits for " + job.GetWaiting()
+	if text := waitsFor(info); text != "" {
+		return line + ", waits for " + text
 	}
 	for _, s := range info.GetSteps() {
 		if s.Number == job.GetCurrent() && !schema.JobEnded(job.GetState()) {

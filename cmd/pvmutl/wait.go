@@ -138,7 +138,7 @@ func nextStep(info *api.JobInfo) string {
 		answer, undo := fmt.Sprintf(`answer with "pvmutl job resume %s%s"`, job.Id, because(strings.Join(job.ResumeWords, "|"), " ")), fmt.Sprintf(`or undo it with "pvmutl job rollback %s"`, job.Id)
 		switch told := strings.Contains(job.Parked, "pvmutl job resume"); {
 		case told && job.Undoing:
-			return "what they mean: pvmutl job show " + job.Id
+			return "what the answers mean: pvmutl job show " + job.Id
 		case told:
 			return undo
 		case job.Undoing:

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"yagura/fsm/schema"
 	"yagura/rpc/api"
 )
@@ -25,6 +27,8 @@ func TestOutcomes(t *testing.T) {
 	parked.Job.Parked, parked.Job.ResumeWords = "no BMC of esx02 answers", []string{"off", "wait"}
 	told := jobIn("7", schema.JobParked, 40, schema.StepStarted)
 	told.Job.Parked, told.Job.ResumeWords = "the script may have run; look, then: pvmutl job resume 7 {done|retry}", []string{"done", "retry"}
+	toldUndoing, undoing := proto.Clone(told).(*api.JobInfo), proto.Clone(parked).(*api.JobInfo)
+	toldUndoing.Job.Undoing, undoing.Job.Undoing = true, true
 	cancelled := jobIn("7", schema.JobCancelled, 40, schema.StepDone)
 	cancelled.Job.CancelBy = "tanaka"
 	for _, test := range []struct {
@@ -44,6 +48,8 @@ func TestOutcomes(t *testing.T) {
 		{"cancelled", cancelled, 28, "cancelled by tanaka; look at its machines"},
 		{"parked with the answer", told, 29, `look, then: pvmutl job resume 7 {done|retry}; or undo it with "pvmutl job rollback 7"`},
 		{"parked", parked, 29, `parked: no BMC of esx02 answers; answer with "pvmutl job resume 7 off|wait", or undo it with "pvmutl job rollback 7"`},
+		{"parked with the answer, undoing", toldUndoing, 29, "pvmutl job resume 7 {done|retry}; what the answers mean: pvmutl job show 7\n"},
+		{"parked, undoing", undoing, 29, `answer with "pvmutl job resume 7 off|wait"` + "\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFake(t)
