@@ -60,8 +60,7 @@ func (s *Store) apply(l *raft.Log) any {
 	if b.Feature > MaxFeature {
 		panic(fmt.Sprintf("yagura: log entry %d needs feature level %d, this version speaks %d: install the newer version", l.Index, b.Feature, MaxFeature))
 	}
-	next := &View{db: cur.db.Snapshot(), index: l.Index, digest: cur.digest, time: b.Time.AsTime()}
-	base, txn := cur.txn(), next.db.Txn(true)
+	w := cur.db.write(cur.digest)
 	var changed uint64
 	for _, c := range b.Changes {
 		t := tableByNumber[c.Table]
@@ -74,14 +73,10 @@ func (s *Store) apply(l *raft.Log) any {
 				panic(damagedEntry(l.Index, err))
 			}
 		}
-		// A batch has each row once, so the row's old state is that of the base.
-		if err := replaceRecord(txn, t, first(base, t, c.Key), rec, &next.digest); err != nil {
-			panic(damagedEntry(l.Index, err))
-		}
+		w.replace(t, w.db[c.Table].get(c.Key), rec)
 		changed |= 1 << c.Table
 	}
-	txn.Commit()
-	s.publish(next, changed)
+	s.publish(&View{db: w.db, index: l.Index, digest: w.sum, time: b.Time.AsTime()}, changed)
 	return nil
 }
 
@@ -136,12 +131,12 @@ func (sn *snapshot) Release() {}
 // in step. KindCorrupt when they differ.
 func (v *View) Verify() error {
 	var sum Digest
-	txn := v.txn()
 	for _, t := range tables {
-		if err := walkRecords(txn, t, func(r *record) error {
+		err := v.rows(t).each(func(r *record) error {
 			sum.add(rowDigest(t.Number(), r.key, r.raw))
 			return nil
-		}); err != nil {
+		})
+		if err != nil {
 			return err
 		}
 	}

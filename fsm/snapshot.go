@@ -27,14 +27,11 @@ const (
 func (v *View) WriteSnapshot(w io.Writer) error {
 	bw := bufio.NewWriterSize(w, 1<<16)
 	sw := &snapshotWriter{w: bw, sum: sha256.New()}
-	txn := v.txn()
 	head := &schema.SnapshotHeader{
 		Format: snapshotFormat, Index: v.index, Digest: v.digest.Bytes(), Feature: Settings(v).Feature, Time: timestamp(v.time), Version: version(),
 	}
 	for _, t := range tables {
-		if err := walkRecords(txn, t, func(*record) error { head.Rows++; return nil }); err != nil {
-			return err
-		}
+		head.Rows += uint64(v.rows(t).byKey.Len())
 	}
 	if err := sw.write([]byte(snapshotMagic)); err != nil {
 		return err
@@ -43,9 +40,10 @@ func (v *View) WriteSnapshot(w io.Writer) error {
 		return err
 	}
 	for _, t := range tables {
-		if err := walkRecords(txn, t, func(r *record) error {
+		err := v.rows(t).each(func(r *record) error {
 			return sw.message(&schema.Change{Table: t.Number(), Key: r.key, Row: r.raw})
-		}); err != nil {
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -139,8 +137,7 @@ func readSnapshot(r io.Reader, each func(TableRef, *schema.Change) error) (*View
 		return nil, head, schema.Errorf(schema.KindCorrupt, "snapshot", "it needs feature level %d, this version speaks %d", head.Feature, MaxFeature).
 			WithHint("install the newer version")
 	}
-	v := &View{db: newDB(), index: head.Index, time: head.Time.AsTime()}
-	txn := v.db.Txn(true)
+	w := newDatabase().write(Digest{})
 	rows := uint64(0)
 	for {
 		body, err := sr.message(maxRow + 4096)
@@ -162,9 +159,7 @@ func readSnapshot(r io.Reader, each func(TableRef, *schema.Change) error) (*View
 		if err != nil {
 			return nil, head, corruptSnapshot("row %d: %v", rows+1, err)
 		}
-		if err := replaceRecord(txn, t, first(txn, t, c.Key), rec, &v.digest); err != nil {
-			return nil, head, corruptSnapshot("row %d: %v", rows+1, err)
-		}
+		w.replace(t, w.db[c.Table].get(c.Key), rec)
 		if each != nil {
 			if err := each(t, c); err != nil {
 				return nil, head, err
@@ -180,11 +175,10 @@ func readSnapshot(r io.Reader, each func(TableRef, *schema.Change) error) (*View
 	if _, err := sr.r.ReadByte(); !errors.Is(err, io.EOF) {
 		return nil, head, corruptSnapshot("something follows its end: it was altered")
 	}
-	if rows != head.Rows || string(v.digest.Bytes()) != string(head.Digest) {
-		return nil, head, corruptSnapshot("it has %d rows with digest %s, its header says %d with %x", rows, v.digest, head.Rows, head.Digest)
+	if rows != head.Rows || string(w.sum.Bytes()) != string(head.Digest) {
+		return nil, head, corruptSnapshot("it has %d rows with digest %s, its header says %d with %x", rows, w.sum, head.Rows, head.Digest)
 	}
-	txn.Commit()
-	return v, head, nil
+	return &View{db: w.db, index: head.Index, digest: w.sum, time: head.Time.AsTime()}, head, nil
 }
 
 type snapshotReader struct {

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-memdb"
-
 	"yagura/fsm/schema"
 	"yagura/fsm/seal"
 )
@@ -98,7 +96,7 @@ func NewStore(opt Options) *Store {
 		opt: opt, queue: make(chan *update, 4*maxGroup), stop: make(chan struct{}), done: make(chan struct{}),
 		watchers: map[uint64]chan struct{}{}, advanced: make(chan struct{}),
 	}
-	s.state.Store(&View{db: newDB()})
+	s.state.Store(&View{db: newDatabase()})
 	go s.commitLoop()
 	return s
 }
@@ -290,10 +288,7 @@ type batch struct {
 	feature  uint32
 	now      time.Time
 	why      []*schema.Why
-	db       *memdb.MemDB // private copy of the state
-	baseTxn  *memdb.Txn   // reads the state
-	txn      *memdb.Txn   // writes the private copy
-	sum      Digest
+	w        *writer // makes the new state
 	order    []rowID
 	changes  map[rowID]*change
 	size     int
@@ -316,10 +311,9 @@ type outcome struct {
 // before it made, until the batch is full.
 func (s *Store) prepare(group []*update, term uint64) *batch {
 	base := s.View()
-	db := base.db.Snapshot()
 	b := &batch{
-		base: base, term: term, feature: Settings(base).Feature, now: s.opt.Now().Round(0), db: db, baseTxn: base.txn(), txn: db.Txn(true),
-		sum: base.digest, changes: map[rowID]*change{}, requests: map[string]*schema.Request{},
+		base: base, term: term, feature: Settings(base).Feature, now: s.opt.Now().Round(0), w: base.db.write(base.digest),
+		changes: map[rowID]*change{}, requests: map[string]*schema.Request{},
 	}
 	if b.now.Before(base.time) {
 		b.now = base.time // the leader's clock may be behind the last one's
@@ -338,20 +332,12 @@ func (s *Store) prepare(group []*update, term uint64) *batch {
 		o.res, o.err = runVerb(tx, u)
 		if o.err == nil && !o.res.Replayed {
 			b.take(tx)
-		} else if err := tx.undo(); err != nil {
-			o.err = schema.Errorf(schema.KindInternal, "write "+u.why.Op, "its changes can't be taken back: %v", err)
+		} else {
+			tx.undo()
 		}
 		b.outcomes = append(b.outcomes, o)
 	}
 	return b
-}
-
-// find looks at the changes so far, then at the state.
-func (b *batch) find(t TableRef, key string) *record {
-	if c, ok := b.changes[rowID{t.Number(), key}]; ok {
-		return c.rec
-	}
-	return first(b.baseTxn, t, key)
 }
 
 // runVerb runs one verb in its transaction, with request id and audit row.
@@ -420,8 +406,7 @@ func (b *batch) take(tx *Tx) {
 
 // state is the state that the batch, encoded as data, leads to.
 func (b *batch) state(data []byte) *preparedState {
-	b.txn.Commit()
-	p := &preparedState{data: data, term: b.term, base: b.base, view: &View{db: b.db, digest: b.sum, time: b.now}}
+	p := &preparedState{data: data, term: b.term, base: b.base, view: &View{db: b.w.db, digest: b.w.sum, time: b.now}}
 	for _, id := range b.order {
 		p.changed |= 1 << id.table
 	}

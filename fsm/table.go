@@ -6,7 +6,6 @@ import (
 	"iter"
 	"sync/atomic"
 
-	"github.com/hashicorp/go-memdb"
 	"google.golang.org/protobuf/proto"
 
 	"yagura/fsm/schema"
@@ -81,8 +80,11 @@ type TableRef interface {
 	Name() string
 	// RowKey decodes a row and returns it with its key.
 	RowKey(raw []byte) (proto.Message, string, error)
-	schema() *memdb.TableSchema
 	decoding() decoding
+	indexCount() int
+	// values are what a record is found by in the index at this place of the
+	// list; empty ones count for nothing.
+	values(index int, rec *record) []string
 }
 
 // Number is the table's number in log and snapshot; it never changes.
@@ -106,91 +108,102 @@ func (t *Table[T]) RowKey(raw []byte) (proto.Message, string, error) {
 // Get returns the row with this key. The row is shared: Edit or proto.Clone it
 // before changing it.
 func (t *Table[T]) Get(r Reader, key string) (T, bool) {
-	var zero T
-	rec := r.find(t, key)
+	return t.row(r.look(t).get(key))
+}
+
+// row is the message of a record, if there is one.
+func (t *Table[T]) row(rec *record) (T, bool) {
 	if rec == nil {
+		var zero T
 		return zero, false
 	}
 	return rec.message(t).(T), true
 }
 
-// first looks a row up in a transaction by its key; nil when there is none.
-func first(txn *memdb.Txn, t TableRef, key string) *record {
-	obj, err := txn.First(t.Name(), "id", key)
-	if err != nil {
-		panic(fmt.Sprintf("fsm: table %s: %v", t.Name(), err)) // only an unknown table or index can fail
-	}
-	if obj == nil {
-		return nil
-	}
-	return obj.(*record)
-}
-
 // All walks all rows in key order. Rows are shared, see Get.
 func (t *Table[T]) All(r Reader) iter.Seq[T] {
-	return t.walk(func() (memdb.ResultIterator, error) { return r.txn().Get(t.name, "id") })
+	return func(yield func(T) bool) { r.rows(t).byKey.Ascend(t.each(yield)) }
 }
 
 // From walks the rows from key on, in key order.
 func (t *Table[T]) From(r Reader, key string) iter.Seq[T] {
-	return t.walk(func() (memdb.ResultIterator, error) { return r.txn().LowerBound(t.name, "id", key) })
+	return func(yield func(T) bool) { r.rows(t).byKey.AscendGreaterOrEqual(place{at: key}, t.each(yield)) }
 }
 
 // Backward walks all rows in reverse key order.
 func (t *Table[T]) Backward(r Reader) iter.Seq[T] {
-	return t.walk(func() (memdb.ResultIterator, error) { return r.txn().GetReverse(t.name, "id") })
+	return func(yield func(T) bool) { r.rows(t).byKey.Descend(t.each(yield)) }
 }
 
 // By walks the rows that have this value in the named index.
 func (t *Table[T]) By(r Reader, index, value string) iter.Seq[T] {
-	return t.walk(func() (memdb.ResultIterator, error) { return r.txn().Get(t.name, index, value) })
+	i := t.indexNamed(index)
+	return func(yield func(T) bool) {
+		r.rows(t).by[i].AscendGreaterOrEqual(place{at: value}, whileAt(value, t.each(yield)))
+	}
 }
 
 // ByBackward walks the rows that have this value in the named index, in
 // reverse key order.
 func (t *Table[T]) ByBackward(r Reader, index, value string) iter.Seq[T] {
-	return t.walk(func() (memdb.ResultIterator, error) { return r.txn().GetReverse(t.name, index, value) })
+	i := t.indexNamed(index)
+	return func(yield func(T) bool) {
+		r.rows(t).by[i].DescendLessOrEqual(place{at: value + "\x00"}, whileAt(value, t.each(yield)))
+	}
+}
+
+// each passes rows on to yield.
+func (t *Table[T]) each(yield func(T) bool) func(place) bool {
+	return func(e place) bool { return yield(e.rec.message(t).(T)) }
+}
+
+// whileAt ends a walk at the first entry with another value.
+func whileAt(value string, fn func(place) bool) func(place) bool {
+	return func(e place) bool { return e.at == value && fn(e) }
 }
 
 // One returns the first row that has this value in the named index.
 func (t *Table[T]) One(r Reader, index, value string) (T, bool) {
-	for m := range t.By(r, index, value) {
-		return m, true
-	}
-	var zero T
-	return zero, false
+	var found *record
+	r.look(t).by[t.indexNamed(index)].AscendGreaterOrEqual(place{at: value}, whileAt(value, func(e place) bool {
+		found = e.rec
+		return false
+	}))
+	return t.row(found)
 }
 
 // Last returns the row with the greatest key.
 func (t *Table[T]) Last(r Reader) (T, bool) {
-	for m := range t.Backward(r) {
-		return m, true
-	}
-	var zero T
-	return zero, false
+	e, _ := r.look(t).byKey.Max()
+	return t.row(e.rec)
 }
 
-// Len counts the rows. It walks them.
-func (t *Table[T]) Len(r Reader) int {
-	n := 0
-	for range t.All(r) {
-		n++
+// Len counts the rows.
+func (t *Table[T]) Len(r Reader) int { return r.look(t).byKey.Len() }
+
+func (t *Table[T]) indexCount() int { return len(t.indexes) }
+
+// indexNamed is the place of an index in the list.
+func (t *Table[T]) indexNamed(name string) int {
+	for i := range t.indexes {
+		if t.indexes[i].Name == name {
+			return i
+		}
 	}
-	return n
+	panic("fsm: table " + t.name + " has no index " + name)
 }
 
-func (t *Table[T]) walk(open func() (memdb.ResultIterator, error)) iter.Seq[T] {
-	return func(yield func(T) bool) {
-		it, err := open()
-		if err != nil {
-			panic(fmt.Sprintf("fsm: table %s: %v", t.name, err))
-		}
-		for obj := it.Next(); obj != nil; obj = it.Next() {
-			if !yield(obj.(*record).message(t).(T)) {
-				return
-			}
-		}
+func (t *Table[T]) values(index int, rec *record) []string {
+	ix := &t.indexes[index]
+	if ix.Raw == nil {
+		return ix.Values(rec.message(t).(T))
 	}
+	raw := ix.Raw(rec.raw)
+	out := make([]string, 0, len(raw))
+	for _, v := range raw {
+		out = append(out, string(v))
+	}
+	return out
 }
 
 // Edit returns a copy of the row to change and Put.
@@ -227,7 +240,7 @@ func (t *Table[T]) Put(tx *Tx, row T) error {
 	if len(raw) > maxRow {
 		return schema.Errorf(schema.KindTooLarge, t.name+" "+key, "the row has %d bytes, the limit is %d", len(raw), maxRow)
 	}
-	old := tx.find(t, key)
+	old := tx.look(t).get(key)
 	if old != nil && bytes.Equal(old.raw, raw) {
 		return nil
 	}
@@ -250,77 +263,12 @@ func (t *Table[T]) Put(tx *Tx, row T) error {
 
 // Delete removes a row; a row that isn't there is no error.
 func (t *Table[T]) Delete(tx *Tx, key string) error {
-	return tx.delete(t, key)
-}
-
-func (t *Table[T]) schema() *memdb.TableSchema {
-	s := &memdb.TableSchema{Name: t.name, Indexes: map[string]*memdb.IndexSchema{
-		"id": {Name: "id", Unique: true, Indexer: keyIndexer{}},
-	}}
-	for _, ix := range t.indexes {
-		// To memdb no index is unique: it would lose the entry of a value that
-		// two rows of one batch exchange. Put sees to it that values are unique.
-		s.Indexes[ix.Name] = &memdb.IndexSchema{Name: ix.Name, AllowMissing: true, Indexer: valueIndexer[T]{t, ix.Values, ix.Raw}}
-	}
-	return s
+	tx.delete(t, key)
+	return nil
 }
 
 // numberKeyLen is the length of the key of a numbered table.
 const numberKeyLen = 20
-
-// keyIndexer indexes a record by its key.
-type keyIndexer struct{}
-
-func (keyIndexer) FromObject(obj any) (bool, []byte, error) {
-	return true, append([]byte(obj.(*record).key), 0), nil
-}
-
-func (keyIndexer) FromArgs(args ...any) ([]byte, error) {
-	return append([]byte(args[0].(string)), 0), nil
-}
-
-// valueIndexer indexes a record by values of its message.
-type valueIndexer[T proto.Message] struct {
-	table  *Table[T]
-	values func(T) []string
-	raw    func([]byte) [][]byte
-}
-
-func (v valueIndexer[T]) FromObject(obj any) (bool, [][]byte, error) {
-	var out [][]byte
-	if v.raw != nil {
-		for _, s := range v.raw(obj.(*record).raw) {
-			if len(s) > 0 {
-				out = append(out, append(make([]byte, 0, len(s)+1+numberKeyLen+1), s...))
-				out[len(out)-1] = append(out[len(out)-1], 0)
-			}
-		}
-		return len(out) > 0, out, nil
-	}
-	for _, s := range v.values(obj.(*record).message(v.table).(T)) {
-		if s != "" {
-			out = append(out, append([]byte(s), 0))
-		}
-	}
-	return len(out) > 0, out, nil
-}
-
-func (v valueIndexer[T]) FromArgs(args ...any) ([]byte, error) {
-	return append([]byte(args[0].(string)), 0), nil
-}
-
-// newDB makes an empty database with all tables.
-func newDB() *memdb.MemDB {
-	s := &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{}}
-	for _, t := range tables {
-		s.Tables[t.Name()] = t.schema()
-	}
-	db, err := memdb.NewMemDB(s)
-	if err != nil {
-		panic("fsm: the table list is wrong: " + err.Error())
-	}
-	return db
-}
 
 // newRecord makes a record of a row. A row that isn't decoded at once is
 // decoded now only if check says so, which what comes from a file must be.
@@ -340,34 +288,4 @@ func newRecord(t TableRef, key string, raw []byte, check bool) (*record, error) 
 		rec.msg.Store(&msg)
 	}
 	return rec, nil
-}
-
-// replaceRecord puts rec in the place of old; either may be nil. It keeps the
-// digest in step.
-func replaceRecord(txn *memdb.Txn, t TableRef, old, rec *record, sum *Digest) error {
-	if old != nil {
-		sum.sub(old.sum)
-	}
-	if rec != nil {
-		sum.add(rec.sum)
-		return txn.Insert(t.Name(), rec)
-	}
-	if old != nil {
-		return txn.Delete(t.Name(), old)
-	}
-	return nil
-}
-
-// walkRecords walks a table's records in key order.
-func walkRecords(txn *memdb.Txn, t TableRef, fn func(*record) error) error {
-	it, err := txn.Get(t.Name(), "id")
-	if err != nil {
-		return err
-	}
-	for obj := it.Next(); obj != nil; obj = it.Next() {
-		if err := fn(obj.(*record)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -4,32 +4,31 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hashicorp/go-memdb"
-
 	"yagura/fsm/schema"
 	"yagura/fsm/seal"
 )
 
 // Reader is a View or a Tx: something that tables can be read from.
 type Reader interface {
-	// txn is a transaction to walk tables in.
-	txn() *memdb.Txn
-	// find looks one row up by its key.
-	find(t TableRef, key string) *record
+	// rows are a table's rows for a walk: they stay as they are, whatever is
+	// written meanwhile.
+	rows(t TableRef) *tableRows
+	// look is a table's rows for a look that ends before the next write.
+	look(t TableRef) *tableRows
 }
 
 // View is the state at one log index. It never changes and may be used by many
 // goroutines and for as long as needed.
 type View struct {
-	db     *memdb.MemDB
+	db     database
 	index  uint64
 	digest Digest
 	time   time.Time
 }
 
-func (v *View) txn() *memdb.Txn { return v.db.Txn(false) }
+func (v *View) rows(t TableRef) *tableRows { return v.db[t.Number()] }
 
-func (v *View) find(t TableRef, key string) *record { return first(v.db.Txn(false), t, key) }
+func (v *View) look(t TableRef) *tableRows { return v.db[t.Number()] }
 
 // Index is the log index of the last batch in this state.
 func (v *View) Index() uint64 { return v.index }
@@ -65,17 +64,9 @@ type rowID struct {
 	key   string
 }
 
-func (tx *Tx) txn() *memdb.Txn { return tx.b.txn }
+func (tx *Tx) rows(t TableRef) *tableRows { return tx.b.w.share(t) }
 
-// find looks at the verb's own changes, then at those of the verbs before it,
-// then at the state. A look into the batch's transaction would be dearer: it
-// copies what it has changed so far.
-func (tx *Tx) find(t TableRef, key string) *record {
-	if c, ok := tx.changes[rowID{t.Number(), key}]; ok {
-		return c.rec
-	}
-	return tx.b.find(t, key)
-}
+func (tx *Tx) look(t TableRef) *tableRows { return tx.b.w.db[t.Number()] }
 
 // Now is the leader's time of this batch. Verbs take the time from here, so
 // that all rows of a batch agree.
@@ -104,43 +95,36 @@ func (tx *Tx) put(t TableRef, key string, old *record, raw []byte) error {
 	if err != nil {
 		return schema.Errorf(schema.KindInternal, t.Name()+" "+key, "%v", err)
 	}
-	return tx.set(t, key, old, rec)
+	tx.set(t, key, old, rec)
+	return nil
 }
 
-func (tx *Tx) delete(t TableRef, key string) error {
-	old := tx.find(t, key)
-	if old == nil {
-		return nil
+func (tx *Tx) delete(t TableRef, key string) {
+	if old := tx.look(t).get(key); old != nil {
+		tx.set(t, key, old, nil)
 	}
-	return tx.set(t, key, old, nil)
 }
 
-func (tx *Tx) set(t TableRef, key string, old, rec *record) error {
-	if err := replaceRecord(tx.b.txn, t, old, rec, &tx.b.sum); err != nil {
-		return schema.Errorf(schema.KindInternal, t.Name()+" "+key, "%v", err)
-	}
+func (tx *Tx) set(t TableRef, key string, old, rec *record) {
+	tx.b.w.replace(t, old, rec)
 	id := rowID{t.Number(), key}
 	if c, ok := tx.changes[id]; ok {
 		c.rec = rec
-		return nil
+		return
 	}
 	if old == nil && id.table == Events.number {
 		tx.events.add(rec)
 	}
 	tx.order = append(tx.order, id)
 	tx.changes[id] = &change{table: t, old: old, rec: rec}
-	return nil
 }
 
 // undo takes the verb's changes back.
-func (tx *Tx) undo() error {
+func (tx *Tx) undo() {
 	for _, id := range slices.Backward(tx.order) {
 		c := tx.changes[id]
-		if err := replaceRecord(tx.b.txn, c.table, c.rec, c.old, &tx.b.sum); err != nil {
-			return err
-		}
+		tx.b.w.replace(c.table, c.rec, c.old)
 	}
-	return nil
 }
 
 // size is the bytes of the verb's changes.
