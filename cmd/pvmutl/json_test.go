@@ -90,7 +90,7 @@ func scalar(fd protoreflect.FieldDescriptor) protoreflect.Value {
 		return protoreflect.ValueOfInt64(1 << 40)
 	case protoreflect.Uint32Kind:
 		return protoreflect.ValueOfUint32(7)
-	case protoreflect.Uint64Kind:
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		return protoreflect.ValueOfUint64(1 << 40)
 	}
 	return fd.Default()
