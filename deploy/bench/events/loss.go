@@ -105,20 +105,11 @@ func (b *bench) lossPoint(ctx context.Context, send func(rate int) (int, error),
 func (b *bench) recorded(ctx context.Context) (int, error) { return recorded(ctx, b.bed) }
 
 func recorded(ctx context.Context, bed *testbed.Bed) (int, error) {
-	ca, err := os.ReadFile(bed.Path("ca.pem"))
-	if err != nil {
-		return 0, err
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(ca)
-	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}}
-	defer t.CloseIdleConnections()
-	c := &http.Client{Transport: t, Timeout: 5 * time.Second}
 	last := -1
 	for limit := time.Now().Add(30 * time.Second); time.Now().Before(limit) && ctx.Err() == nil; peer.Pause(ctx, 200*time.Millisecond) {
 		taken, waiting := 0, 0
-		for _, n := range bed.Nodes {
-			m, err := metrics(c, "https://"+n.IP+":26150/metrics")
+		for i := range bed.Nodes {
+			m, err := scrape(bed, i)
 			if err != nil {
 				return 0, err
 			}
@@ -133,9 +124,18 @@ func recorded(ctx context.Context, bed *testbed.Bed) (int, error) {
 	return 0, errors.Join(ctx.Err(), errors.New("the managers don't come to the end of what they have received"))
 }
 
-// metrics reads counters, summed over their labels.
-func metrics(c *http.Client, url string) (map[string]int, error) {
-	r, err := c.Get(url)
+// scrape reads a manager's metrics, summed over their labels.
+func scrape(bed *testbed.Bed, manager int) (map[string]int, error) {
+	ca, err := os.ReadFile(bed.Path("ca.pem"))
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}}
+	defer t.CloseIdleConnections()
+	c := &http.Client{Transport: t, Timeout: 5 * time.Second}
+	r, err := c.Get("https://" + bed.Nodes[manager].IP + ":26150/metrics")
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func metrics(c *http.Client, url string) (map[string]int, error) {
 	out := map[string]int{}
 	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
 		name, value, ok := strings.Cut(lines.Text(), " ")
-		if !ok || !strings.HasPrefix(name, "yagura_traps") {
+		if !ok || !strings.HasPrefix(name, "yagura_") {
 			continue
 		}
 		name, _, _ = strings.Cut(name, "{")

@@ -1,4 +1,4 @@
-// Package mailtest is a mail server for tests: go-smtp in this process, with
+// Package mailtest is a mail server for tests and benchmarks: go-smtp in this process, with
 // STARTTLS, TLS from the first byte or none, and a login.
 package mailtest
 
@@ -36,6 +36,8 @@ type Server struct {
 	cfg     Config
 	smtp    *smtp.Server
 	l       net.Listener
+	served  chan struct{} // closed when it takes no connections any more
+	end     error         // why not; read after served
 
 	mu    sync.Mutex // guards all below
 	mails []Mail
@@ -55,7 +57,22 @@ type Mail struct {
 // Start starts a server that ends with the test. conf is its TLS.
 func Start(t testing.TB, cfg Config, conf *tls.Config) *Server {
 	t.Helper()
-	s := &Server{cfg: cfg}
+	s, err := Listen(cfg, conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Stop()
+		if err := s.end; err != nil {
+			t.Logf("mail server: %v", err)
+		}
+	})
+	return s
+}
+
+// Listen starts a server that ends with Stop, for programs that measure.
+func Listen(cfg Config, conf *tls.Config) (*Server, error) {
+	s := &Server{cfg: cfg, served: make(chan struct{})}
 	s.smtp = smtp.NewServer(s)
 	s.smtp.Domain, s.smtp.AllowInsecureAuth = "mail.example", false
 	s.smtp.ErrorLog = quiet{}
@@ -64,24 +81,19 @@ func Start(t testing.TB, cfg Config, conf *tls.Config) *Server {
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	s.Address, s.l = l.Addr().String(), l
 	if cfg.Implicit {
 		l = tls.NewListener(l, conf)
 	}
-	served := make(chan struct{})
 	go func() { // Stop waits for it
-		defer close(served)
+		defer close(s.served)
 		if err := s.smtp.Serve(l); err != nil && !errors.Is(err, smtp.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			t.Logf("mail server: %v", err)
+			s.end = err
 		}
 	}()
-	t.Cleanup(func() {
-		s.Stop()
-		<-served
-	})
-	return s
+	return s, nil
 }
 
 // quiet drops the server's complaints about connections that break.
@@ -94,6 +106,7 @@ func (quiet) Println(...any)        {}
 func (s *Server) Stop() {
 	_ = s.smtp.Close() // of a server that hasn't begun to serve it closes nothing
 	_ = s.l.Close()
+	<-s.served
 }
 
 // OnTaken calls f whenever a mail has been taken, before the sender hears of it.
