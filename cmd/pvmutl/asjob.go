@@ -20,7 +20,8 @@ func asjobCommand(a *app) *cobra.Command {
 		Use:   "asjob [-a | -s | -d]",
 		Short: "List running jobs [3.2.21]",
 		Long: `List the jobs that haven't ended. Without an option only those that no other job
-started. "pvmutl job list" also shows ended jobs.`,
+started. "pvmutl job list" also shows ended jobs. The progress of a job falls
+while it is taken back, and is 0 when nothing of it is left.`,
 		Example: "pvmutl asjob\npvmutl asjob -d",
 		Args:    positional(),
 	}

@@ -223,14 +223,21 @@ func shutdownWaits(info *api.JobInfo) string {
 		return ""
 	}
 	for _, s := range info.GetSteps() {
-		grace, err := time.ParseDuration(s.Args["grace"])
-		if err != nil || s.State != schema.StepStarted || s.Started == nil || s.Output["part"] != "" {
-			continue
+		if until := graceEnds(s); until != "" {
+			return fmt.Sprintf("%s to shut down, until %s; then %s", s.Target, until, s.Args["after_grace"])
 		}
-		until := timestamppb.New(s.Started.AsTime().Add(grace))
-		return fmt.Sprintf("%s to shut down, until %s; then %s", s.Target, localTime(until), s.Args["after_grace"])
 	}
 	return ""
+}
+
+// graceEnds is until when a step gives its machine time to shut down, "" when it
+// doesn't.
+func graceEnds(s *schema.Step) string {
+	grace, err := time.ParseDuration(s.Args["grace"])
+	if err != nil || s.State != schema.StepStarted || s.Started == nil || s.Output["part"] != "" {
+		return ""
+	}
+	return localTime(timestamppb.New(s.Started.AsTime().Add(grace)))
 }
 
 // cancelWaits says what a job that is to be taken back waits for: a step that
@@ -241,7 +248,7 @@ func cancelWaits(info *api.JobInfo) string {
 	}
 	for _, s := range info.GetSteps() {
 		if s.State == schema.StepStarted || s.State == schema.StepHandled {
-			return stepTitle(s) + " to end; then what was done is taken back"
+			return stepTitle(s) + " to end" + because(graceEnds(s), ", at the latest at ") + "; then what was done is taken back"
 		}
 	}
 	return ""

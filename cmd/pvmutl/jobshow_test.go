@@ -102,7 +102,11 @@ func TestJobShowTellsUntilWhen(t *testing.T) {
 	if !strings.Contains(b.String(), strings.Replace(want, "for ", "for  ", 1)) || jobRemark(info) != want || !strings.HasSuffix(progressLine(info), want) {
 		t.Errorf("%s\n%s\n%s", b.String(), jobRemark(info), progressLine(info))
 	}
-	st.Output = map[string]string{"part": "force"}
+	info.Job.State = schema.JobCancelling
+	if got, want := waitsFor(info), "step 5, shutdown-machine ph01 to end, at the latest at 2026-11-23 12:00:15; then what was done is taken back"; got != want {
+		t.Errorf("cancelled, it waits for %q, want %q", got, want)
+	}
+	info.Job.State, st.Output = schema.JobRunning, map[string]string{"part": "force"}
 	if got := waitsFor(info); got != "" {
 		t.Errorf("forced off, it waits for %q", got)
 	}

@@ -11,9 +11,8 @@ import (
 )
 
 // confirm sees that the BMC's machine is the one that the settings mean (section
-// 22.14). The GUID that the handshake tells for free isn't gone by: it isn't the
-// one that a collection reads and an operator can ask for, and on some BMCs
-// another one.
+// 22.14). The GUID that the handshake tells for free isn't gone by: it need not be
+// the one that a collection reads and an operator can ask for.
 func (b bmc) confirm(ctx context.Context) error {
 	if b.m.UUID == "" {
 		return nil
