@@ -43,7 +43,13 @@ func opened[D interface{ Close(context.Context) error }](ctx context.Context, t 
 	return d
 }
 
-// waitFor waits for a condition, as long as patience lasts.
+// WaitFor waits for a condition, as long as patience lasts.
+func WaitFor(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	waitFor(t, context.Background(), what, cond)
+}
+
+// waitFor is WaitFor within ctx.
 func waitFor(t *testing.T, ctx context.Context, what string, cond func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, patience)

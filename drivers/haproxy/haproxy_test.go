@@ -235,7 +235,7 @@ func TestNodeThatIsDownAndIPv6(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, "the check to tell that nobody is there", func() bool {
+	drivertest.WaitFor(t, "the check to tell that nobody is there", func() bool {
 		all, err := d.Members(ctx, "db")
 		return err == nil && len(all) == 3 && all[0].Name == "db01" && !all[0].Up && all[0].Mode == drivers.MemberReady && all[1].Same(six)
 	})

@@ -14,28 +14,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"yagura/drivers"
+	"yagura/drivers/drivertest"
 )
-
-const patience = 20 * time.Second
-
-// until waits for a condition.
-func until(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for: %s", what)
-		case <-tick.C:
-		}
-	}
-}
 
 // node is a real HTTP server behind HAProxy. A request of /hold stays open
 // until release is called.
@@ -177,7 +159,7 @@ func (r *rig) run() {
 		r.t.Fatalf("haproxy doesn't start (apt-get install haproxy): %v", err)
 	}
 	d := r.open("unix:" + r.unix)
-	until(r.t, "haproxy to answer", func() bool {
+	drivertest.WaitFor(r.t, "haproxy to answer", func() bool {
 		_, err := d.Pools(context.Background())
 		return err == nil
 	})
@@ -246,7 +228,7 @@ func (r *rig) hold(n *node) <-chan error {
 			_, err := r.get(ctx, "/hold")
 			end <- err
 		}()
-		until(r.t, "a node to hold the request", func() bool { return n.holding() > before || r.own.holding() > 0 })
+		drivertest.WaitFor(r.t, "a node to hold the request", func() bool { return n.holding() > before || r.own.holding() > 0 })
 		if n.holding() > before {
 			return end
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"yagura/drivers"
+	"yagura/drivers/drivertest"
 	"yagura/drivers/internal/sshtest"
 	"yagura/drivers/runs"
 )
@@ -34,21 +35,10 @@ func newCluster(t *testing.T, names ...string) *cluster {
 			for _, e := range entries {
 				_ = c.folder[n].Cancel(context.Background(), drivers.Call{}, e.Name())
 			}
-			until(t, "the end of all runs", func() bool { return !sshtest.Busy(base) })
+			drivertest.WaitFor(t, "the end of all runs", func() bool { return !sshtest.Busy(base) })
 		})
 	}
 	return c
-}
-
-func until(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for n := 0; !cond(); n++ {
-		if <-tick.C; n > 1000 {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
 
 // at are the runs as one manager sees them.
@@ -91,7 +81,7 @@ var run = drivers.Run{Name: "db", Machine: "ph01"}
 func ended(t *testing.T, m *runs.Managers, id string) drivers.Task {
 	t.Helper()
 	var last drivers.Task
-	until(t, "the end of "+id, func() bool {
+	drivertest.WaitFor(t, "the end of "+id, func() bool {
 		var err error
 		if last, err = m.Task(t.Context(), id); err != nil {
 			t.Fatal(err)
@@ -116,7 +106,7 @@ func TestManagers(t *testing.T) {
 	if id, err := second.Find(t.Context(), "t1", run); id != task.ID || err != nil {
 		t.Fatalf("from another manager it is %q, %v", id, err)
 	}
-	until(t, "its output from another manager", func() bool {
+	drivertest.WaitFor(t, "its output from another manager", func() bool {
 		look, err := second.Task(t.Context(), task.ID)
 		return err == nil && look.Output == "begun\n"
 	})

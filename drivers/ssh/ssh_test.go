@@ -49,20 +49,9 @@ func server(t *testing.T) *sshtest.Server {
 		for _, e := range entries {
 			_ = f.Cancel(context.Background(), drivers.Call{}, e.Name())
 		}
-		wait(t, "the end of all runs", func() bool { return !sshtest.Busy(folder) })
+		drivertest.WaitFor(t, "the end of all runs", func() bool { return !sshtest.Busy(folder) })
 	})
 	return s
-}
-
-func wait(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for n := 0; !cond(); n++ {
-		if <-tick.C; n > 1000 {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
 
 func open(t *testing.T, c ssh.Config) *ssh.Driver {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"yagura/drivers/drivertest"
 )
 
 const (
@@ -55,7 +57,7 @@ func start(t *testing.T) *rig {
 	r := &rig{t: t, dir: dir}
 	r.run()
 	t.Cleanup(r.kill)
-	until(t, "tgtd to listen", func() bool {
+	drivertest.WaitFor(t, "tgtd to listen", func() bool {
 		select {
 		case <-r.ended: // another process was quicker to take the port
 			r.run()
@@ -223,19 +225,4 @@ func freePort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-func until(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for: %s", what)
-		case <-tick.C:
-		}
-	}
 }
