@@ -107,6 +107,35 @@ func simError(err error) error {
 	return err
 }
 
+// simDo is what a command asks of the running simulator; it returns what to print.
+type simDo func(cmd *cobra.Command, c *sim.Client, args []string) (string, error)
+
+// newSimSubCmd is a command with so many arguments for the simulator. stateDir,
+// the simulator's state directory, is read when the command runs.
+func newSimSubCmd(stateDir *string, use, short string, args int, do simDo) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short,
+		Args: func(cmd *cobra.Command, given []string) error {
+			if len(given) != args {
+				return usageError{fmt.Errorf("want %s; see %s --help", cmd.UseLine(), cmd.CommandPath())}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := sim.Dial(*stateDir)
+			if err != nil {
+				return err
+			}
+			msg, err := do(cmd, c, args)
+			if err != nil {
+				return simError(err)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), msg)
+			return nil
+		},
+	}
+}
+
 // newSimCtlCmd is `pvmd sim ctl`, which puts faults into the simulator.
 func newSimCtlCmd() *cobra.Command {
 	var stateDir string
@@ -118,28 +147,8 @@ func newSimCtlCmd() *cobra.Command {
 	}
 	ctl.PersistentFlags().StringVar(&stateDir, "state-dir", sim.DemoStateDir, "state directory of the simulator")
 
-	sub := func(use, short string, args int, do func(cmd *cobra.Command, c *sim.Client, args []string) (string, error)) *cobra.Command {
-		cmd := &cobra.Command{
-			Use: use, Short: short,
-			Args: func(cmd *cobra.Command, given []string) error {
-				if len(given) != args {
-					return usageError{fmt.Errorf("want %s; see %s --help", cmd.UseLine(), cmd.CommandPath())}
-				}
-				return nil
-			},
-			RunE: func(cmd *cobra.Command, args []string) error {
-				c, err := sim.Dial(stateDir)
-				if err != nil {
-					return err
-				}
-				msg, err := do(cmd, c, args)
-				if err != nil {
-					return simError(err)
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), msg)
-				return nil
-			},
-		}
+	sub := func(use, short string, args int, do simDo) *cobra.Command {
+		cmd := newSimSubCmd(&stateDir, use, short, args, do)
 		ctl.AddCommand(cmd)
 		return cmd
 	}

@@ -27,28 +27,8 @@ custom runs it. STORAGE_TOKEN, when set, goes into the ledger.`,
 	}
 	array.PersistentFlags().StringVar(&stateDir, "state-dir", sim.DemoStateDir, "state directory of the simulator")
 	array.PersistentFlags().StringVar(&name, "array", "", "name of the array (default: the only one)")
-	sub := func(use, short string, args int, do func(cmd *cobra.Command, c *sim.Client, args []string) (string, error)) {
-		array.AddCommand(&cobra.Command{
-			Use: use, Short: short,
-			Args: func(cmd *cobra.Command, given []string) error {
-				if len(given) != args {
-					return usageError{fmt.Errorf("want %s; see %s --help", cmd.UseLine(), cmd.CommandPath())}
-				}
-				return nil
-			},
-			RunE: func(cmd *cobra.Command, args []string) error {
-				c, err := sim.Dial(stateDir)
-				if err != nil {
-					return err
-				}
-				msg, err := do(cmd, c, args)
-				if err != nil {
-					return simError(err)
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), msg)
-				return nil
-			},
-		})
+	sub := func(use, short string, args int, do simDo) {
+		array.AddCommand(newSimSubCmd(&stateDir, use, short, args, do))
 	}
 	sub("list", "print volumes, connections and sessions, one a line", 0,
 		func(cmd *cobra.Command, c *sim.Client, _ []string) (string, error) {
