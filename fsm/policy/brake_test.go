@@ -142,6 +142,9 @@ func TestBrakes(t *testing.T) {
 				c.target = "ph01"
 			}
 			d := w.decide(w.silent(c.target))
+			if (d.Brake != "") != (d.Decision == schema.DecisionBraked) {
+				t.Errorf("%s by the brake %q", d.Decision, d.Brake)
+			}
 			if d.Decision != c.decision {
 				t.Errorf("%s: %s", d.Decision, d.Reason)
 			}
