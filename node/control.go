@@ -104,6 +104,8 @@ func (n *Node) Ready() (bool, string) {
 		return false, "this manager leads, but hasn't passed its barrier yet"
 	case !n.caughtUp.Load():
 		return false, "catching up with the leader"
+	case n.stores.logFailure() != "":
+		return false, "its log takes no entries: " + n.stores.logFailure()
 	}
 	if lag := int64(n.raft.CommitIndex()) - int64(n.raft.AppliedIndex()); lag > maxApplyLag {
 		return false, "too many entries wait to be applied"

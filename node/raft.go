@@ -9,12 +9,9 @@ import (
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	raftwal "github.com/hashicorp/raft-wal"
-	walfs "github.com/hashicorp/raft-wal/fs"
-	"github.com/hashicorp/raft-wal/metadb"
-	"github.com/hashicorp/raft-wal/segment"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 
 	"yagura/fsm/schema"
 )
@@ -38,6 +35,8 @@ type stores struct {
 	log       raft.LogStore
 	snapshots raft.SnapshotStore
 	closeLog  func() error
+	// logFailure says why the log takes no entries at present, "" when it does.
+	logFailure func() string
 }
 
 func raftDir(dataDir string) string { return filepath.Join(dataDir, "raft") }
@@ -59,7 +58,7 @@ func openStores(dataDir, kind string, log raftLogger) (*stores, error) {
 		}
 		return nil, err
 	}
-	s := &stores{stable: stable, closeLog: func() error { return nil }}
+	s := &stores{stable: stable, closeLog: func() error { return nil }, logFailure: func() string { return "" }}
 	if err := s.openLog(dir, kind, log); err != nil {
 		stable.Close()
 		return nil, err
@@ -91,13 +90,11 @@ func (s *stores) openLog(dir, kind string, log raftLogger) error {
 	if err := os.MkdirAll(walDir, 0o700); err != nil {
 		return err
 	}
-	// The log doesn't close a meta store that it opened itself (v0.4.0), so it
-	// is given one.
-	meta := &metadb.BoltMetaDB{}
-	w, err := raftwal.Open(walDir, raftwal.WithLogger(log.hc()), raftwal.WithMetaStore(meta),
-		raftwal.WithSegmentFiler(segment.NewFiler(walDir, logFS{walfs.New()})))
+	w, err := openWALLog(walDir, log)
+	if errors.Is(err, unix.ENOSPC) {
+		return schema.Errorf(schema.KindUnavailable, "raft log "+walDir, "%v", err).WithHint("make room on the disk and start the manager again")
+	}
 	if err != nil {
-		meta.Close()
 		return schema.Errorf(schema.KindCorrupt, "raft log "+walDir, "%v", err).
 			WithHint("empty this manager's data directory and let it join again, or restore the disk")
 	}
@@ -105,9 +102,9 @@ func (s *stores) openLog(dir, kind string, log raftLogger) error {
 	// Apply. The cache is small: a batch may have a megabyte, and one verb's
 	// even more.
 	if s.log, err = raft.NewLogCache(logCacheEntries, w); err != nil {
-		return errors.Join(err, w.Close(), meta.Close())
+		return errors.Join(err, w.close())
 	}
-	s.closeLog = func() error { return errors.Join(w.Close(), meta.Close()) }
+	s.closeLog, s.logFailure = w.close, w.failure
 	return nil
 }
 
