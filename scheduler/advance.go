@@ -416,12 +416,3 @@ func (js *jobState) endJob(state string, cause error) error {
 	}
 	return fsm.Jobs.Put(js.tx, j)
 }
-
-func firstOf(texts ...string) string {
-	for _, s := range texts {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
-}

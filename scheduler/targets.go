@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -48,7 +49,7 @@ func (js *jobState) machineAfter(m *schema.Machine) (status, reason string) {
 				return schema.StatusAbnormal, s.Output[sequence.OutProblem]
 			}
 			if s.Target == name {
-				note = firstOf(note, s.Output[sequence.OutNote])
+				note = cmp.Or(note, s.Output[sequence.OutNote])
 			}
 		}
 		return schema.StatusReady, note
@@ -58,14 +59,14 @@ func (js *jobState) machineAfter(m *schema.Machine) (status, reason string) {
 	switch {
 	case changed && m.Kind == schema.MachineVM && m.Group != "" && m.Power == schema.PowerOff && sequence.WasOn(js.steps, name):
 		if fsm.Resumable(j) {
-			return schema.StatusAbnormal, ended + "has failed and left it off on " + m.VmServer + ": " + firstOf(why, j.Error) + "; remove the cause and go on: pvmutl job resume " + j.Id +
+			return schema.StatusAbnormal, ended + "has failed and left it off on " + m.VmServer + ": " + cmp.Or(why, j.Error) + "; remove the cause and go on: pvmutl job resume " + j.Id +
 				", or take it back: pvmutl job rollback " + j.Id + ", or start it with: pvmutl poweron " + m.Group + " " + m.Host
 		}
 		return schema.StatusAbnormal, ended + "was " + j.State + " and has left it off on " + m.VmServer + "; start it with: pvmutl poweron " + m.Group + " " + m.Host
 	case why == "" && j.State == schema.JobCancelled:
 		return schema.StatusReady, ended + "was cancelled"
 	case !changed:
-		return schema.StatusReady, strings.TrimSuffix(ended+"has failed and changed nothing: "+firstOf(why, j.Error), ": ")
+		return schema.StatusReady, strings.TrimSuffix(ended+"has failed and changed nothing: "+cmp.Or(why, j.Error), ": ")
 	case why == "" && j.State == schema.JobFailed && slices.ContainsFunc(js.steps, func(s *schema.Step) bool { return s.Lane != 0 }):
 		return schema.StatusReady, "" // one of many, and nothing went wrong with it
 	}
@@ -81,7 +82,7 @@ func (js *jobState) machineAfter(m *schema.Machine) (status, reason string) {
 	default:
 		out += ", take it back with: pvmutl job rollback " + j.Id + ", or run the operation again"
 	}
-	return schema.StatusAbnormal, ended + "has failed: " + firstOf(why, j.Error) + "; " + out
+	return schema.StatusAbnormal, ended + "has failed: " + cmp.Or(why, j.Error) + "; " + out
 }
 
 // changes tells whether the job has left a machine other than it was, as far
