@@ -3,6 +3,7 @@ package fsm
 import (
 	"strconv"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"yagura/fsm/schema"
@@ -14,7 +15,32 @@ var Requests = &Table[*schema.Request]{
 	key:    func(r *schema.Request) string { return numberKey(r.Number) },
 	decode: decodeAlways,
 	// The values are unique since replay looks before remember writes.
-	indexes: []Index[*schema.Request]{{Name: ByID, Values: func(r *schema.Request) []string { return []string{r.Id} }}},
+	indexes: []Index[*schema.Request]{{Name: ByID, Raw: requestByID}},
+}
+
+// requestIDField is the number of Request.id.
+const requestIDField = 1
+
+// requestByID reads the id out of the encoded row: each write of the API makes
+// such a row, and deletes one in the long run, on every manager, and few are
+// ever looked at.
+func requestByID(raw []byte) [][]byte {
+	var id []byte
+	for len(raw) > 0 {
+		number, kind, n := protowire.ConsumeTag(raw)
+		if n < 0 {
+			break
+		}
+		size := protowire.ConsumeFieldValue(number, kind, raw[n:])
+		if size < 0 {
+			break
+		}
+		if number == requestIDField && kind == protowire.BytesType {
+			id, _ = protowire.ConsumeBytes(raw[n:])
+		}
+		raw = raw[n+size:]
+	}
+	return [][]byte{id}
 }
 
 // maxRequestID bounds a request id, bytes.
