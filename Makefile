@@ -65,6 +65,10 @@ bench-events: build ## intake of SNMP notifications side by side with snmptrapd 
 	@deploy/tools/need.sh events
 	go run ./deploy/bench/events -bin bin
 
+.PHONY: bench-storm
+bench-storm: build ## of bench-events the storm alone: a million traps, ten failures among them, one mail
+	go run ./deploy/bench/events -bin bin -parts storm
+
 .PHONY: soak
 soak: build ## the long fault campaigns, against real processes, and the fuzz targets
 	@deploy/tools/need.sh soak
