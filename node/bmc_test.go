@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"yagura/drivers"
+	"yagura/drivers/sim"
 	"yagura/fsm"
 	"yagura/fsm/fsmtest"
 	"yagura/fsm/schema"
@@ -49,6 +50,41 @@ func TestBMCsOfRows(t *testing.T) {
 		_, err := d.Hardware(t.Context(), name)
 		if wol := name > "ph02"; wol != (drivers.KindOf(err) == drivers.KindUnsupported) || !wol && err != nil {
 			t.Errorf("hardware of %s: %v", name, err)
+		}
+	}
+}
+
+// TestControllerOfAnotherMachine holds that a machine's UUID reaches its driver: the
+// controller of another machine is told from its own.
+func TestControllerOfAnotherMachine(t *testing.T) {
+	s, err := sim.Start(t.Context(), sim.Config{StateDir: t.TempDir(), World: &sim.World{
+		SharedDatastores: []string{"shared01"}, VMServers: []sim.MachineSpec{{Name: "esx01"}}, Machines: []sim.MachineSpec{{Name: "ph01"}, {Name: "ph02"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	user, password := s.BMCCredentials()
+	c := fsmtest.New(t)
+	d := newRowDrivers(c.Store(), s.CAPEM(), runsAccess{}, discard())
+	defer d.Close()
+	for at, want := range map[string]drivers.Kind{"ph01": "", "ph02": drivers.KindWrongMachine} {
+		c.Do(func(tx *fsm.Tx) error {
+			return fsm.Machines.Put(tx, &schema.Machine{
+				Name: "ph01", Uuid: sim.MachineUUID("ph01"), Kind: schema.MachinePhysical, Power: schema.PowerUnknown, HardwareStatus: "unknown", Status: schema.StatusReady,
+				Bmc: &schema.Bmc{Kind: schema.BMCRedfish, Address: s.BMCURL(at), User: user, Password: tx.Sealer().Seal([]byte(password))},
+			})
+		})
+		p, err := d.Power(t.Context(), "ph01")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.PowerState(t.Context(), "ph01"); want == "" && err != nil || want != "" && drivers.KindOf(err) != want {
+			t.Errorf("at the controller of %s: %v", at, err)
 		}
 	}
 }
