@@ -112,7 +112,7 @@ func DefaultConfig() Config {
 	return Config{
 		Bind: "0.0.0.0", APIPort: APIPort, HTTPPort: HTTPPort, RaftPort: RaftPort, GossipPort: GossipPort,
 		Raft: RaftConfig{
-			HeartbeatTimeout: 300 * time.Millisecond, ElectionTimeout: 300 * time.Millisecond, LeaderLease: 150 * time.Millisecond,
+			HeartbeatTimeout: 300 * time.Millisecond, ElectionTimeout: 300 * time.Millisecond, LeaderLease: 250 * time.Millisecond,
 			Log: LogWAL, SnapshotInterval: 2 * time.Minute, SnapshotThreshold: 8192, TrailingLogs: 10240,
 		},
 		Admin:    AdminConfig{User: "admin"},

@@ -1,6 +1,10 @@
 package node
 
-import "github.com/hashicorp/raft"
+import (
+	"time"
+
+	"github.com/hashicorp/raft"
+)
 
 // A leader stays in office as long as followers answer its heartbeats in time.
 // In Raft's main loop a heartbeat waits behind all else that the follower does
@@ -12,6 +16,11 @@ import "github.com/hashicorp/raft"
 // neither, because this manager follows its very sender in its very term. The
 // main loop gets it, too, when it comes to it: that is how Raft learns of the
 // contact. Any other heartbeat is left to the main loop altogether.
+
+// A main loop that has taken nothing for mainLoopPatience isn't vouched for any
+// longer: its disk is as good as gone. A leader whose followers are all like
+// that steps down and says so, instead of letting writers wait.
+const mainLoopPatience = 10 * time.Second
 
 // standing is where a manager stands in Raft. All of it may be asked beside
 // Raft's main loop.
@@ -30,7 +39,7 @@ func (t *transport) answerFor(s standing) { t.standing.Store(&s) }
 func (t *transport) heartbeat(c raft.RPC) {
 	req := c.Command.(*raft.AppendEntriesRequest)
 	s := t.standing.Load()
-	if s == nil || !follows(*s, req) {
+	if s == nil || t.stuck() || !follows(*s, req) {
 		select {
 		case t.calls <- c:
 		case <-t.stop:
@@ -45,6 +54,12 @@ func (t *transport) heartbeat(c raft.RPC) {
 	case t.contacts <- raft.RPC{Command: req, RespChan: make(chan raft.RPCResponse, 1)}:
 	default: // one waits already and tells the same
 	}
+}
+
+// stuck tells whether the main loop has lost its claim to answers in its name.
+func (t *transport) stuck() bool {
+	since := t.offered.Load()
+	return since != 0 && time.Since(time.Unix(0, since)) > mainLoopPatience
 }
 
 // follows tells whether the manager follows the sender of a heartbeat in its

@@ -37,21 +37,27 @@ func (s stand) LeaderWithID() (raft.ServerAddress, raft.ServerID) {
 func TestOnlyHeartbeatsThatTellNothingNewAreAnsweredAtOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		standing standing
+		busy     time.Duration // for how long the main loop has taken nothing
 		atOnce   bool
 	}{
-		"follows the sender in its term": {stand{7, raft.Follower, "n1"}, true},
-		"is behind the sender's term":    {stand{6, raft.Follower, "n1"}, false},
-		"is in a later term":             {stand{8, raft.Follower, "n1"}, false},
-		"follows another":                {stand{7, raft.Follower, "n2"}, false},
-		"knows no leader":                {stand{7, raft.Follower, ""}, false},
-		"is a candidate":                 {stand{7, raft.Candidate, "n1"}, false},
-		"leads":                          {stand{7, raft.Leader, "n1"}, false},
-		"has no Raft yet":                {nil, false},
+		"follows the sender in its term": {stand{7, raft.Follower, "n1"}, 0, true},
+		"follows it and is busy":         {stand{7, raft.Follower, "n1"}, mainLoopPatience / 2, true},
+		"follows it and is stuck":        {stand{7, raft.Follower, "n1"}, 2 * mainLoopPatience, false},
+		"is behind the sender's term":    {stand{6, raft.Follower, "n1"}, 0, false},
+		"is in a later term":             {stand{8, raft.Follower, "n1"}, 0, false},
+		"follows another":                {stand{7, raft.Follower, "n2"}, 0, false},
+		"knows no leader":                {stand{7, raft.Follower, ""}, 0, false},
+		"is a candidate":                 {stand{7, raft.Candidate, "n1"}, 0, false},
+		"leads":                          {stand{7, raft.Leader, "n1"}, 0, false},
+		"has no Raft yet":                {nil, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := &transport{calls: make(chan raft.RPC, 1), contacts: make(chan raft.RPC, 1), stop: make(chan struct{})}
 			if c.standing != nil {
 				tr.answerFor(c.standing)
+			}
+			if c.busy > 0 {
+				tr.offered.Store(time.Now().Add(-c.busy).UnixNano())
 			}
 			answer := make(chan raft.RPCResponse, 1)
 			req := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3, ID: []byte("n1"), Addr: []byte("n1:1")}, Term: 7}

@@ -35,8 +35,11 @@ type transport struct {
 	calls    chan raft.RPC // to Raft's main loop
 	contacts chan raft.RPC // a heartbeat that was answered and that Raft is still to hear of
 	standing atomic.Pointer[standing]
-	stop     chan struct{}
-	done     chan struct{}
+	// offered is since when a call waits for the main loop to take it, in
+	// nanoseconds; 0: none does.
+	offered atomic.Int64
+	stop    chan struct{}
+	done    chan struct{}
 	// voteAsked is when another manager last asked for a vote, in nanoseconds.
 	// Raft shows a candidacy only after it has written it to disk.
 	voteAsked atomic.Int64
@@ -69,8 +72,10 @@ func (t *transport) forward() {
 		case <-t.stop:
 			return
 		}
+		t.offered.Store(time.Now().UnixNano())
 		select {
 		case t.calls <- c:
+			t.offered.Store(0)
 		case <-t.stop:
 			return
 		}
