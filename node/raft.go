@@ -37,6 +37,8 @@ type stores struct {
 	closeLog  func() error
 	// logFailure says why the log takes no entries at present, "" when it does.
 	logFailure func() string
+	// readable says which entry of the log can't be read.
+	readable func() error
 }
 
 func raftDir(dataDir string) string { return filepath.Join(dataDir, "raft") }
@@ -56,9 +58,9 @@ func openStores(dataDir, kind string, log raftLogger) (*stores, error) {
 		if errors.Is(err, bolterrors.ErrTimeout) {
 			return nil, schema.Errorf(schema.KindConflict, "data directory "+dataDir, "another process uses it").WithHint("stop that process first")
 		}
-		return nil, err
+		return nil, damaged("raft state "+filepath.Join(dir, "stable.db"), err)
 	}
-	s := &stores{stable: stable, closeLog: func() error { return nil }, logFailure: func() string { return "" }}
+	s := &stores{stable: stable, closeLog: func() error { return nil }, logFailure: func() string { return "" }, readable: func() error { return nil }}
 	if err := s.openLog(dir, kind, log); err != nil {
 		stable.Close()
 		return nil, err
@@ -69,6 +71,12 @@ func openStores(dataDir, kind string, log raftLogger) (*stores, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// damaged is the error of a file of Raft's that can't be used.
+func damaged(object string, err error) error {
+	return schema.Errorf(schema.KindCorrupt, object, "%v", err).
+		WithHint("empty this manager's data directory and let it join again, or restore the disk")
 }
 
 func (s *stores) openLog(dir, kind string, log raftLogger) error {
@@ -95,8 +103,7 @@ func (s *stores) openLog(dir, kind string, log raftLogger) error {
 		return schema.Errorf(schema.KindUnavailable, "raft log "+walDir, "%v", err).WithHint("make room on the disk and start the manager again")
 	}
 	if err != nil {
-		return schema.Errorf(schema.KindCorrupt, "raft log "+walDir, "%v", err).
-			WithHint("empty this manager's data directory and let it join again, or restore the disk")
+		return damaged("raft log "+walDir, err)
 	}
 	// Each entry is read soon after it was written, by replication and by
 	// Apply. The cache is small: a batch may have a megabyte, and one verb's
@@ -104,12 +111,16 @@ func (s *stores) openLog(dir, kind string, log raftLogger) error {
 	if s.log, err = raft.NewLogCache(logCacheEntries, w); err != nil {
 		return errors.Join(err, w.close())
 	}
-	s.closeLog, s.logFailure = w.close, w.failure
+	s.closeLog, s.logFailure, s.readable = w.close, w.failure, w.readable
 	return nil
 }
 
 // fresh tells whether there is no Raft state: a new manager, or a wiped one.
+// KindCorrupt: its log can't be read to the end.
 func (s *stores) fresh() (bool, error) {
+	if err := s.readable(); err != nil {
+		return false, damaged("raft log", err)
+	}
 	has, err := raft.HasExistingState(s.log, s.stable, s.snapshots)
 	return !has, err
 }

@@ -49,6 +49,25 @@ func openWALLog(dir string, log raftLogger) (*walLog, error) {
 	return l, l.open()
 }
 
+// readable reads all entries, as Raft does when it starts, where it panics if
+// one can't be read.
+func (l *walLog) readable() error {
+	first, err := l.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := l.LastIndex()
+	if err != nil {
+		return err
+	}
+	for i := first; i != 0 && i <= last; i++ { // from 0: it is empty
+		if err := l.GetLog(i, new(raft.Log)); err != nil {
+			return fmt.Errorf("entry %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
 // open makes wal and meta. l.mu is held for writing, or nobody else has l yet.
 func (l *walLog) open() error {
 	// The log doesn't close a meta store that it opened itself, so it is given one.

@@ -5,12 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/raft"
 	walfs "github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/types"
 	"golang.org/x/sys/unix"
+
+	"yagura/fsm/schema"
 )
 
 // smallDisk is a file system that is full once no file is left to make.
@@ -81,6 +86,46 @@ func TestLogGoesOnAfterTheDiskWasFull(t *testing.T) {
 		if err := l.GetLog(i, &got); err != nil || !bytes.Equal(got.Data, entry(i).Data) {
 			t.Fatalf("entry %d: %q, %v", i, got.Data, err)
 		}
+	}
+}
+
+// TestDamagedFilesAreTold holds that a log or a state that was cut is refused
+// with what to do.
+func TestDamagedFilesAreTold(t *testing.T) {
+	l := &walLog{dir: t.TempDir(), log: raftLogger{slog.New(slog.DiscardHandler)}, fs: logFS{walfs.New()}, segment: 4096, room: roomFor}
+	if err := l.open(); err != nil {
+		t.Fatal(err)
+	}
+	for i := uint64(1); i < 50; i++ {
+		if err := l.StoreLog(&raft.Log{Index: i, Term: 1, Data: bytes.Repeat([]byte{'x'}, 300)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(l.readable(), l.close()); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(l.dir, "*.wal"))
+	if err != nil || len(segments) < 2 {
+		t.Fatalf("segments %q, %v", segments, err)
+	}
+	if err := os.Truncate(segments[0], 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	s := stores{readable: l.readable}
+	if _, err := s.fresh(); schema.KindOf(err) != schema.KindCorrupt || !strings.Contains(err.Error(), "entry 1") {
+		t.Errorf("a log whose first segment was cut: %v", err)
+	}
+
+	dir := t.TempDir()
+	if err := errors.Join(os.Mkdir(raftDir(dir), 0o700), os.WriteFile(filepath.Join(raftDir(dir), "stable.db"), []byte("short"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openStores(dir, LogWAL, l.log); schema.KindOf(err) != schema.KindCorrupt || !strings.Contains(err.Error(), "stable.db") {
+		t.Errorf("a state that was cut: %v", err)
 	}
 }
 
