@@ -173,7 +173,9 @@ func TestBundleWaitsUntilNothingComes(t *testing.T) {
 	now := time.Now()
 	begun := now
 	c := fsmtest.NewAt(t, func() time.Time { return now })
-	c.Do(func(tx *fsm.Tx) error { return fsm.Bootstrap(tx, fsm.BootstrapSpec{Admin: "admin", AdminHash: []byte("hash"), Cluster: "c1"}) })
+	c.Do(func(tx *fsm.Tx) error {
+		return fsm.Bootstrap(tx, fsm.BootstrapSpec{Admin: "admin", AdminHash: []byte("hash"), Cluster: "c1"})
+	})
 	apply(t, c, doc("Receiver", "m", `{`+mailSpec+`,'min_severity':'info'}`))
 	due := func() time.Duration {
 		return receiverRow(t, c.Store().View(), "m").Next.AsTime().Sub(begun).Round(time.Second)
