@@ -37,7 +37,8 @@ type Note struct {
 	ID        string    // as Message.ID, of this note alone
 	Event     string    // number of the event
 	Time      time.Time // when it was recorded
-	Severity  string    // info, warning or error
+	Severity  string    // of the entry: info, warning or error
+	About     string    // severity of what it tells of: of the entry, or of the event that a policy reports with it
 	EventID   string    // such as 2064
 	Source    string    // such as PVM
 	Operation string    // such as move-machine
@@ -49,14 +50,14 @@ type Note struct {
 	Text      string // what happened, in one or several lines
 }
 
-// Counts of the notes by severity.
+// Counts of the notes by the severity of what they tell of.
 type Counts struct{ Info, Warning, Error int }
 
-// Count counts the notes by severity.
+// Count counts the notes by the severity of what they tell of.
 func (m Message) Count() Counts {
 	var c Counts
 	for _, n := range m.Notes {
-		switch n.Severity {
+		switch n.About {
 		case "error":
 			c.Error++
 		case "warning":

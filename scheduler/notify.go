@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"yagura/drivers"
 	"yagura/fsm"
 	"yagura/fsm/schema"
@@ -141,7 +143,9 @@ func (t *leadership) sendNotice(ctx context.Context, name string, m drivers.Mess
 	return n.Notify(ctx, m)
 }
 
-// messageOf puts notices into the words of their receiver.
+// messageOf puts notices into the words of their receiver. People read in it how
+// severe the things are that it tells of: an entry that reports a fault is an
+// information by itself.
 func messageOf(r fsm.Reader, to *schema.Receiver, notices []*schema.Notice) drivers.Message {
 	m := drivers.Message{ID: fsm.MessageID(r, to.Sending.First), Done: slices.Clone(to.Sending.Done)}
 	var events []*schema.Event
@@ -150,9 +154,11 @@ func messageOf(r fsm.Reader, to *schema.Receiver, notices []*schema.Notice) driv
 		if !ok {
 			e = &schema.Event{Id: n.Event, Severity: n.Severity, Time: n.Created, Source: schema.NotifierPVM, Text: "event " + n.Event + " isn't kept any more"}
 		}
-		events = append(events, e)
+		told := proto.CloneOf(e)
+		told.Severity = n.Severity
+		events = append(events, told)
 		m.Notes = append(m.Notes, drivers.Note{
-			ID: fsm.MessageID(r, n.Id), Event: e.Id, Time: e.Time.AsTime(), Severity: e.Severity, EventID: e.EventId, Source: e.Source,
+			ID: fsm.MessageID(r, n.Id), Event: e.Id, Time: e.Time.AsTime(), Severity: e.Severity, About: n.Severity, EventID: e.EventId, Source: e.Source,
 			Operation: e.Operation, Phase: e.Phase, Target: e.Target, Group: e.Group, Job: e.Job,
 			Language: to.Language, Text: texts.Text(to.Language, e),
 		})

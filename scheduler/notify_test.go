@@ -132,6 +132,30 @@ func TestStormIsOneMail(t *testing.T) {
 	}
 }
 
+// TestMailTellsHowSevereTheThingsAre: the report of a fault is an information in
+// the event log, but whoever is woken by the mail reads that it tells of an error.
+func TestMailTellsHowSevereTheThingsAre(t *testing.T) {
+	r, p := notifyRig(t, map[string]mailtest.Config{"oncall": {}}, nil)
+	r.Start()
+	r.Cluster.Do(func(tx *fsm.Tx) error {
+		for _, about := range []string{"error", "info"} {
+			e := &schema.Event{EventId: "502", Severity: "info", Operation: "policy-action", Phase: "completed", Text: "Failover: completed", Target: "esx" + about}
+			if err := fsm.LogEventAbout(tx, e, about); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	sentAll(r, "oncall")
+	m := p.mails["oncall"].Mails()[0]
+	if m.Subject != "[Yagura] 2 entries: 1 error, 0 warning, 1 information" || m.Header.Get("X-Yagura-Count") != "1 error, 0 warning, 1 info" {
+		t.Errorf("%q %q", m.Subject, m.Header.Get("X-Yagura-Count"))
+	}
+	if e, _ := fsm.Events.Last(r.Rows()); e.Severity != "info" {
+		t.Errorf("the entry itself has become %s", e.Severity)
+	}
+}
+
 // TestLeaderDiesBetweenSendAndMark: the next leader sends the same message with
 // the same id, although more has come since, and that comes by itself.
 func TestLeaderDiesBetweenSendAndMark(t *testing.T) {

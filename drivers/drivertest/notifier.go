@@ -69,7 +69,7 @@ type notifier struct {
 // note is the n-th note.
 func note(n int, text string) drivers.Note {
 	return drivers.Note{
-		ID: fmt.Sprintf("c0ffee-%d", n), Event: fmt.Sprint(100 + n), Time: time.Date(2026, 1, 2, 3, 4, n, 0, time.UTC), Severity: "warning",
+		ID: fmt.Sprintf("c0ffee-%d", n), Event: fmt.Sprint(100 + n), Time: time.Date(2026, 1, 2, 3, 4, n, 0, time.UTC), Severity: "warning", About: "warning",
 		EventID: "2064", Source: "PVM", Operation: "move-machine", Phase: "failed", Target: "vm7", Group: "web", Job: "00012", Language: "en", Text: text,
 	}
 }

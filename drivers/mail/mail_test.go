@@ -87,7 +87,7 @@ func TestSuite(t *testing.T) {
 }
 
 func note(text string) drivers.Note {
-	return drivers.Note{ID: "c-7", Event: "7", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Severity: "error", Text: text}
+	return drivers.Note{ID: "c-7", Event: "7", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Severity: "info", About: "error", Text: text}
 }
 
 func message(done ...string) drivers.Message {

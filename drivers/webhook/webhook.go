@@ -93,6 +93,7 @@ type note struct {
 	Event     string    `json:"event"`
 	Time      time.Time `json:"time"`
 	Severity  string    `json:"severity"`
+	About     string    `json:"about"`
 	Source    string    `json:"source"`
 	EventID   string    `json:"event_id"`
 	Operation string    `json:"operation,omitempty"`
@@ -108,7 +109,7 @@ func encode(m drivers.Message) ([]byte, error) {
 	out := body{ID: m.ID, Subject: m.Subject, Counts: counts(m.Count())}
 	for _, n := range m.Notes {
 		out.Entries = append(out.Entries, note{
-			n.ID, n.Event, n.Time.UTC(), n.Severity, n.Source, n.EventID, n.Operation, n.Phase, n.Target, n.Group, n.Job, n.Language, n.Text,
+			n.ID, n.Event, n.Time.UTC(), n.Severity, n.About, n.Source, n.EventID, n.Operation, n.Phase, n.Target, n.Group, n.Job, n.Language, n.Text,
 		})
 	}
 	return json.Marshal(out)

@@ -103,7 +103,7 @@ func TestSuite(t *testing.T) {
 
 func TestAnswers(t *testing.T) {
 	s := serve(t)
-	m := drivers.Message{ID: "c-1", Notes: []drivers.Note{{ID: "c-1", Severity: "warning", Text: "x"}}}
+	m := drivers.Message{ID: "c-1", Notes: []drivers.Note{{ID: "c-1", Severity: "warning", About: "warning", Text: "x"}}}
 	for status, want := range map[int]drivers.Kind{
 		200: "", 202: "", 204: "", 301: drivers.KindRefused, 307: drivers.KindRefused, 400: drivers.KindRefused, 401: drivers.KindAuth, 403: drivers.KindAuth,
 		404: drivers.KindRefused, 408: drivers.KindBusy, 429: drivers.KindBusy, 500: drivers.KindBusy, 503: drivers.KindBusy,
