@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"yagura/drivers"
 	"yagura/drivers/fake"
 	"yagura/fsm"
@@ -335,18 +337,31 @@ func TestProgressOfARollback(t *testing.T) {
 	if j.State != schema.JobFailed || j.Progress < 50 || j.Progress >= 100 {
 		t.Fatalf("it is %s at %d %%", j.State, j.Progress)
 	}
-	last := j.Progress
+	last, before := j.Progress, len(r.Cluster.Log())
 	r.Cluster.Do(func(tx *fsm.Tx) error { return fsm.RollbackJob(tx, id) })
+	r.Until("the rollback", func(*fsm.View) bool { return r.Job(id).State == schema.JobCancelled })
+	// The log has each progress that the job had, however fast it went.
 	seen := map[int32]bool{}
-	r.Until("the rollback", func(*fsm.View) bool {
-		j = r.Job(id)
-		if j.Progress > last {
-			t.Errorf("it rose from %d to %d %%", last, j.Progress)
+	for _, entry := range r.Cluster.Log()[before:] {
+		batch, err := fsm.DecodeBatch(entry.Data)
+		if err != nil {
+			t.Fatal(err)
 		}
-		last = j.Progress
-		seen[last] = true
-		return j.State == schema.JobCancelled
-	})
+		for _, c := range batch.Changes {
+			if c.Table != fsm.Jobs.Number() || c.Key != fsm.NumberKey(id) {
+				continue
+			}
+			j = new(schema.Job)
+			if err := proto.Unmarshal(c.Row, j); err != nil {
+				t.Fatal(err)
+			}
+			if j.Progress > last {
+				t.Errorf("it rose from %d to %d %%", last, j.Progress)
+			}
+			last = j.Progress
+			seen[last] = true
+		}
+	}
 	if last != 0 || len(seen) < 3 {
 		t.Errorf("it ended at %d %%, by way of %v", last, seen)
 	}
