@@ -56,7 +56,7 @@ func (a authService) Login(ctx context.Context, req *api.LoginRequest) (*api.Log
 }
 
 // checkPassword is the account of this name and password. Wrong ones are
-// slowed down: KindPassword, KindRateLimited.
+// slowed down: KindLogin, KindRateLimited.
 func (a authService) checkPassword(ctx context.Context, name, text string) (*schema.User, error) {
 	if len(name) > maxUserName {
 		return nil, errWrongPassword
@@ -86,7 +86,7 @@ func (a authService) checkPassword(ctx context.Context, name, text string) (*sch
 	return u, nil
 }
 
-var errWrongPassword = schema.Errorf(schema.KindPassword, "login", "wrong user name or password")
+var errWrongPassword = schema.Errorf(schema.KindLogin, "login", "wrong user name or password")
 
 // Logout ends the session that the call came with.
 func (a authService) Logout(ctx context.Context, _ *api.Empty) (*api.Empty, error) {
@@ -106,7 +106,7 @@ func (a authService) WhoAmI(ctx context.Context, _ *api.Empty) (*api.Identity, e
 // ChangePassword sets a new password [3.2.22]. Whoever changes the own one
 // gives the old one. An administrator may change another's without. All
 // sessions of the account end. KindAccount: no such account, or another's;
-// KindPassword: the old one is wrong, or the new one breaks the rules.
+// KindLogin: the old one is wrong. KindPassword: the new one breaks the rules.
 func (a authService) ChangePassword(ctx context.Context, req *api.ChangePasswordRequest) (*api.Empty, error) {
 	c := callOf(ctx)
 	name := req.User

@@ -181,10 +181,10 @@ func TestWrongPasswordsAreSlowedDown(t *testing.T) {
 		_, err := cl.Login(t.Context(), &api.LoginRequest{User: user, Password: text})
 		return apierr.FromError(err)
 	}
-	wantKind(t, login(strings.Repeat("x", 1<<20), "wrong password"), schema.KindPassword)
+	wantKind(t, login(strings.Repeat("x", 1<<20), "wrong password"), schema.KindLogin)
 	for range 3 {
-		wantKind(t, login(admin, "wrong password"), schema.KindPassword)
-		wantKind(t, login("nobody", "wrong password"), schema.KindPassword)
+		wantKind(t, login(admin, "wrong password"), schema.KindLogin)
+		wantKind(t, login("nobody", "wrong password"), schema.KindLogin)
 	}
 	wantKind(t, login(admin, adminPassword), schema.KindRateLimited)
 	wantKind(t, login("nobody", "wrong password"), schema.KindRateLimited)
@@ -192,14 +192,14 @@ func TestWrongPasswordsAreSlowedDown(t *testing.T) {
 		t.Fatalf("another user is slowed down too: %v", err)
 	}
 	clock.add(time.Second)
-	wantKind(t, login(admin, "wrong password"), schema.KindPassword)
+	wantKind(t, login(admin, "wrong password"), schema.KindLogin)
 	clock.add(time.Second)
 	wantKind(t, login(admin, adminPassword), schema.KindRateLimited) // the wait has doubled
 	clock.add(time.Second)
 	if err := login(admin, adminPassword); err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, login(admin, "wrong password"), schema.KindPassword) // and begins anew
+	wantKind(t, login(admin, "wrong password"), schema.KindLogin) // and begins anew
 }
 
 func TestSessionExpiresAndClientLogsInAgain(t *testing.T) {
@@ -230,8 +230,8 @@ func TestPasswordChanges(t *testing.T) {
 		_, err := c.as(as, 1).Auth.ChangePassword(t.Context(), &api.ChangePasswordRequest{User: user, OldPassword: old, NewPassword: text})
 		return err
 	}
-	wantKind(t, change(observer, observer, "wrong password", next), schema.KindPassword)
-	wantKind(t, change(observer, observer, "", next), schema.KindPassword)
+	wantKind(t, change(observer, observer, "wrong password", next), schema.KindLogin)
+	wantKind(t, change(observer, observer, "", next), schema.KindLogin)
 	wantKind(t, change(observer, observer, adminPassword, "short"), schema.KindPassword)
 	wantKind(t, change(observer, observer, adminPassword, "with a \n line end"), schema.KindPassword)
 	wantKind(t, change(observer, observer, adminPassword, strings.Repeat("x", 129)), schema.KindPassword)
@@ -241,7 +241,7 @@ func TestPasswordChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := c.login(observer).Auth.WhoAmI(t.Context(), &api.Empty{})
-	wantKind(t, err, schema.KindPassword)
+	wantKind(t, err, schema.KindLogin)
 	clock.add(time.Minute) // three wrong ones make the next wait
 	cl := c.dial(client.Options{Servers: c.servers(), TLS: c.ca.client(t, "", ""), User: observer, Password: next})
 	if _, err := cl.Auth.ChangePassword(t.Context(), &api.ChangePasswordRequest{OldPassword: next, NewPassword: adminPassword}); err != nil {
@@ -281,7 +281,7 @@ func TestRolesBoundWhatACallerMayDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = cl.Jobs.ListJobs(t.Context(), &api.ListJobsRequest{})
-	if k := schema.KindOf(err); k != schema.KindUnauthenticated && k != schema.KindPassword {
+	if k := schema.KindOf(err); k != schema.KindUnauthenticated && k != schema.KindLogin {
 		t.Fatalf("a disabled account got %v", err)
 	}
 }

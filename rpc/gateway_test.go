@@ -111,7 +111,7 @@ func TestGatewayErrors(t *testing.T) {
 		{"POST", "/v1/arm", `{"disarm":"maybe"}`, 400, schema.KindInvalid},
 		{"POST", "/v1/arm", `[]`, 400, schema.KindInvalid},
 		{"POST", "/v1/arm", `{"disarm":true}`, 400, schema.KindInvalid}, // no reason
-		{"POST", "/v1/login", `{"user":"admin","password":"wrong password"}`, 400, schema.KindPassword},
+		{"POST", "/v1/login", `{"user":"admin","password":"wrong password"}`, 401, schema.KindLogin},
 		{"POST", "/v1/apply", strings.Repeat(" ", api.MaxRequest+1), 413, schema.KindTooLarge},
 	} {
 		code, h, body := w.do(test.method, test.path, test.body)

@@ -49,7 +49,7 @@ func TestManualExitCodes(t *testing.T) {
 		{11, "machine runs in a group", "vmadd grp1 VM01 /a", "AddVM", schema.KindInGroup, nil},
 		{14, "not permitted, or no such account", "changepassword user01 a b", "ChangePassword", schema.KindAccount, nil},
 		{15, "input too long, or with forbidden characters", "add grp;1", "AddMachines", schema.KindText, nil},
-		{15, "wrong user name or password", "changepassword user01 a b", "ChangePassword", schema.KindPassword, nil},
+		{15, "wrong user name or password", "changepassword user01 a b", "ChangePassword", schema.KindLogin, nil},
 		{16, "policy not found", "policy set grp1 x /y", "SetPolicy", schema.KindPolicyNotFound, nil},
 	} {
 		seen[test.code] = true

@@ -28,7 +28,8 @@ const (
 	KindExists          Kind = "exists"           // 10: named machine already exists
 	KindInGroup         Kind = "already-in-group" // 11: named machine already runs in a group
 	KindAccount         Kind = "account"          // 14: no such account, or not permitted to change it
-	KindPassword        Kind = "password"         // 15: wrong user name or password, or one too long or with forbidden characters
+	KindLogin           Kind = "login"            // 15: wrong user name or password
+	KindPassword        Kind = "password"         // 15: a user name or password that breaks the rules
 	KindPolicyNotFound  Kind = "policy-not-found" // 16
 	KindNotFound        Kind = "not-found"        // another object that isn't there
 	KindConflict        Kind = "conflict"         // the object's state or something that refers to it forbids the change

@@ -40,6 +40,7 @@ var table = map[schema.Kind]Entry{
 	schema.KindExists:          {codes.AlreadyExists, http.StatusConflict, 10},
 	schema.KindInGroup:         {codes.FailedPrecondition, http.StatusConflict, 11},
 	schema.KindAccount:         {codes.PermissionDenied, http.StatusForbidden, 14},
+	schema.KindLogin:           {codes.Unauthenticated, http.StatusUnauthorized, 15},
 	schema.KindPassword:        {codes.InvalidArgument, http.StatusBadRequest, 15},
 	schema.KindText:            {codes.InvalidArgument, http.StatusBadRequest, 15},
 	schema.KindPolicyNotFound:  {codes.NotFound, http.StatusNotFound, 16},
