@@ -311,7 +311,7 @@ func TestReceiver(tx *Tx, name string) (string, error) {
 	if err := writeEntry(tx, e); err != nil {
 		return "", err
 	}
-	n, err := addNotice(tx, name, e, schema.SeverityError) // it doesn't give way
+	n, err := addNotice(tx, name, e, e.Severity)
 	if err != nil {
 		return "", err
 	}
