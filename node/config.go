@@ -95,8 +95,8 @@ type RaftConfig struct {
 	HeartbeatTimeout  time.Duration `yaml:"heartbeat_timeout"`
 	ElectionTimeout   time.Duration `yaml:"election_timeout"`
 	LeaderLease       time.Duration `yaml:"leader_lease"`
-	Log               string        `yaml:"log"` // wal | bolt; fixed once the manager has data
-	SnapshotInterval  time.Duration `yaml:"snapshot_interval"`
+	Log               string        `yaml:"log"`                // wal | bolt; fixed once the manager has data
+	SnapshotInterval  time.Duration `yaml:"snapshot_interval"`  // between looks whether so many entries have come
 	SnapshotThreshold uint64        `yaml:"snapshot_threshold"` // log entries after which a snapshot is taken
 	TrailingLogs      uint64        `yaml:"trailing_logs"`      // log entries kept behind a snapshot
 }
@@ -113,7 +113,7 @@ func DefaultConfig() Config {
 		Bind: "0.0.0.0", APIPort: APIPort, HTTPPort: HTTPPort, RaftPort: RaftPort, GossipPort: GossipPort,
 		Raft: RaftConfig{
 			HeartbeatTimeout: 300 * time.Millisecond, ElectionTimeout: 300 * time.Millisecond, LeaderLease: 250 * time.Millisecond,
-			Log: LogWAL, SnapshotInterval: 2 * time.Minute, SnapshotThreshold: 8192, TrailingLogs: 10240,
+			Log: LogWAL, SnapshotInterval: 10 * time.Second, SnapshotThreshold: 8192, TrailingLogs: 10240,
 		},
 		Admin:    AdminConfig{User: "admin"},
 		SNMP:     trap.DefaultConfig(),

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -135,12 +134,13 @@ func (w *leaderWatch) refused(ctx context.Context) bool {
 }
 
 // campaign starts an election, unless another follower's turn comes first and
-// it wins: voters take turns by id. Who was asked for a vote a moment ago gives
+// it wins: voters take turns by id, those last that are still catching up, since
+// a leader can do nothing until it has applied all. Who was asked for a vote a moment ago gives
 // that candidacy time: a second one in between would spoil the first. When
 // nobody has won in candidacies tries, the timers go on.
 func (w *leaderWatch) campaign(ctx context.Context) {
 	n := w.n
-	turn := w.turn()
+	turn := turn(w.voters(), n.id, n.caughtUp.Load())
 	if turn < 0 {
 		return
 	}
@@ -163,11 +163,11 @@ func (w *leaderWatch) campaign(ctx context.Context) {
 	}
 }
 
-// turn is this manager's place among the voters that are left, -1 for none.
-func (w *leaderWatch) turn() int {
+// voters are the ids of the voters that are left; none while they can't be known.
+func (w *leaderWatch) voters() []string {
 	c, err := w.n.configuration()
 	if err != nil {
-		return -1
+		return nil
 	}
 	var voters []string
 	for _, s := range c.Servers {
@@ -175,6 +175,15 @@ func (w *leaderWatch) turn() int {
 			voters = append(voters, string(s.ID))
 		}
 	}
-	slices.SortFunc(voters, strings.Compare)
-	return slices.Index(voters, w.n.id)
+	return voters
+}
+
+// turn is a manager's place among the voters, from 0; -1 for none. One that is
+// catching up comes after all that aren't, whichever these are.
+func turn(voters []string, id string, caughtUp bool) int {
+	place := slices.Index(slices.Sorted(slices.Values(voters)), id)
+	if place >= 0 && !caughtUp {
+		place += len(voters)
+	}
+	return place
 }
