@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -68,6 +69,8 @@ const (
 	// maxMissing is how far a load may fall short of its rate: the sender is at
 	// its limit then, and a higher rate says nothing.
 	maxMissing = 0.95
+	// drainPatience is how long the managers may get no further with what they have received.
+	drainPatience = 30 * time.Second
 )
 
 // lossPoint raises the rate until traps are lost, and gives the highest rate
@@ -105,8 +108,8 @@ func (b *bench) lossPoint(ctx context.Context, send func(rate int) (int, error),
 func (b *bench) recorded(ctx context.Context) (int, error) { return recorded(ctx, b.bed) }
 
 func recorded(ctx context.Context, bed *testbed.Bed) (int, error) {
-	last := -1
-	for limit := time.Now().Add(30 * time.Second); time.Now().Before(limit) && ctx.Err() == nil; peer.Pause(ctx, 200*time.Millisecond) {
+	last, waited := -1, math.MaxInt
+	for progress := time.Now(); time.Since(progress) < drainPatience && ctx.Err() == nil; peer.Pause(ctx, 200*time.Millisecond) {
 		taken, waiting := 0, 0
 		for i := range bed.Nodes {
 			m, err := scrape(bed, i)
@@ -119,7 +122,10 @@ func recorded(ctx context.Context, bed *testbed.Bed) (int, error) {
 		if waiting == 0 && taken == last {
 			return taken, nil
 		}
-		last = taken
+		if taken != last || waiting < waited {
+			progress = time.Now()
+		}
+		last, waited = taken, waiting
 	}
 	return 0, errors.Join(ctx.Err(), errors.New("the managers don't come to the end of what they have received"))
 }
