@@ -29,11 +29,11 @@ const machines = 1000
 
 // plainTraps compares the highest rate of traps without loss.
 func (b *bench) plainTraps(ctx context.Context) error {
-	o, err := b.lossPoint(ctx, func(rate int) (int, error) { return traps(ctx, b.sinks, rate, b.d/2, machines) }, b.recorded)
+	o, err := b.lossPoint(ctx, func(rate int) (int, error) { return traps(ctx, b.sinks, rate, lossTime, machines) }, b.recorded)
 	if err != nil {
 		return err
 	}
-	d, err := b.lossPoint(ctx, func(rate int) (int, error) { return traps(ctx, []string{b.daemon.addr}, rate, b.d/2, machines) }, b.daemon.logged)
+	d, err := b.lossPoint(ctx, func(rate int) (int, error) { return traps(ctx, []string{b.daemon.addr}, rate, lossTime, machines) }, b.daemon.logged)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (b *bench) v3Traps(ctx context.Context) error {
 		return err
 	}
 	to := func(sinks []string) func(int) (int, error) {
-		return func(rate int) (int, error) { return v3(ctx, sinks, packets, rate, b.d/2) }
+		return func(rate int) (int, error) { return v3(ctx, sinks, packets, rate, lossTime) }
 	}
 	o, err := b.lossPoint(ctx, to(b.sinks), b.recorded)
 	if err != nil {
@@ -64,7 +64,9 @@ func (b *bench) v3Traps(ctx context.Context) error {
 }
 
 const (
-	firstRate = 500
+	// lossTime is the length of a load whose loss is looked for.
+	lossTime  = 2 * time.Second
+	firstRate = 2000
 	step      = 1.3
 	// maxMissing is how far a load may fall short of its rate: the sender is at
 	// its limit then, and a higher rate says nothing.
