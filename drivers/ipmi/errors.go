@@ -8,15 +8,8 @@ import (
 	"github.com/bougou/go-ipmi/pkg/types"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
-
-// answer is a refusal of the driver's own.
-type answer struct {
-	kind drivers.Kind
-	why  string
-}
-
-func (e *answer) Error() string { return e.why }
 
 // sent marks the error of a request that may have had an effect.
 type sent struct{ error }
@@ -28,9 +21,9 @@ const maxMessage = 200
 
 // classify says what an error means, and words it briefly.
 func classify(err error) (drivers.Kind, error) {
-	var own *answer
+	var own *fault.Error
 	if errors.As(err, &own) {
-		return own.kind, own
+		return own.Kind, own
 	}
 	var effect *sent
 	changed := errors.As(err, &effect)

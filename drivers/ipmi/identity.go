@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // confirm sees that the BMC's machine is the one that the settings mean (section
@@ -25,7 +26,7 @@ func (b bmc) confirm(ctx context.Context) error {
 		return err
 	}
 	if err := b.m.check(g.GUID); err != nil {
-		return &answer{drivers.KindWrongMachine, err.Error()}
+		return fault.New(drivers.KindWrongMachine, err)
 	}
 	return nil
 }

@@ -2,13 +2,13 @@ package ipmi
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/client"
 	"github.com/bougou/go-ipmi/pkg/command/chassis"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // Driver switches machines. Its methods may be called from any goroutine.
@@ -128,11 +128,11 @@ func (d *Driver) SetPower(ctx context.Context, call drivers.Call, machine string
 // choose finds the control that brings op about from a state.
 func choose(op drivers.PowerOp, is drivers.PowerState) (chassis.ChassisControl, error) {
 	if (op == drivers.OpReboot || op == drivers.OpReset) && is == drivers.PowerOff {
-		return 0, &answer{drivers.KindRefused, "the machine is off"}
+		return 0, fault.Errorf(drivers.KindRefused, "the machine is off")
 	}
 	control, ok := controls[op]
 	if !ok {
-		return 0, &answer{drivers.KindUnsupported, "IPMI has no " + string(op) + "; shut the machine down and start it instead"}
+		return 0, fault.Errorf(drivers.KindUnsupported, "IPMI has no %s; shut the machine down and start it instead", op)
 	}
 	return control, nil
 }
@@ -140,6 +140,6 @@ func choose(op drivers.PowerOp, is drivers.PowerState) (chassis.ChassisControl, 
 func (d *Driver) expired(call drivers.Call, op drivers.PowerOp, machine string) error {
 	return &drivers.Error{
 		Kind: drivers.KindExpired, System: d.name, Op: string(op), Object: machine,
-		Err: fmt.Errorf("the call's deadline %s has passed", call.Deadline.UTC().Format(time.RFC3339)),
+		Err: call.Late(),
 	}
 }

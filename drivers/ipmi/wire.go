@@ -12,6 +12,7 @@ import (
 	"github.com/bougou/go-ipmi/pkg/types"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // wire is the UDP socket of one session. It holds what the library leaves out,
@@ -117,7 +118,7 @@ func (w *wire) setup(kind types.PayloadType, p []byte) {
 	case kind == types.PayloadTypeRmcpOpenSessionResponse && len(p) >= 36:
 		w.session = bytes.Clone(p[4:8])
 		if types.AuthAlg(p[16]) != w.suite.auth || types.IntegrityAlg(p[24]) != w.suite.integrity || types.CryptAlg(p[32]) != w.suite.crypt {
-			w.refusal = &answer{drivers.KindRefused, "the management controller answered with another cipher suite than the one asked for"}
+			w.refusal = fault.Errorf(drivers.KindRefused, "the management controller answered with another cipher suite than the one asked for")
 		}
 	case kind == types.PayloadTypeRAKPMessage2 && len(p) >= 24:
 		sik, err := crypto.DeriveSIK(w.suite.auth, w.console, p[8:24], w.role, w.user, crypto.PadPassword20([]byte(w.password)))
@@ -125,7 +126,7 @@ func (w *wire) setup(kind types.PayloadType, p []byte) {
 			w.key, err = crypto.DeriveK1(w.suite.auth, sik)
 		}
 		if err != nil {
-			w.refusal = &answer{drivers.KindRefused, "no session key: " + err.Error()}
+			w.refusal = fault.Errorf(drivers.KindRefused, "no session key: %v", err)
 		}
 	case kind == types.PayloadTypeRAKPMessage4:
 		w.open = true

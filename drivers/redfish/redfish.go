@@ -15,6 +15,7 @@ import (
 	"github.com/stmcginnis/gofish/redfish"
 
 	"yagura/drivers"
+	"yagura/drivers/internal/fault"
 )
 
 // Driver switches machines. Its methods may be called from any goroutine.
@@ -133,20 +134,20 @@ var goals = map[drivers.PowerOp]redfish.PowerState{
 // choose finds the reset that brings op about among those that the system has.
 func choose(op drivers.PowerOp, s *redfish.ComputerSystem) (redfish.ResetType, error) {
 	if (op == drivers.OpReboot || op == drivers.OpReset) && s.PowerState == redfish.OffPowerState {
-		return "", &answer{drivers.KindRefused, "the machine is off"}
+		return "", fault.Errorf(drivers.KindRefused, "the machine is off")
 	}
 	for _, r := range resets[op] {
 		if len(s.SupportedResetTypes) == 0 || slices.Contains(s.SupportedResetTypes, r) {
 			return r, nil
 		}
 	}
-	return "", &answer{drivers.KindUnsupported, fmt.Sprintf("the system takes none of %v, only %v", resets[op], s.SupportedResetTypes)}
+	return "", fault.Errorf(drivers.KindUnsupported, "the system takes none of %v, only %v", resets[op], s.SupportedResetTypes)
 }
 
 func (d *Driver) expired(call drivers.Call, op drivers.PowerOp, machine string) error {
 	return &drivers.Error{
 		Kind: drivers.KindExpired, System: d.name, Op: string(op), Object: machine,
-		Err: fmt.Errorf("the call's deadline %s has passed", call.Deadline.UTC().Format(time.RFC3339)),
+		Err: call.Late(),
 	}
 }
 
@@ -159,7 +160,7 @@ type bmc struct {
 // confirm sees that the system is the one that the settings mean.
 func (b bmc) confirm(s *redfish.ComputerSystem) error {
 	if err := drivers.CheckSystem(b.m.URL, b.m.UUID, s.UUID); err != nil {
-		return &answer{drivers.KindWrongMachine, err.Error()}
+		return fault.New(drivers.KindWrongMachine, err)
 	}
 	return nil
 }
@@ -226,7 +227,7 @@ func system(c *gofish.APIClient, id string) (*redfish.ComputerSystem, error) {
 		return nil, fmt.Errorf("read the list of systems: %w", err)
 	}
 	if n := len(list.Members); n != 1 {
-		return nil, &answer{drivers.KindRefused, fmt.Sprintf("the management controller has %d systems; name one in the settings", n)}
+		return nil, fault.Errorf(drivers.KindRefused, "the management controller has %d systems; name one in the settings", n)
 	}
 	return redfish.GetComputerSystem(c, list.Members[0].ID)
 }
